@@ -1,0 +1,172 @@
+/**
+ * A machine: an image, a memory, and tasks that run the image's programs one step at a time.
+ *
+ * The machine never chooses: a scheduler, a person or the explorer says which task moves. A task is where its program
+ * counter says; `dead` tasks (a BUG killed them) and finished ones never move again.
+ */
+import { Memory, struct, type Struct, u8, u32, i32 } from "./memory.js";
+import { END, type Image, type Instruction, LOCAL, LOCAL_CHOOSE, PAUSE, type Program, WAIT } from "./program.js";
+
+/** What a machine tells the kernel it runs, and what the kernel tells it back. */
+export interface Running {
+  /** The task that runs. */
+  task: number;
+  /** The instruction it is in. */
+  at: number;
+  /** Set by a step in which the task died. */
+  dying: boolean;
+}
+
+/** Who runs what. The letter names the task in schedules. */
+export interface TaskSpec {
+  readonly name: string;
+  readonly letter: string;
+  readonly program: number;
+  readonly args: readonly number[];
+  /** A daemon never ends; a run is over when the others have. */
+  readonly daemon: boolean;
+}
+
+export const task_struct = struct("task_struct", {
+  pc: u32("instruction that the task will run next"),
+  dead: u8("1 when a BUG killed the task"),
+});
+
+/** The tasks' frames: as many words as their programs need, one task after the other. */
+export const kernel_stack = struct("kernel_stack", { word: i32("a local of a path") });
+
+/** The structs that every machine needs, with their numbers of rows. */
+export function machineTables(image: Image, tasks: readonly TaskSpec[]): (readonly [Struct, number])[] {
+  const words = tasks.reduce((sum, task) => sum + image.programs[task.program].words, 0);
+  return [
+    [task_struct, tasks.length],
+    [kernel_stack, words],
+  ];
+}
+
+export class Machine<K extends Running> {
+  readonly code: readonly Instruction[];
+  private readonly pc: Uint32Array;
+  private readonly dead: Uint8Array;
+  private readonly stack: Int32Array;
+  private readonly base: number[] = [];
+  /** Called before each step, with the task and the instruction: recordings, coverage, breakpoints. */
+  watch: ((task: number, at: number) => void) | null = null;
+
+  constructor(
+    readonly k: K,
+    readonly image: Image,
+    readonly memory: Memory,
+    readonly tasks: readonly TaskSpec[],
+  ) {
+    this.code = image.code;
+    this.pc = memory.of(task_struct).pc;
+    this.dead = memory.of(task_struct).dead;
+    this.stack = memory.of(kernel_stack).word;
+    for (const frame of image.frames) frame.stack = this.stack;
+    let base = 0;
+    tasks.forEach((spec, task) => {
+      const program = image.programs[spec.program];
+      if (spec.args.length !== program.args.length) {
+        throw new Error(`Machine: ${program.name} takes ${program.args.length} arguments, ${spec.name} gives ${spec.args.length}`);
+      }
+      this.base.push(base);
+      this.stack.set(spec.args, base);
+      base += program.words;
+      this.start(task, program);
+    });
+  }
+
+  private start(task: number, program: Program): void {
+    this.pc[task] = this.settle(task, program.entry);
+  }
+
+  /** Run the instructions that are no preemption points, from `at` on; gives the first that is one. */
+  private settle(task: number, at: number): number {
+    let here = at;
+    for (;;) {
+      const instruction = this.code[here];
+      if (instruction.op !== LOCAL && instruction.op !== LOCAL_CHOOSE) return here;
+      instruction.frame.base = this.base[task];
+      const answer = instruction.run(this.k, instruction.frame);
+      here =
+        answer === undefined || answer === true
+          ? instruction.next
+          : answer === false
+            ? instruction.otherwise
+            : instruction.targets[answer];
+    }
+  }
+
+  /** The instruction that the task will run next. */
+  at(task: number): Instruction {
+    return this.code[this.pc[task]];
+  }
+
+  finished(task: number): boolean {
+    return this.code[this.pc[task]].op === END;
+  }
+
+  isDead(task: number): boolean {
+    return this.dead[task] !== 0;
+  }
+
+  /** Whether the task sleeps at a pause: it may move, but only when somebody wakes it. */
+  paused(task: number): boolean {
+    return this.code[this.pc[task]].op === PAUSE;
+  }
+
+  /** Whether the task waits for a condition that does not hold now. */
+  waiting(task: number): boolean {
+    return this.dead[task] === 0 && this.code[this.pc[task]].op === WAIT && !this.enabled(task);
+  }
+
+  /** Whether the task can move now. */
+  enabled(task: number): boolean {
+    if (this.dead[task] !== 0) return false;
+    const instruction = this.code[this.pc[task]];
+    if (instruction.op === END) return false;
+    if (instruction.op !== WAIT) return true;
+    instruction.frame.base = this.base[task];
+    return (instruction.until as NonNullable<Instruction["until"]>)(this.k, instruction.frame);
+  }
+
+  /** Run one step of a task that is enabled. */
+  step(task: number): void {
+    const k = this.k;
+    const at = this.pc[task];
+    const instruction = this.code[at];
+    k.task = task;
+    k.at = at;
+    if (this.watch !== null) this.watch(task, at);
+    instruction.frame.base = this.base[task];
+    const answer = instruction.run(k, instruction.frame);
+    if (k.dying) {
+      k.dying = false;
+      this.dead[task] = 1;
+      return;
+    }
+    const next =
+      answer === undefined || answer === true
+        ? instruction.next
+        : answer === false
+          ? instruction.otherwise
+          : instruction.targets[answer];
+    const after = this.code[next];
+    this.pc[task] = after.op === LOCAL || after.op === LOCAL_CHOOSE ? this.settle(task, next) : next;
+  }
+
+  /** A local of the task's innermost path, or undefined when that path has none of that name. */
+  local(task: number, name: string): number | undefined {
+    const { frame } = this.at(task);
+    if (!(name in frame)) return undefined;
+    frame.base = this.base[task];
+    return (frame as unknown as Record<string, number>)[name];
+  }
+
+  /** The page that the task's current step is about, or -1. */
+  page(task: number): number {
+    return this.local(task, "page") ?? -1;
+  }
+}
+

@@ -1,0 +1,240 @@
+/**
+ * The language in which a kernel path is written: named atomic steps with structured control flow.
+ *
+ * A path is data. A step is the unit of interleaving: other tasks run between two steps and nowhere else, so a plain
+ * function called inside a step is atomic, and what the kernel does under a spinlock is one step. Nodes without a
+ * name (`local`, `given`, `repeat`, calls, labels, gotos) touch the path's own locals only and are no preemption
+ * points: they run at once with the step before them.
+ *
+ * The linker (program.ts) turns root paths into one array of instructions; patches edit the nodes before that.
+ */
+
+/** The type of a local: a branded number and the name it prints under. */
+export interface Kind<T extends number = number> {
+  readonly kind: string;
+  /** Only for the type checker. */
+  readonly type?: T;
+}
+
+/** Declare a kind of number. */
+export const kind = <T extends number>(name: string): Kind<T> => ({ kind: name });
+
+export type Locals = Record<string, Kind>;
+
+/** What a step sees of its path: arguments and locals as fields. Arguments belong to the caller: do not assign. */
+export type Frame<L extends Locals> = { -readonly [N in keyof L]: L[N] extends Kind<infer T> ? T : never };
+
+type NamesOf<F, T> = { [N in keyof F]: F[N] extends T ? N : never }[keyof F] & string;
+
+/** How a call passes an argument: a local of the caller by name (shared, not copied), or a constant. */
+export type Arguments<A extends Locals, F> = {
+  readonly [N in keyof A]: A[N] extends Kind<infer T> ? NamesOf<F, T> | (T & number) | number : never;
+};
+
+export type Node<K, F> =
+  | { readonly op: "step"; readonly name: string; readonly run: (k: K, f: F) => void }
+  | {
+      readonly op: "wait";
+      readonly name: string;
+      readonly until: (k: K, f: F) => boolean;
+      readonly run: (k: K, f: F) => void;
+    }
+  | { readonly op: "pause"; readonly name: string }
+  | { readonly op: "local"; readonly run: (k: K, f: F) => void }
+  | {
+      readonly op: "when";
+      /** Null: a test of locals only, no preemption point. */
+      readonly name: string | null;
+      readonly test: (k: K, f: F) => boolean;
+      readonly then: readonly Node<K, F>[];
+      readonly otherwise: readonly Node<K, F>[];
+    }
+  | {
+      readonly op: "loop";
+      readonly name: string | null;
+      readonly test: (k: K, f: F) => boolean;
+      readonly body: readonly Node<K, F>[];
+    }
+  | { readonly op: "check"; readonly name: string; readonly test: (k: K, f: F) => boolean; readonly otherwise: string }
+  | {
+      readonly op: "choose";
+      /** Null: decided by locals only. */
+      readonly name: string | null;
+      readonly index: (k: K, f: F) => number;
+      readonly labels: readonly string[];
+    }
+  | { readonly op: "label"; readonly name: string }
+  | { readonly op: "goto"; readonly label: string }
+  | { readonly op: "leave"; readonly value: ((k: K, f: F) => number) | null }
+  | {
+      readonly op: "call";
+      readonly callee: () => Path<K>;
+      readonly args: Readonly<Record<string, string | number>>;
+      readonly into: string | null;
+    }
+  | {
+      readonly op: "dispatch";
+      readonly table: Operations;
+      readonly operation: string;
+      readonly select: (k: K, f: F) => number;
+      readonly args: Readonly<Record<string, string | number>>;
+      readonly into: string | null;
+    };
+
+/**
+ * A table of operations that a lower floor declares and an upper one fills (address_space_operations, ...): the
+ * only way in which the kernel calls up.
+ */
+export interface Operations {
+  readonly name: string;
+  readonly operations: readonly string[];
+}
+
+/** A kernel function as steps. */
+// biome-ignore lint/suspicious/noExplicitAny: a path is used by linkers that do not know its locals
+export interface Path<K, A extends Locals = any, F = any> {
+  readonly name: string;
+  /** Where the real one is: file and version. */
+  readonly source: string;
+  readonly args: A;
+  readonly locals: Locals;
+  readonly returns: boolean;
+  readonly body: readonly Node<K, F>[];
+}
+
+export interface PathSpec<A extends Locals, L extends Locals> {
+  readonly source: string;
+  readonly args?: A;
+  readonly locals?: L;
+  /** The path leaves with a value, in its local `ret`. */
+  readonly returns?: true;
+}
+
+/** The local in which a path's return value is kept. */
+export interface Returned {
+  ret: number;
+}
+
+/**
+ * The words of the language for one kind of kernel `K`.
+ *
+ * @example
+ * const { path, step, wait } = pathLanguage<{ locked: Uint8Array }>();
+ * const lock = path("lock", { source: "none" }, [
+ *   wait("lock", (k) => k.locked[0] === 0, (k) => { k.locked[0] = 1; }),
+ * ]);
+ */
+export function pathLanguage<K>() {
+  const nothing = () => {};
+  return {
+    /** Define a path. `spec.args` come first, `spec.locals` start at zero at each call. */
+    path<A extends Locals = Record<never, never>, L extends Locals = Record<never, never>>(
+      name: string,
+      spec: PathSpec<A, L>,
+      body: readonly Node<K, Frame<A> & Frame<L> & Returned>[],
+    ): Path<K, A, Frame<A> & Frame<L> & Returned> {
+      const returns = spec.returns === true;
+      return {
+        name,
+        source: spec.source,
+        args: (spec.args ?? {}) as A,
+        locals: spec.locals ?? {},
+        returns,
+        body,
+      };
+    },
+
+    /** An atomic step, named after the call it makes. */
+    step: <F>(name: string, run: (k: K, f: F) => void): Node<K, F> => ({ op: "step", name, run }),
+
+    /** A step that sleeps until its condition holds, then runs at once. */
+    wait: <F>(
+      name: string,
+      until: (k: K, f: F) => boolean,
+      run: (k: K, f: F) => void = nothing,
+    ): Node<K, F> => ({ op: "wait", name, until, run }),
+
+    /** A daemon sleeps here. When it wakes is the scheduler's business: under exploration, at any time. */
+    pause: <F>(name: string): Node<K, F> => ({ op: "pause", name }),
+
+    /** Bookkeeping on the path's own locals: no preemption point. */
+    local: <F>(run: (k: K, f: F) => void): Node<K, F> => ({ op: "local", run }),
+
+    /** Test shared state (a step of its own) and branch. */
+    when: <F>(
+      name: string,
+      test: (k: K, f: F) => boolean,
+      then: readonly Node<K, F>[],
+      otherwise: readonly Node<K, F>[] = [],
+    ): Node<K, F> => ({ op: "when", name, test, then, otherwise }),
+
+    /** Branch on the path's own locals: no preemption point. */
+    given: <F>(
+      test: (k: K, f: F) => boolean,
+      then: readonly Node<K, F>[],
+      otherwise: readonly Node<K, F>[] = [],
+    ): Node<K, F> => ({ op: "when", name: null, test, then, otherwise }),
+
+    /** Test shared state: go on when it holds, to the label when it does not. */
+    check: <F>(name: string, test: (k: K, f: F) => boolean, otherwise: string): Node<K, F> => ({
+      op: "check",
+      name,
+      test,
+      otherwise,
+    }),
+
+    /** Loop while a test of shared state (a step of its own) holds. */
+    loop: <F>(name: string, test: (k: K, f: F) => boolean, body: readonly Node<K, F>[]): Node<K, F> => ({
+      op: "loop",
+      name,
+      test,
+      body,
+    }),
+
+    /** Loop while a test of locals holds: the test is no preemption point. */
+    repeat: <F>(test: (k: K, f: F) => boolean, body: readonly Node<K, F>[]): Node<K, F> => ({
+      op: "loop",
+      name: null,
+      test,
+      body,
+    }),
+
+    /** A step that decides between several labels. */
+    choose: <F>(name: string, index: (k: K, f: F) => number, labels: readonly string[]): Node<K, F> => ({
+      op: "choose",
+      name,
+      index,
+      labels,
+    }),
+
+    /** Go to one of several labels by the path's own locals: no preemption point. */
+    branch: <F>(index: (k: K, f: F) => number, labels: readonly string[]): Node<K, F> => ({
+      op: "choose",
+      name: null,
+      index,
+      labels,
+    }),
+
+    label: <F>(name: string): Node<K, F> => ({ op: "label", name }),
+    goto: <F>(label: string): Node<K, F> => ({ op: "goto", label }),
+
+    /** Return from the path. */
+    leave: <F>(value: ((k: K, f: F) => number) | null = null): Node<K, F> => ({ op: "leave", value }),
+
+    /** Call a path. `into` names the local that receives its return value. The callee is named by a function so that files may refer to each other. */
+    call: <F, A extends Locals>(
+      callee: () => Path<K, A>,
+      args: Arguments<A, F>,
+      into: NamesOf<F, number> | null = null,
+    ): Node<K, F> => ({ op: "call", callee, args: args as Readonly<Record<string, string | number>>, into }),
+
+    /** Call an operation of the table's implementation number `select(k, f)`; without one, returns 0. */
+    dispatch: <F>(
+      table: Operations,
+      operation: string,
+      select: (k: K, f: F) => number,
+      args: Readonly<Record<string, NamesOf<F, number> | number>>,
+      into: NamesOf<F, number> | null = null,
+    ): Node<K, F> => ({ op: "dispatch", table, operation, select, args, into }),
+  };
+}

@@ -1,0 +1,385 @@
+/**
+ * The linker: root paths become one array of instructions.
+ *
+ * Calls are expanded in place (no kernel path modelled here recurses), so an instruction's number alone says where a
+ * task is, with its whole call stack; an argument is the caller's own slot, and a task's frame is a few words of a
+ * stack whose size is known before the machine is built. Slots are zero before a path starts and zero again after it
+ * ends, so that two states in which only dead locals would differ are the same state.
+ */
+import type { Node, Operations, Path } from "./path.js";
+
+export const STEP = 0;
+export const WAIT = 1;
+export const PAUSE = 2;
+export const CHOOSE = 3;
+/** From here on: instructions that run at once with the step before them. */
+export const LOCAL = 4;
+export const LOCAL_CHOOSE = 5;
+const JUMP = 6;
+export const END = 7;
+
+/** What an instruction's function answers: undefined or true go on, false takes `otherwise`, a number picks a target. */
+// biome-ignore lint/suspicious/noConfusingVoidType: steps are written as functions without a result
+type Run = (k: unknown, f: FrameSlots) => void | boolean | number;
+
+export interface Instruction {
+  op: number;
+  run: Run;
+  until: ((k: unknown, f: FrameSlots) => boolean) | null;
+  next: number;
+  otherwise: number;
+  targets: number[];
+  frame: FrameSlots;
+  /** Name of the path and of the step; the step is empty for instructions that are no preemption point. */
+  readonly path: string;
+  readonly step: string;
+  /** Names of the paths that lead here, outermost first, this one last. */
+  readonly stack: readonly string[];
+}
+
+/** The slots of one expanded call: which words of its task's stack its locals are. Names are accessors on top. */
+export interface FrameSlots {
+  /** Offsets from `base`, in the order: arguments, return value, locals. */
+  readonly slots: readonly number[];
+  stack: Int32Array;
+  /** Index in `stack` of the first word of the running task. */
+  base: number;
+}
+
+/** The implementations of operation tables: table name, then number, then operation. */
+export type Implementations = Readonly<Record<string, Readonly<Record<number, Readonly<Record<string, Path<never>>>>>>>;
+
+export interface Program {
+  readonly name: string;
+  readonly entry: number;
+  /** Words of stack that a task running this program needs. The first ones are its arguments. */
+  readonly words: number;
+  readonly args: readonly string[];
+}
+
+export interface Image {
+  readonly code: readonly Instruction[];
+  readonly programs: readonly Program[];
+  /** Every frame of the image, so that a machine can bind its stack to them. */
+  readonly frames: readonly FrameSlots[];
+}
+
+const NO_STACK = new Int32Array(0);
+const nothing: Run = () => {};
+
+/**
+ * A class whose instances name the slots of one path's frames. The accessors read fixed fields (_a, _b, _c ...)
+ * because a property reached by a computed name is half as fast.
+ */
+function frameClass(names: readonly string[]): new (slots: readonly number[]) => FrameSlots {
+  class Slots implements FrameSlots {
+    stack = NO_STACK;
+    base = 0;
+    _a: number;
+    _b: number;
+    _c: number;
+    _d: number;
+    _e: number;
+    _f: number;
+    _g: number;
+    _h: number;
+    _i: number;
+    _j: number;
+    _k: number;
+    _l: number;
+    _m: number;
+    _n: number;
+    _o: number;
+    _p: number;
+    constructor(readonly slots: readonly number[]) {
+      this._a = slots[0] ?? 0;
+      this._b = slots[1] ?? 0;
+      this._c = slots[2] ?? 0;
+      this._d = slots[3] ?? 0;
+      this._e = slots[4] ?? 0;
+      this._f = slots[5] ?? 0;
+      this._g = slots[6] ?? 0;
+      this._h = slots[7] ?? 0;
+      this._i = slots[8] ?? 0;
+      this._j = slots[9] ?? 0;
+      this._k = slots[10] ?? 0;
+      this._l = slots[11] ?? 0;
+      this._m = slots[12] ?? 0;
+      this._n = slots[13] ?? 0;
+      this._o = slots[14] ?? 0;
+      this._p = slots[15] ?? 0;
+    }
+  }
+  type S = Slots;
+  const accessors: PropertyDescriptor[] = [
+    { get(this: S) { return this.stack[this.base + this._a]; }, set(this: S, v: number) { this.stack[this.base + this._a] = v; } },
+    { get(this: S) { return this.stack[this.base + this._b]; }, set(this: S, v: number) { this.stack[this.base + this._b] = v; } },
+    { get(this: S) { return this.stack[this.base + this._c]; }, set(this: S, v: number) { this.stack[this.base + this._c] = v; } },
+    { get(this: S) { return this.stack[this.base + this._d]; }, set(this: S, v: number) { this.stack[this.base + this._d] = v; } },
+    { get(this: S) { return this.stack[this.base + this._e]; }, set(this: S, v: number) { this.stack[this.base + this._e] = v; } },
+    { get(this: S) { return this.stack[this.base + this._f]; }, set(this: S, v: number) { this.stack[this.base + this._f] = v; } },
+    { get(this: S) { return this.stack[this.base + this._g]; }, set(this: S, v: number) { this.stack[this.base + this._g] = v; } },
+    { get(this: S) { return this.stack[this.base + this._h]; }, set(this: S, v: number) { this.stack[this.base + this._h] = v; } },
+    { get(this: S) { return this.stack[this.base + this._i]; }, set(this: S, v: number) { this.stack[this.base + this._i] = v; } },
+    { get(this: S) { return this.stack[this.base + this._j]; }, set(this: S, v: number) { this.stack[this.base + this._j] = v; } },
+    { get(this: S) { return this.stack[this.base + this._k]; }, set(this: S, v: number) { this.stack[this.base + this._k] = v; } },
+    { get(this: S) { return this.stack[this.base + this._l]; }, set(this: S, v: number) { this.stack[this.base + this._l] = v; } },
+    { get(this: S) { return this.stack[this.base + this._m]; }, set(this: S, v: number) { this.stack[this.base + this._m] = v; } },
+    { get(this: S) { return this.stack[this.base + this._n]; }, set(this: S, v: number) { this.stack[this.base + this._n] = v; } },
+    { get(this: S) { return this.stack[this.base + this._o]; }, set(this: S, v: number) { this.stack[this.base + this._o] = v; } },
+    { get(this: S) { return this.stack[this.base + this._p]; }, set(this: S, v: number) { this.stack[this.base + this._p] = v; } },
+  ];
+  if (names.length > accessors.length) {
+    throw new Error(`link: a path has ${names.length} locals, ${accessors.length} are possible`);
+  }
+  names.forEach((name, at) => {
+    Object.defineProperty(Slots.prototype, name, accessors[at]);
+  });
+  return Slots;
+}
+
+class Linker {
+  readonly code: Instruction[] = [];
+  readonly frames: FrameSlots[] = [];
+  private readonly classes = new Map<Path<never>, new (slots: readonly number[]) => FrameSlots>();
+  private words = 0;
+
+  constructor(
+    private readonly replace: (path: Path<never>) => Path<never>,
+    private readonly implementations: Implementations,
+  ) {}
+
+  program(root: Path<never>): Program {
+    const entry = this.code.length;
+    const path = this.replace(root);
+    const args = Object.keys(path.args);
+    const own = args.length + (path.returns ? 1 : 0);
+    this.words = own;
+    const slots = Array.from({ length: own }, (_, at) => at);
+    const frame = this.frame(path, slots, own);
+    this.expand(path, frame, [path.name], own + this.ownWords(path));
+    this.emit(path, frame, [path.name], "", END, nothing);
+    return { name: path.name, entry, words: this.words, args };
+  }
+
+  private ownWords(path: Path<never>): number {
+    return Object.keys(path.locals).length;
+  }
+
+  /** A frame whose arguments (and return value) are the given slots and whose locals start at `first`. */
+  private frame(path: Path<never>, argSlots: readonly number[], first: number): FrameSlots {
+    const names = [...Object.keys(path.args), ...(path.returns ? ["ret"] : []), ...Object.keys(path.locals)];
+    let made = this.classes.get(path);
+    if (!made) {
+      made = frameClass(names);
+      this.classes.set(path, made);
+    }
+    const slots = names.map((_, at) => (at < argSlots.length ? argSlots[at] : first + at - argSlots.length));
+    const frame = new made(slots);
+    this.frames.push(frame);
+    this.words = Math.max(this.words, ...slots.map((slot) => slot + 1));
+    return frame;
+  }
+
+  private emit(path: Path<never>, frame: FrameSlots, stack: readonly string[], step: string, op: number, run: Run): Instruction {
+    const at = this.code.length;
+    const instruction: Instruction = {
+      op, run, until: null, next: at + 1, otherwise: -1, targets: [], frame, path: path.name, step, stack,
+    };
+    this.code.push(instruction);
+    return instruction;
+  }
+
+  /** Emit a path's body; falls through to what is emitted next. `free` is the first stack word a callee may use. */
+  private expand(path: Path<never>, frame: FrameSlots, stack: readonly string[], free: number): void {
+    const labels = new Map<string, number>();
+    const jumps: { at: Instruction; how: "next" | "otherwise" | number; label: string }[] = [];
+    const leaving: Instruction[] = [];
+    const slotOf = (name: string): number => {
+      const all = [...Object.keys(path.args), ...(path.returns ? ["ret"] : []), ...Object.keys(path.locals)];
+      const at = all.indexOf(name);
+      if (at < 0) throw new Error(`${path.name}: no local named ${name}`);
+      return frame.slots[at];
+    };
+    const emit = (step: string, op: number, run: Run) => this.emit(path, frame, stack, step, op, run);
+
+    const call = (callee: Path<never>, args: Readonly<Record<string, string | number>>, into: string | null): void => {
+      const target = this.replace(callee);
+      if (stack.includes(target.name)) throw new Error(`${path.name}: ${target.name} calls itself`);
+      let next = free;
+      const constants: [number, number][] = [];
+      const slots = Object.keys(target.args).map((name) => {
+        const value = args[name];
+        if (value === undefined) throw new Error(`${path.name}: the call of ${target.name} lacks ${name}`);
+        if (typeof value === "string") return slotOf(value);
+        constants.push([next, value]);
+        return next++;
+      });
+      if (target.returns) slots.push(into === null ? next++ : slotOf(into));
+      else if (into !== null) throw new Error(`${path.name}: ${target.name} returns nothing`);
+      const inner = this.frame(target, slots, next);
+      const own = next + this.ownWords(target);
+      this.words = Math.max(this.words, own);
+      const callStack = [...stack, target.name];
+      const scratch = own - free;
+      if (constants.length > 0 || (target.returns && into !== null)) {
+        const returned = target.returns && into !== null ? slotOf(into) : -1;
+        this.emit(target, inner, callStack, "", LOCAL, () => {
+          for (const [slot, value] of constants) inner.stack[inner.base + slot] = value;
+          if (returned >= 0) inner.stack[inner.base + returned] = 0;
+        });
+      }
+      this.expand(target, inner, callStack, own);
+      if (scratch > 0) {
+        this.emit(target, inner, callStack, "", LOCAL, () => {
+          inner.stack.fill(0, inner.base + free, inner.base + free + scratch);
+        });
+      }
+    };
+
+    const body = (nodes: readonly Node<never, never>[]): void => {
+      for (const node of nodes as readonly Node<unknown, FrameSlots>[]) {
+        switch (node.op) {
+          case "step":
+            emit(node.name, STEP, node.run);
+            break;
+          case "wait":
+            emit(node.name, WAIT, node.run).until = node.until;
+            break;
+          case "pause":
+            emit(node.name, PAUSE, nothing);
+            break;
+          case "local":
+            emit("", LOCAL, node.run);
+            break;
+          case "check":
+            jumps.push({ at: emit(node.name, STEP, node.test), how: "otherwise", label: node.otherwise });
+            break;
+          case "when": {
+            const test = emit(node.name ?? "", node.name === null ? LOCAL : STEP, node.test);
+            body(node.then as readonly Node<never, never>[]);
+            if (node.otherwise.length > 0) {
+              const over = emit("", JUMP, nothing);
+              test.otherwise = this.code.length;
+              body(node.otherwise as readonly Node<never, never>[]);
+              over.next = this.code.length;
+            } else {
+              test.otherwise = this.code.length;
+            }
+            break;
+          }
+          case "loop": {
+            const top = this.code.length;
+            const test = emit(node.name ?? "", node.name === null ? LOCAL : STEP, node.test);
+            body(node.body as readonly Node<never, never>[]);
+            emit("", JUMP, nothing).next = top;
+            test.otherwise = this.code.length;
+            break;
+          }
+          case "choose": {
+            const at = emit(node.name ?? "", node.name === null ? LOCAL_CHOOSE : CHOOSE, node.index);
+            node.labels.forEach((label, index) => {
+              jumps.push({ at, how: index, label });
+            });
+            break;
+          }
+          case "label":
+            if (labels.has(node.name)) throw new Error(`${path.name}: label ${node.name} stands twice`);
+            labels.set(node.name, this.code.length);
+            break;
+          case "goto":
+            jumps.push({ at: emit("", JUMP, nothing), how: "next", label: node.label });
+            break;
+          case "leave": {
+            const value = node.value;
+            if (value) {
+              emit("", LOCAL, (k, f) => {
+                (f as FrameSlots & { ret: number }).ret = value(k, f);
+              });
+            }
+            leaving.push(emit("", JUMP, nothing));
+            break;
+          }
+          case "call":
+            call(node.callee() as Path<never>, node.args, node.into);
+            break;
+          case "dispatch":
+            dispatch(node.table, node.operation, node.select as Run, node.args, node.into);
+            break;
+        }
+      }
+    };
+
+    const dispatch = (
+      table: Operations,
+      operation: string,
+      select: Run,
+      args: Readonly<Record<string, string | number>>,
+      into: string | null,
+    ): void => {
+      if (!table.operations.includes(operation)) throw new Error(`${path.name}: ${table.name} has no ${operation}`);
+      const choice = emit("", LOCAL_CHOOSE, select);
+      const over: Instruction[] = [];
+      const variants = this.implementations[table.name] ?? {};
+      const missing: number[] = [];
+      const numbers = Object.keys(variants).map(Number);
+      for (let number = 0; number <= Math.max(0, ...numbers); number++) {
+        const callee = variants[number]?.[operation];
+        if (!callee) {
+          missing.push(number);
+          continue;
+        }
+        choice.targets[number] = this.code.length;
+        call(callee, args, into);
+        over.push(emit("", JUMP, nothing));
+      }
+      for (const number of missing) choice.targets[number] = this.code.length;
+      for (const jump of over) jump.next = this.code.length;
+    };
+
+    body(path.body);
+    for (const { at, how, label } of jumps) {
+      const target = labels.get(label);
+      if (target === undefined) throw new Error(`${path.name}: no label ${label}`);
+      if (how === "next") at.next = target;
+      else if (how === "otherwise") at.otherwise = target;
+      else at.targets[how] = target;
+    }
+    for (const jump of leaving) jump.next = this.code.length;
+  }
+}
+
+/** Follow jumps so that no instruction leads to one. */
+function thread(code: readonly Instruction[]): void {
+  const final = (at: number): number => {
+    let here = at;
+    for (let hops = 0; here >= 0 && here < code.length && code[here].op === JUMP; hops++) {
+      if (hops > code.length) throw new Error(`link: ${code[at].path} loops without a step`);
+      here = code[here].next;
+    }
+    return here;
+  };
+  for (const instruction of code) {
+    instruction.next = final(instruction.next);
+    instruction.otherwise = final(instruction.otherwise);
+    instruction.targets = instruction.targets.map(final);
+  }
+}
+
+/**
+ * Link root paths into an image.
+ *
+ * @param replace what patches made of a path: called for every path before it is expanded
+ * @throws Error when a label, argument or operation is missing, or a path calls itself: a fault of guplab
+ */
+export function link(
+  // biome-ignore lint/suspicious/noExplicitAny: roots of any kernel and any frame
+  roots: readonly Path<any>[],
+  implementations: Implementations = {},
+  replace: (path: Path<never>) => Path<never> = (path) => path,
+): Image {
+  const linker = new Linker(replace, implementations);
+  const programs = roots.map((root) => linker.program(root as Path<never>));
+  thread(linker.code);
+  return { code: linker.code, programs, frames: linker.frames };
+}

@@ -1,0 +1,151 @@
+/**
+ * Schedules: the choices of a run as a value that can be printed, read back and edited; and the seeded scheduler.
+ *
+ * A schedule is written as runs of one task: `r14k3f20` lets task r make 14 steps, then k three, then f twenty.
+ */
+import type { Machine, Running } from "./machine.js";
+import { Random } from "./random.js";
+
+/** Task numbers, one per step. */
+export type Schedule = readonly number[];
+
+/**
+ * Print a schedule with the tasks' letters.
+ *
+ * @example formatSchedule([0, 0, 1], ["r", "k"]) === "r2k1"
+ */
+export function formatSchedule(schedule: Schedule, letters: readonly string[]): string {
+  let text = "";
+  for (let at = 0; at < schedule.length; ) {
+    let end = at;
+    while (end < schedule.length && schedule[end] === schedule[at]) end++;
+    text += `${letters[schedule[at]]}${end - at}`;
+    at = end;
+  }
+  return text;
+}
+
+/**
+ * Read what formatSchedule printed.
+ *
+ * @throws Error with one sentence when the text is no schedule or names an unknown task
+ * @example parseSchedule("r2k1", ["r", "k"]) // [0, 0, 1]
+ */
+export function parseSchedule(text: string, letters: readonly string[]): number[] {
+  if (!/^([A-Za-z]+\d+)*$/.test(text)) {
+    throw new Error(`"${text}" is not a schedule: write letters and counts, for example ${letters[0]}3${letters[1] ?? letters[0]}1`);
+  }
+  const schedule: number[] = [];
+  for (const [, letter, count] of text.matchAll(/([A-Za-z]+)(\d+)/g)) {
+    const task = letters.indexOf(letter);
+    if (task < 0) throw new Error(`the schedule names task ${letter}; the tasks here are ${letters.join(", ")}`);
+    if (Number(count) > 10_000_000) throw new Error(`the schedule has a run of ${count} steps; at most 10000000 are possible`);
+    for (let i = 0; i < Number(count); i++) schedule.push(task);
+  }
+  return schedule;
+}
+
+/** How long tasks sleep at their pauses, in ticks on average, by task name; what is not named wakes at once. */
+export type Pace = Readonly<Record<string, number>>;
+
+/** How likely a task that can go on does go on: a time slice of ten steps on average. */
+const STICKY = 0.9;
+
+const AWAKE = 0;
+const ASLEEP = 1;
+const BLOCKED = 2;
+const GONE = 3;
+
+/**
+ * Chooses tasks from a seed, at constant cost per step whatever the number of tasks. A task that reaches a pause
+ * sleeps for an exponentially distributed number of ticks around its pace; one that waits is looked at again now
+ * and then. When all sleep, the clock jumps to the next waking.
+ */
+export class SeededScheduler<K extends Running> {
+  private readonly random: Random;
+  private readonly means: number[];
+  private readonly status: Uint8Array;
+  private readonly awake: number[] = [];
+  private readonly blocked: number[] = [];
+  /** Sleeping tasks, soonest last. */
+  private readonly asleep: { task: number; wake: number }[] = [];
+  private clock = 0;
+  private current = -1;
+
+  constructor(
+    private readonly machine: Machine<K>,
+    seed: number,
+    pace: Pace,
+    private readonly enabled: (task: number) => boolean = (task) => machine.enabled(task),
+  ) {
+    this.random = new Random(seed);
+    this.means = machine.tasks.map((task) => pace[task.name] ?? 0);
+    this.status = new Uint8Array(machine.tasks.length);
+    machine.tasks.forEach((_, task) => this.awake.push(task));
+    for (const task of [...this.awake]) if (machine.paused(task)) this.nap(task);
+  }
+
+  /** The next task to move, or -1 when none ever will. */
+  next(): number {
+    this.clock++;
+    const { machine, random } = this;
+    if (this.current >= 0 && this.status[this.current] === AWAKE) {
+      if (machine.paused(this.current)) this.nap(this.current);
+      else if (random.unit() < STICKY && this.enabled(this.current)) return this.current;
+    }
+    for (;;) {
+      while (this.asleep.length > 0 && this.asleep[this.asleep.length - 1].wake <= this.clock) this.wakeSoonest();
+      if (this.blocked.length > 0) this.retry(random.below(this.blocked.length));
+      if (this.awake.length === 0) {
+        for (let at = this.blocked.length - 1; at >= 0; at--) this.retry(at);
+        if (this.awake.length === 0) {
+          if (this.asleep.length === 0) return -1;
+          this.clock = this.asleep[this.asleep.length - 1].wake;
+          this.wakeSoonest();
+        }
+      }
+      const at = random.below(this.awake.length);
+      const task = this.awake[at];
+      if (machine.finished(task) || machine.isDead(task)) this.leaveAwake(at, GONE);
+      else if (!this.enabled(task)) {
+        this.leaveAwake(at, BLOCKED);
+        this.blocked.push(task);
+      } else {
+        this.current = task;
+        return task;
+      }
+    }
+  }
+
+  private leaveAwake(at: number, status: number): void {
+    const task = this.awake[at];
+    this.status[task] = status;
+    const last = this.awake.pop() as number;
+    if (at < this.awake.length) this.awake[at] = last;
+  }
+
+  private nap(task: number): void {
+    const mean = this.means[task];
+    if (mean === 0) return;
+    this.leaveAwake(this.awake.indexOf(task), ASLEEP);
+    const wake = this.clock + this.random.exponential(mean);
+    let at = this.asleep.length;
+    while (at > 0 && this.asleep[at - 1].wake < wake) at--;
+    this.asleep.splice(at, 0, { task, wake });
+  }
+
+  private wakeSoonest(): void {
+    const { task } = this.asleep.pop() as { task: number };
+    this.status[task] = AWAKE;
+    this.awake.push(task);
+  }
+
+  private retry(at: number): void {
+    const task = this.blocked[at];
+    if (!this.enabled(task)) return;
+    const last = this.blocked.pop() as number;
+    if (at < this.blocked.length) this.blocked[at] = last;
+    this.status[task] = AWAKE;
+    this.awake.push(task);
+  }
+}
