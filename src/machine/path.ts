@@ -102,13 +102,20 @@ export interface Path<K, A extends Locals = any, F = any> {
   readonly body: readonly Node<K, F>[];
 }
 
-export interface PathSpec<A extends Locals, L extends Locals> {
+export interface PathSpec {
   readonly source: string;
-  readonly args?: A;
-  readonly locals?: L;
+  readonly args?: Locals;
+  readonly locals?: Locals;
   /** The path leaves with a value, in its local `ret`. */
   readonly returns?: true;
 }
+
+type ArgsOf<S extends PathSpec> = S["args"] extends Locals ? S["args"] : Record<never, never>;
+
+/** What the steps of a path with this specification see. */
+export type FrameOf<S extends PathSpec> = Frame<ArgsOf<S>> &
+  (S["locals"] extends Locals ? Frame<S["locals"]> : unknown) &
+  (S["returns"] extends true ? Returned : unknown);
 
 /** The local in which a path's return value is kept. */
 export interface Returned {
@@ -128,18 +135,17 @@ export function pathLanguage<K>() {
   const nothing = () => {};
   return {
     /** Define a path. `spec.args` come first, `spec.locals` start at zero at each call. */
-    path<A extends Locals = Record<never, never>, L extends Locals = Record<never, never>>(
+    path<const S extends PathSpec>(
       name: string,
-      spec: PathSpec<A, L>,
-      body: readonly Node<K, Frame<A> & Frame<L> & Returned>[],
-    ): Path<K, A, Frame<A> & Frame<L> & Returned> {
-      const returns = spec.returns === true;
+      spec: S,
+      body: readonly Node<K, FrameOf<S>>[],
+    ): Path<K, ArgsOf<S>, FrameOf<S>> {
       return {
         name,
         source: spec.source,
-        args: (spec.args ?? {}) as A,
+        args: (spec.args ?? {}) as ArgsOf<S>,
         locals: spec.locals ?? {},
-        returns,
+        returns: spec.returns === true,
         body,
       };
     },

@@ -1,0 +1,189 @@
+/**
+ * Exhaustive search: every interleaving of a small machine, breadth first.
+ *
+ * A state is the machine's memory, word for word: no hashing away, no abstraction. Each state is expanded by letting
+ * each task that can move make one step. Because the search goes breadth first, the first way it finds to a fault is
+ * one with the fewest steps. The visited set holds the states themselves; two states are equal when all words are.
+ */
+import type { FaultKind } from "../trace/recording.js";
+
+/** What the search needs of a machine: its live state, and single steps that report what went wrong. */
+export interface Explorable {
+  /** The live state. The search overwrites it; a step changes it. */
+  readonly state: Uint32Array;
+  readonly tasks: number;
+  enabled(task: number): boolean;
+  /** Let a task make one step; gives the kinds of the faults that it met. */
+  step(task: number): readonly FaultKind[];
+  /** Faults of the live state as such: tasks that can never move again, writes that are lost. */
+  inspect(): readonly FaultKind[];
+}
+
+export interface SearchOptions {
+  /** Stop after this many states: the answer is then "incomplete". */
+  readonly maxStates: number;
+  /** Called now and then with what has been done; returning false interrupts the search. */
+  readonly progress: (seen: { states: number; transitions: number; frontier: number; depth: number }) => boolean;
+}
+
+/** A way to a fault: task numbers, one per step, the last one the step in which it happens. */
+export interface Witness {
+  readonly kind: FaultKind;
+  readonly schedule: readonly number[];
+}
+
+export interface SearchResult {
+  /** Whether every reachable state was expanded. */
+  readonly complete: boolean;
+  readonly states: number;
+  readonly transitions: number;
+  /** Steps of the longest shortest way to a state. */
+  readonly depth: number;
+  /** The shortest way to each kind of fault, in the order in which they were found. */
+  readonly witnesses: readonly Witness[];
+}
+
+const CHUNK_STATES = 1 << 14;
+const NO_STATE = -1;
+
+/** The states seen so far, with the way to each. */
+class StateSet {
+  count = 0;
+  private readonly words: number;
+  private readonly chunks: Uint32Array[] = [];
+  /** Open addressing: state numbers, NO_STATE where empty. Sized to a power of two. */
+  private table = new Int32Array(1 << 16).fill(NO_STATE);
+  private hashes = new Int32Array(1 << 15);
+  private parent = new Int32Array(1 << 15);
+  private via = new Uint16Array(1 << 15);
+
+  constructor(private readonly live: Uint32Array) {
+    this.words = live.length;
+  }
+
+  /** Make a seen state the live one. */
+  load(state: number): void {
+    const chunk = this.chunks[state >>> 14];
+    const { live, words } = this;
+    let at = (state & (CHUNK_STATES - 1)) * words;
+    for (let i = 0; i < words; i++) live[i] = chunk[at++];
+  }
+
+  /** Whether the live state is new; if so it is kept, reached from `from` by a step of `task`. */
+  add(from: number, task: number): boolean {
+    const { live, words } = this;
+    let hash = 0x811c9dc5;
+    for (let i = 0; i < words; i++) {
+      hash = Math.imul(hash ^ live[i], 0x9e3779b1);
+      hash ^= hash >>> 15;
+    }
+    const mask = this.table.length - 1;
+    let slot = hash & mask;
+    for (let state = this.table[slot]; state !== NO_STATE; state = this.table[slot]) {
+      if (this.hashes[state] === hash && this.same(state)) return false;
+      slot = (slot + 1) & mask;
+    }
+    const state = this.count++;
+    this.table[slot] = state;
+    if (state === this.hashes.length) this.growStates();
+    this.hashes[state] = hash;
+    this.parent[state] = from;
+    this.via[state] = task;
+    if ((state & (CHUNK_STATES - 1)) === 0) this.chunks.push(new Uint32Array(CHUNK_STATES * words));
+    this.chunks[state >>> 14].set(live, (state & (CHUNK_STATES - 1)) * words);
+    if (this.count * 2 > this.table.length) this.growTable();
+    return true;
+  }
+
+  /** The steps that lead to a state. */
+  scheduleTo(state: number): number[] {
+    const schedule: number[] = [];
+    for (let at = state; this.parent[at] !== NO_STATE; at = this.parent[at]) schedule.push(this.via[at]);
+    return schedule.reverse();
+  }
+
+  private same(state: number): boolean {
+    const chunk = this.chunks[state >>> 14];
+    const { live, words } = this;
+    let at = (state & (CHUNK_STATES - 1)) * words;
+    for (let i = 0; i < words; i++) if (live[i] !== chunk[at++]) return false;
+    return true;
+  }
+
+  private growStates(): void {
+    const size = this.hashes.length * 2;
+    const hashes = new Int32Array(size);
+    const parent = new Int32Array(size);
+    const via = new Uint16Array(size);
+    hashes.set(this.hashes);
+    parent.set(this.parent);
+    via.set(this.via);
+    this.hashes = hashes;
+    this.parent = parent;
+    this.via = via;
+  }
+
+  private growTable(): void {
+    const table = new Int32Array(this.table.length * 2).fill(NO_STATE);
+    const mask = table.length - 1;
+    for (let state = 0; state < this.count; state++) {
+      let slot = this.hashes[state] & mask;
+      while (table[slot] !== NO_STATE) slot = (slot + 1) & mask;
+      table[slot] = state;
+    }
+    this.table = table;
+  }
+}
+
+/** Visit every state that the machine can reach from its live state. */
+export function search(machine: Explorable, options: SearchOptions): SearchResult {
+  const seen = new StateSet(machine.state);
+  const witnesses: Witness[] = [];
+  const found = new Set<FaultKind>();
+  let transitions = 0;
+  let depth = 0;
+  let levelEnd = 1;
+  const report = (kinds: readonly FaultKind[], from: number, task: number | null): void => {
+    for (const kind of kinds) {
+      if (found.has(kind)) continue;
+      found.add(kind);
+      const schedule = seen.scheduleTo(from);
+      if (task !== null) schedule.push(task);
+      witnesses.push({ kind, schedule });
+    }
+  };
+
+  seen.add(NO_STATE, 0);
+  report(machine.inspect(), 0, null);
+  let complete = true;
+  let at = 0;
+  for (; at < seen.count; at++) {
+    if (at === levelEnd) {
+      depth++;
+      levelEnd = seen.count;
+    }
+    if ((at & 0xfff) === 0) {
+      const goOn = options.progress({ states: seen.count, transitions, frontier: seen.count - at, depth });
+      if (!goOn || seen.count > options.maxStates) {
+        complete = false;
+        break;
+      }
+    }
+    seen.load(at);
+    let fresh = true;
+    for (let task = 0; task < machine.tasks; task++) {
+      if (!fresh) seen.load(at);
+      fresh = true;
+      if (!machine.enabled(task)) continue;
+      fresh = false;
+      const faults = machine.step(task);
+      transitions++;
+      if (faults.length > 0) report(faults, at, task);
+      if (seen.add(at, task)) {
+        const state = machine.inspect();
+        if (state.length > 0) report(state, seen.count - 1, null);
+      }
+    }
+  }
+  return { complete, states: seen.count, transitions, depth, witnesses };
+}

@@ -1,0 +1,95 @@
+/**
+ * Disks: one task per disk takes pages from its queue, moves them part by part, and completes them.
+ *
+ * A page in the queue is under writeback (the disk reads memory) or locked for a read (the disk writes memory). The
+ * parts of a page are moved one after the other and others run in between: a device that writes into the page
+ * meanwhile leaves a torn block on the disk.
+ *
+ * Left out: merging, ordering by sector, errors, the disk's own cache.
+ */
+import type { Kernel } from "../kernel.js";
+import { call, given, local, path, pause, repeat, step, wait } from "../language.js";
+import { PageWriteback, SetPageUptodate, unlock_page } from "../mm/page.js";
+import { type DiskNr, type Pfn, disk, int, pfn } from "../types.js";
+import { ext4_finish_bio } from "../fs/ext4.js";
+
+/** submit_bio: append a page to its disk's queue. */
+export function queue_page(k: Kernel, page: Pfn): void {
+  const nr = k.inode.disk[k.page.mapping[page]];
+  const { head, tail } = k.gendisk;
+  k.page.io_next[page] = 0;
+  if (tail[nr] !== 0) k.page.io_next[tail[nr] - 1] = page + 1;
+  else head[nr] = page + 1;
+  tail[nr] = page + 1;
+}
+
+function take_page(k: Kernel, nr: DiskNr): Pfn {
+  const { head, tail } = k.gendisk;
+  const page = head[nr] - 1;
+  head[nr] = k.page.io_next[page];
+  if (head[nr] === 0) tail[nr] = 0;
+  k.page.io_next[page] = 0;
+  return page;
+}
+
+/** Row of `block` for a part of a page that is in a file. */
+export const block_of = (k: Kernel, page: Pfn, part: number): number =>
+  k.slotOf(k.page.mapping[page], k.page.index[page]) * k.geometry.parts + part;
+
+/** Move one part of a page to the disk, or from it. */
+function transfer(k: Kernel, page: Pfn, part: number, write: boolean): void {
+  const memory = page * k.geometry.parts + part;
+  const onDisk = block_of(k, page, part);
+  if (write) k.block.version[onDisk] = k.content.version[memory];
+  else k.content.version[memory] = k.block.version[onDisk];
+}
+
+/** A disk and its interrupt handler. */
+export const disk_daemon = path(
+  "disk",
+  { source: "block/blk-core.c, fs/ext4/page-io.c, fs/mpage.c v4.20", args: { disk }, locals: { page: pfn, part: int, write: int } },
+  [
+    repeat(
+      () => true,
+      [
+        wait(
+          "blk_peek_request",
+          (k, f) => k.gendisk.head[f.disk] !== 0,
+          (k, f) => {
+            f.page = take_page(k, f.disk);
+            f.write = PageWriteback(k, f.page) ? 1 : 0;
+          },
+        ),
+        pause("disk latency"),
+        repeat(
+          (k, f) => f.part < k.geometry.parts,
+          [
+            step("transfer", (k, f) => {
+              transfer(k, f.page, f.part, f.write === 1);
+              f.part++;
+            }),
+          ],
+        ),
+        given(
+          (_, f) => f.write === 1,
+          [
+            local((k) => k.count("pgpgout", 4)),
+            call(() => ext4_finish_bio, { page: "page" }),
+          ],
+          [
+            step("mpage_end_io", (k, f) => {
+              k.count("pgpgin", 4);
+              SetPageUptodate(k, f.page);
+              unlock_page(k, f.page);
+            }),
+          ],
+        ),
+        local((_, f) => {
+          f.page = 0;
+          f.part = 0;
+          f.write = 0;
+        }),
+      ],
+    ),
+  ],
+);

@@ -1,0 +1,143 @@
+/**
+ * buffer_heads: what a block filesystem hangs on a page, and what goes missing in the article's crash.
+ *
+ * Source: fs/buffer.c, include/linux/buffer_head.h in v4.20. Blocks are as large as pages, so a page has one
+ * buffer_head; its bits live in struct page here (b_state). Attaching buffers takes a page reference. What protects
+ * them is the page lock and PG_writeback, never a reference: somebody's get_page keeps the page, not its buffers.
+ *
+ * private_lock sections are single steps. Left out: blocks smaller than a page, b_count, the buffer lock.
+ */
+import { WORD } from "../../trace/words.js";
+import type { Kernel } from "../kernel.js";
+import { call, check, given, label, leave, path, step, when } from "../language.js";
+import {
+  ClearPagePrivate,
+  PageDirty,
+  PagePrivate,
+  PageUptodate,
+  PageWriteback,
+  SetPagePrivate,
+  SetPageUptodate,
+  TestSetPageDirty,
+  get_page,
+  lock_page,
+  unlock_page,
+  wait_on_page_writeback,
+} from "../mm/page.js";
+import { __mark_inode_dirty, __set_page_dirty, cancel_dirty_page, set_page_dirty } from "../mm/page_writeback.js";
+import { put_page } from "../mm/swap.js";
+import { VM_FAULT } from "../operations.js";
+import { BH } from "../structs.js";
+import { type Pfn, inode, int, pfn } from "../types.js";
+
+export const page_has_buffers = PagePrivate;
+
+export const buffer_dirty = (k: Kernel, page: Pfn): boolean => (k.page.b_state[page] & BH.dirty) !== 0;
+export const buffer_mapped = (k: Kernel, page: Pfn): boolean => (k.page.b_state[page] & BH.mapped) !== 0;
+export const buffer_async_write = (k: Kernel, page: Pfn): boolean => (k.page.b_state[page] & BH.async_write) !== 0;
+
+/** Set or clear bits of the page's buffer. */
+export function write_buffer(k: Kernel, page: Pfn, set: number, clear = 0): void {
+  k.page.b_state[page] = (k.page.b_state[page] | set) & ~clear;
+  if (k.recorder !== null) k.note(WORD.buffers, page, k.buffersWord(page));
+}
+
+/**
+ * page_buffers(): the macro asserts that there are any. Gives true when the caller died of it.
+ * Source: include/linux/buffer_head.h, BUG_ON(!PagePrivate(page)).
+ */
+export const page_buffers_BUG_ON = (k: Kernel, page: Pfn): boolean =>
+  k.BUG_ON(!PagePrivate(k, page), "page_buffers: BUG_ON(!PagePrivate(page))", page);
+
+/** create_empty_buffers and attach_page_buffers: one more reference; the buffers of a dirty page start dirty. */
+export function create_empty_buffers(k: Kernel, page: Pfn): void {
+  get_page(k, page);
+  SetPagePrivate(k, page);
+  write_buffer(k, page, (PageUptodate(k, page) ? BH.uptodate : 0) | (PageDirty(k, page) ? BH.dirty : 0));
+}
+
+/** buffer_busy */
+const buffer_busy = (k: Kernel, page: Pfn): boolean => buffer_dirty(k, page);
+
+/**
+ * Free the buffers of a locked page unless one is busy or the page is under writeback. A dirty page whose buffers
+ * were all clean becomes clean. One private_lock section; gives whether they are gone.
+ */
+export function try_to_free_buffers(k: Kernel, page: Pfn): boolean {
+  if (PageWriteback(k, page)) return false;
+  if (!page_has_buffers(k, page) || buffer_busy(k, page)) return false;
+  ClearPagePrivate(k, page);
+  write_buffer(k, page, 0, 0xff);
+  put_page(k, page);
+  cancel_dirty_page(k, page);
+  return true;
+}
+
+/** Dirty all buffers of the page, then the page. Missing buffers are tolerated. Gives 1 when the page was clean. */
+export const __set_page_dirty_buffers = path(
+  "__set_page_dirty_buffers",
+  { source: "fs/buffer.c v4.20", args: { page: pfn }, returns: true },
+  [
+    // private_lock is held from the walk over the buffers to PG_dirty: try_to_free_buffers sees all or nothing.
+    step("TestSetPageDirty", (k, f) => {
+      if (page_has_buffers(k, f.page)) write_buffer(k, f.page, BH.dirty);
+      f.ret = TestSetPageDirty(k, f.page) ? 0 : 1;
+    }),
+    given(
+      (_, f) => f.ret === 1,
+      [
+        step("__set_page_dirty", (k, f) => __set_page_dirty(k, f.page)),
+        step("__mark_inode_dirty", (k, f) => __mark_inode_dirty(k, f.page)),
+      ],
+    ),
+  ],
+);
+
+/** A buffer becomes dirty, and its page with it. */
+export const mark_buffer_dirty = path(
+  "mark_buffer_dirty",
+  { source: "fs/buffer.c v4.20", args: { page: pfn }, locals: { newly: int } },
+  [
+    when("buffer_dirty", (k, f) => buffer_dirty(k, f.page), [leave()]),
+    step("test_set_buffer_dirty", (k, f) => write_buffer(k, f.page, BH.dirty)),
+    step("TestSetPageDirty", (k, f) => {
+      f.newly = TestSetPageDirty(k, f.page) ? 0 : 1;
+    }),
+    given(
+      (_, f) => f.newly === 1,
+      [
+        step("__set_page_dirty", (k, f) => __set_page_dirty(k, f.page)),
+        step("__mark_inode_dirty", (k, f) => __mark_inode_dirty(k, f.page)),
+      ],
+    ),
+  ],
+);
+
+/**
+ * Prepare a page for its first write: buffers, blocks, dirty. Returns with the page locked, or NOPAGE when it is not
+ * in the file any more. The blocks of these files are allocated, so get_block only maps the buffer.
+ */
+export const block_page_mkwrite = path(
+  "block_page_mkwrite",
+  { source: "fs/buffer.c v4.20", args: { page: pfn, mapping: inode }, returns: true },
+  [
+    lock_page(),
+    check("page->mapping == mapping", (k, f) => k.page.mapping[f.page] === f.mapping, "out_unlock"),
+    step("create_empty_buffers", (k, f) => {
+      if (!page_has_buffers(k, f.page)) create_empty_buffers(k, f.page);
+    }),
+    step("get_block", (k, f) => {
+      if (!buffer_mapped(k, f.page)) write_buffer(k, f.page, BH.mapped);
+      if (PageUptodate(k, f.page)) write_buffer(k, f.page, BH.uptodate);
+    }),
+    call(() => mark_buffer_dirty, { page: "page" }),
+    step("SetPageUptodate", (k, f) => SetPageUptodate(k, f.page)),
+    call(() => set_page_dirty, { page: "page" }),
+    given((k, f) => k.inode.stable_writes[f.mapping] === 1, [wait_on_page_writeback()]),
+    leave(() => VM_FAULT.LOCKED),
+    label("out_unlock"),
+    step("unlock_page", (k, f) => unlock_page(k, f.page)),
+    leave(() => VM_FAULT.NOPAGE),
+  ],
+);
+

@@ -1,0 +1,30 @@
+/** The base: Linux v4.20's operation tables, filled by its filesystems. */
+import type { Implementations } from "../machine/program.js";
+import type { Path } from "../machine/path.js";
+import {
+  ext4_page_mkwrite,
+  ext4_readpage,
+  ext4_releasepage,
+  ext4_set_page_dirty,
+  ext4_writepage,
+  ext4_writepages,
+} from "./fs/ext4.js";
+import { __set_page_dirty_no_writeback, shmem_getpage } from "./fs/tmpfs.js";
+import { FS } from "./operations.js";
+
+const rows = (table: Record<number, Record<string, unknown>>) =>
+  table as Readonly<Record<number, Readonly<Record<string, Path<never>>>>>;
+
+export const operations: Implementations = {
+  address_space_operations: rows({
+    [FS.ext4]: {
+      readpage: ext4_readpage,
+      set_page_dirty: ext4_set_page_dirty,
+      writepage: ext4_writepage,
+      writepages: ext4_writepages,
+      releasepage: ext4_releasepage,
+    },
+    [FS.tmpfs]: { readpage: shmem_getpage, set_page_dirty: __set_page_dirty_no_writeback },
+  }),
+  vm_operations_struct: rows({ [FS.ext4]: { page_mkwrite: ext4_page_mkwrite } }),
+};

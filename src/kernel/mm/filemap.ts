@@ -1,0 +1,187 @@
+/**
+ * The page cache: slots and tags of a mapping, the read fault, the end of writeback.
+ *
+ * Source: mm/filemap.c, lib/xarray.c in v4.20. The tags are what writeback walks (PAGECACHE_TAG_DIRTY, TOWRITE) and
+ * what fsync waits on (WRITEBACK); they change under the xa_lock, so each change is part of one step.
+ *
+ * Left out: readahead (a miss reads one page), VM_FAULT_RETRY (a fault that finds the page locked sleeps with the
+ * mmap_sem held), shadow entries, truncation.
+ */
+import type { Kernel } from "../kernel.js";
+import { call, dispatch, given, goto, label, leave, local, path, step, wait, when } from "../language.js";
+import { a_ops, fs_of_inode } from "../operations.js";
+import { ANON_MAPPING } from "../structs.js";
+import { type InodeNr, NONE, type Pfn, type Slot, inode, int, pfn } from "../types.js";
+import { WORD } from "../../trace/words.js";
+import {
+  ClearPageReclaim,
+  PageReclaim,
+  PageUptodate,
+  alloc_page,
+  get_page,
+  get_page_unless_zero,
+  has_free_page,
+  lock_page,
+  lock_page_for_read,
+  unlock_page,
+} from "./page.js";
+import { test_clear_page_writeback } from "./page_writeback.js";
+import { lru_cache_add, put_page, rotate_reclaimable_page } from "./swap.js";
+
+export type Tag = "dirty" | "writeback" | "towrite";
+
+/** page->mapping, or 0: anonymous pages have no page_mapping(). */
+export function page_mapping(k: Kernel, page: Pfn): InodeNr {
+  const mapping = k.page.mapping[page];
+  return mapping === ANON_MAPPING ? 0 : mapping;
+}
+
+const slot_of = (k: Kernel, page: Pfn): Slot => k.slotOf(k.page.mapping[page], k.page.index[page]);
+
+export function xa_get_mark(k: Kernel, page: Pfn, tag: Tag): boolean {
+  const slot = slot_of(k, page);
+  return (k.xa_mark[tag][slot >>> 5] & (1 << (slot & 31))) !== 0;
+}
+
+export function xa_set_mark(k: Kernel, page: Pfn, tag: Tag): void {
+  const slot = slot_of(k, page);
+  k.xa_mark[tag][slot >>> 5] |= 1 << (slot & 31);
+  if (k.recorder !== null) k.note(WORD.tags, page, k.tagsWord(page));
+}
+
+export function xa_clear_mark(k: Kernel, page: Pfn, tag: Tag): void {
+  const slot = slot_of(k, page);
+  k.xa_mark[tag][slot >>> 5] &= ~(1 << (slot & 31));
+  if (k.recorder !== null) k.note(WORD.tags, page, k.tagsWord(page));
+}
+
+/** The first index at or after `from` whose slot carries the tag, or NONE. */
+export function find_tagged(k: Kernel, mapping: InodeNr, from: number, tag: Tag): number {
+  const first = k.inode.first_slot[mapping];
+  const end = first + k.inode.i_pages[mapping];
+  const marks = k.xa_mark[tag];
+  let at = (first + from) >>> 5;
+  let word = first + from < end ? marks[at] & (~0 << ((first + from) & 31)) : 0;
+  while (word === 0) {
+    at++;
+    if (at * 32 >= end) return NONE;
+    word = marks[at];
+  }
+  return at * 32 + 31 - Math.clz32(word & -word) - first;
+}
+
+/** mapping_tagged */
+export const mapping_tagged = (k: Kernel, mapping: InodeNr, tag: Tag): boolean =>
+  find_tagged(k, mapping, 0, tag) !== NONE;
+
+/** find_get_page: the cached page with a reference, or NONE. */
+export function find_get_page(k: Kernel, mapping: InodeNr, index: number): Pfn {
+  const page = k.xa_slot.page[k.slotOf(mapping, index)] - 1;
+  if (page === NONE || !get_page_unless_zero(k, page)) return NONE;
+  return page;
+}
+
+/** Put a locked page into a mapping: one reference for the cache, and the batch that leads to the LRU. */
+export function add_to_page_cache_lru(k: Kernel, page: Pfn, mapping: InodeNr, index: number): boolean {
+  const slot = k.slotOf(mapping, index);
+  if (k.xa_slot.page[slot] !== 0) return false;
+  k.xa_slot.page[slot] = page + 1;
+  k.page.mapping[page] = mapping;
+  k.page.index[page] = index;
+  get_page(k, page);
+  k.count("nr_file_pages");
+  lru_cache_add(k, page);
+  return true;
+}
+
+/** __delete_from_page_cache: empties the slot, its tags, and page->mapping. The cache's reference is the caller's. */
+export function __delete_from_page_cache(k: Kernel, page: Pfn): void {
+  for (const tag of ["dirty", "writeback", "towrite"] as const) if (xa_get_mark(k, page, tag)) xa_clear_mark(k, page, tag);
+  k.xa_slot.page[slot_of(k, page)] = 0;
+  k.page.mapping[page] = 0;
+  k.count("nr_file_pages", -1);
+}
+
+/** Read a missing page into the cache. */
+export const page_cache_read = path(
+  "page_cache_read",
+  { source: "mm/filemap.c v4.20", args: { mapping: inode, index: int }, locals: { page: pfn, added: int } },
+  [
+    // The kernel would reclaim here itself; this one sleeps until kswapd has freed a page.
+    wait(
+      "__alloc_pages_nodemask",
+      (k) => has_free_page(k),
+      (k, f) => {
+        f.page = alloc_page(k);
+      },
+    ),
+    step("add_to_page_cache_lru", (k, f) => {
+      lock_page_for_read(k, f.page);
+      f.added = add_to_page_cache_lru(k, f.page, f.mapping, f.index) ? 1 : 0;
+      if (f.added === 0) unlock_page(k, f.page);
+    }),
+    given(
+      (_, f) => f.added === 1,
+      [dispatch(a_ops, "readpage", (k, f) => fs_of_inode(k, f.mapping), { page: "page" })],
+    ),
+    step("put_page", (k, f) => put_page(k, f.page)),
+  ],
+);
+
+/**
+ * The page of a file at an index, uptodate and locked, with a reference for the caller. Gives pfn + 1.
+ * shmem_fault finds its page in the same way as long as it is in memory.
+ */
+export const filemap_fault = path(
+  "filemap_fault",
+  { source: "mm/filemap.c v4.20", args: { mapping: inode, index: int }, locals: { page: pfn }, returns: true },
+  [
+    label("retry_find"),
+    step("find_get_page", (k, f) => {
+      f.page = find_get_page(k, f.mapping, f.index);
+    }),
+    given(
+      (_, f) => f.page === NONE,
+      [
+        local((k, f) => {
+          f.page = 0;
+          k.count("pgmajfault");
+        }),
+        call(() => page_cache_read, { mapping: "mapping", index: "index" }),
+        goto("retry_find"),
+      ],
+    ),
+    lock_page(),
+    when(
+      "page->mapping != mapping",
+      (k, f) => k.page.mapping[f.page] !== f.mapping || !PageUptodate(k, f.page),
+      [
+        step("unlock_page", (k, f) => unlock_page(k, f.page)),
+        step("put_page", (k, f) => put_page(k, f.page)),
+        goto("retry_find"),
+      ],
+    ),
+    leave((_, f) => f.page + 1),
+  ],
+);
+
+/** The end of a page's writeback, called by the disk's completion: no page lock, no reference. */
+export const end_page_writeback = path(
+  "end_page_writeback",
+  { source: "mm/filemap.c v4.20", args: { page: pfn } },
+  [
+    when(
+      "PageReclaim",
+      (k, f) => PageReclaim(k, f.page),
+      [
+        step("rotate_reclaimable_page", (k, f) => {
+          ClearPageReclaim(k, f.page);
+          rotate_reclaimable_page(k, f.page);
+        }),
+      ],
+    ),
+    step("test_clear_page_writeback", (k, f) => {
+      k.BUG_ON(!test_clear_page_writeback(k, f.page), "end_page_writeback: the page was not under writeback", f.page);
+    }),
+  ],
+);

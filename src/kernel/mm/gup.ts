@@ -1,0 +1,127 @@
+/**
+ * get_user_pages: a reference to the page behind a virtual address, and nothing else.
+ *
+ * Source: mm/gup.c in v4.20. Taking a writable reference makes sure that the PTE is writable at that instant, through
+ * page_mkwrite if it was not. It cannot make the PTE stay writable: that is the whole bug. The fast path on a
+ * writable PTE calls nobody at all.
+ *
+ * Left out: huge pages, FOLL_FORCE, device memory, signals, RLIMIT_MEMLOCK; every VMA here may be taken.
+ */
+import { type Kernel, PTE } from "../kernel.js";
+import { call, check, given, goto, label, leave, local, path, repeat, step } from "../language.js";
+import { VM_FAULT } from "../operations.js";
+import { type DioNr, type Pfn, dio_nr, int, pfn, vpn } from "../types.js";
+import { handle_mm_fault, pte_pfn, pte_present, pte_write } from "./memory.js";
+import { PageDirty, SetPageReferenced, count_pin, get_page, get_page_unless_zero } from "./page.js";
+import { __mark_inode_dirty, __set_page_dirty } from "./page_writeback.js";
+import { mark_page_accessed, put_page } from "./swap.js";
+import { TestSetPageDirty } from "./page.js";
+
+/** The caller's array of pages: pages[] of a dio. */
+function store_page(k: Kernel, dio: DioNr, page: Pfn): void {
+  k.dio_page.page[dio * k.geometry.dioPages + k.dio.nr[dio]] = page + 1;
+  k.dio.nr[dio]++;
+  count_pin(k, page, 1);
+}
+
+/** The lockless walk. Stops at the first page that it cannot have; the rest is the slow path's. */
+const gup_pte_range = path(
+  "gup_pte_range",
+  { source: "mm/gup.c v4.20", args: { at: vpn, write: int, dio: dio_nr }, locals: { pte: int, page: pfn }, returns: true },
+  [
+    step("pte_read", (k, f) => {
+      f.pte = k.pte.entry[f.at];
+    }),
+    given((_, f) => !pte_present(f.pte) || (f.write === 1 && !pte_write(f.pte)), [leave()]),
+    local((_, f) => {
+      f.page = pte_pfn(f.pte);
+    }),
+    check("page_cache_get_speculative", (k, f) => get_page_unless_zero(k, f.page), "pte_unmap"),
+    // The page may have been given to somebody else between the walk and the reference.
+    check("pte_val(pte) == pte_val(*ptep)", (k, f) => k.pte.entry[f.at] === f.pte, "put"),
+    step("SetPageReferenced", (k, f) => {
+      SetPageReferenced(k, f.page);
+      store_page(k, f.dio, f.page);
+      f.ret = 1;
+    }),
+    leave(),
+    label("put"),
+    step("put_page", (k, f) => put_page(k, f.page)),
+    label("pte_unmap"),
+  ],
+);
+
+/** follow_page_pte with FOLL_TOUCH | FOLL_GET, one ptl section. Gives whether the page was taken. */
+function follow_page_pte(k: Kernel, at: number, write: boolean, dio: DioNr): boolean {
+  const pte = k.pte.entry[at];
+  if (!pte_present(pte) || (write && !pte_write(pte))) return false;
+  const page = pte_pfn(pte);
+  get_page(k, page);
+  if (write && (pte & PTE.dirty) === 0 && !PageDirty(k, page) && !TestSetPageDirty(k, page)) {
+    // set_page_dirty under the ptl, without the page lock.
+    __set_page_dirty(k, page);
+    __mark_inode_dirty(k, page);
+  }
+  mark_page_accessed(k, page);
+  store_page(k, dio, page);
+  return true;
+}
+
+/** The slow path for one page: look, fault, look again. Between the fault and the look the PTE may be protected again. */
+const __get_user_pages = path(
+  "__get_user_pages",
+  { source: "mm/gup.c v4.20", args: { at: vpn, write: int, dio: dio_nr }, locals: { taken: int, fault: int }, returns: true },
+  [
+    label("retry"),
+    step("follow_page_pte", (k, f) => {
+      f.taken = follow_page_pte(k, f.at, f.write === 1, f.dio) ? 1 : 0;
+    }),
+    given((_, f) => f.taken === 1, [leave(() => 1)]),
+    call(() => handle_mm_fault, { at: "at", write: "write" }, "fault"),
+    given((_, f) => (f.fault & VM_FAULT.SIGBUS) !== 0, [leave(() => 0)]),
+    goto("retry"),
+  ],
+);
+
+/**
+ * Take `nr` pages from a virtual address on, into a dio's pages[]. Gives how many were taken: short when a page
+ * cannot be had, as the caller then owns what it got.
+ */
+export const get_user_pages_fast = path(
+  "get_user_pages_fast",
+  {
+    source: "mm/gup.c v4.20",
+    args: { start: vpn, nr: int, write: int, dio: dio_nr },
+    locals: { at: vpn, got: int },
+    returns: true,
+  },
+  [
+    local((_, f) => {
+      f.at = f.start;
+      f.got = 1;
+    }),
+    repeat(
+      (_, f) => f.ret < f.nr && f.got === 1,
+      [
+        call(() => gup_pte_range, { at: "at", write: "write", dio: "dio" }, "got"),
+        local((_, f) => {
+          f.ret += f.got;
+          f.at = f.start + f.ret;
+        }),
+      ],
+    ),
+    local((_, f) => {
+      f.got = 1;
+    }),
+    repeat(
+      (_, f) => f.ret < f.nr && f.got === 1,
+      [
+        call(() => __get_user_pages, { at: "at", write: "write", dio: "dio" }, "got"),
+        local((_, f) => {
+          f.ret += f.got;
+          f.at = f.start + f.ret;
+        }),
+      ],
+    ),
+  ],
+);

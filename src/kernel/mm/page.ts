@@ -1,0 +1,197 @@
+/**
+ * struct page: flags, references, the page lock, and the free pages.
+ *
+ * Source: include/linux/page-flags.h, include/linux/page_ref.h, include/linux/mm.h, mm/page_alloc.c in v4.20.
+ * Serves the article's "struct page is full": every word that the crash turns on is here.
+ *
+ * Left out: compound pages, zones and watermarks, per-CPU free lists. An allocation takes the first free page.
+ */
+import { type PageFlag, WORD, pg } from "../../trace/words.js";
+import type { Kernel } from "../kernel.js";
+import { wait } from "../language.js";
+import { LOCKED_FOR_READ } from "../structs.js";
+import { NONE, type Pfn } from "../types.js";
+
+const LRU_FLAGS = pg("lru") | pg("active");
+
+/** Change flags and tell the recording. */
+function write_flags(k: Kernel, page: Pfn, flags: number): void {
+  const changed = k.page.flags[page] ^ flags;
+  k.page.flags[page] = flags;
+  if (k.recorder === null || changed === 0) return;
+  k.note(WORD.flags, page, flags);
+  if ((changed & LRU_FLAGS) !== 0) k.note(WORD.lru, page, k.lruWord(page));
+  if ((changed & pg("private")) !== 0) k.note(WORD.buffers, page, k.buffersWord(page));
+}
+
+const tester = (flag: PageFlag) => {
+  const mask = pg(flag);
+  return (k: Kernel, page: Pfn): boolean => (k.page.flags[page] & mask) !== 0;
+};
+const setter = (flag: PageFlag) => {
+  const mask = pg(flag);
+  return (k: Kernel, page: Pfn): void => write_flags(k, page, k.page.flags[page] | mask);
+};
+const clearer = (flag: PageFlag) => {
+  const mask = pg(flag);
+  return (k: Kernel, page: Pfn): void => write_flags(k, page, k.page.flags[page] & ~mask);
+};
+
+export const PageLocked = tester("locked");
+export const PageUptodate = tester("uptodate");
+export const SetPageUptodate = setter("uptodate");
+export const PageDirty = tester("dirty");
+export const SetPageDirty = setter("dirty");
+export const ClearPageDirty = clearer("dirty");
+export const PageWriteback = tester("writeback");
+export const SetPageWriteback = setter("writeback");
+export const ClearPageWriteback = clearer("writeback");
+export const PageReferenced = tester("referenced");
+export const SetPageReferenced = setter("referenced");
+export const ClearPageReferenced = clearer("referenced");
+export const PageActive = tester("active");
+export const SetPageActive = setter("active");
+export const ClearPageActive = clearer("active");
+export const PageLRU = tester("lru");
+export const SetPageLRU = setter("lru");
+export const ClearPageLRU = clearer("lru");
+export const PagePrivate = tester("private");
+export const SetPagePrivate = setter("private");
+export const ClearPagePrivate = clearer("private");
+export const PageReclaim = tester("reclaim");
+export const SetPageReclaim = setter("reclaim");
+export const ClearPageReclaim = clearer("reclaim");
+export const PageSwapBacked = tester("swapbacked");
+export const SetPageSwapBacked = setter("swapbacked");
+export const PageUnevictable = tester("unevictable");
+export const PageMlocked = tester("mlocked");
+
+export const page_has_private = PagePrivate;
+export const page_is_file_cache = (k: Kernel, page: Pfn): boolean => !PageSwapBacked(k, page);
+export const page_mapped = (k: Kernel, page: Pfn): boolean => k.page.mapcount[page] > 0;
+export const page_count = (k: Kernel, page: Pfn): number => k.page._refcount[page];
+
+/** Sets PG_dirty; gives its old value. A device's unspoken write counts as spoken from here on. */
+export function TestSetPageDirty(k: Kernel, page: Pfn): boolean {
+  const was = PageDirty(k, page);
+  SetPageDirty(k, page);
+  if (k.page.device[page] !== 0) set_device_wrote(k, page, 0);
+  return was;
+}
+
+export function TestClearPageDirty(k: Kernel, page: Pfn): boolean {
+  const was = PageDirty(k, page);
+  if (was) ClearPageDirty(k, page);
+  return was;
+}
+
+export function TestClearPageReferenced(k: Kernel, page: Pfn): boolean {
+  const was = PageReferenced(k, page);
+  if (was) ClearPageReferenced(k, page);
+  return was;
+}
+
+/** D14: bytes that a device wrote and that nobody has marked dirty. No kernel word holds this. */
+export function set_device_wrote(k: Kernel, page: Pfn, wrote: 0 | 1): void {
+  k.page.device[page] = wrote;
+  if (k.recorder !== null) k.note(WORD.device, page, wrote);
+}
+
+export function page_ref_add(k: Kernel, page: Pfn, by: number): void {
+  k.page._refcount[page] += by;
+  if (k.recorder !== null) k.note(WORD.refcount, page, k.page._refcount[page]);
+}
+
+export function get_page(k: Kernel, page: Pfn): void {
+  if (k.page._refcount[page] <= 0) throw new Error(`get_page: page ${page} has no reference`);
+  page_ref_add(k, page, 1);
+}
+
+/** get_page_unless_zero, page_cache_get_speculative: a reference unless the page is being freed. */
+export function get_page_unless_zero(k: Kernel, page: Pfn): boolean {
+  if (k.page._refcount[page] === 0) return false;
+  page_ref_add(k, page, 1);
+  return true;
+}
+
+/** page_ref_freeze: from exactly `count` references to none, or not at all. */
+export function page_ref_freeze(k: Kernel, page: Pfn, count: number): boolean {
+  if (k.page._refcount[page] !== count) return false;
+  page_ref_add(k, page, -count);
+  return true;
+}
+
+export function page_ref_unfreeze(k: Kernel, page: Pfn, count: number): void {
+  page_ref_add(k, page, count);
+}
+
+/** A reference taken through get_user_pages: counted so that figures can show the pins exactly. */
+export function count_pin(k: Kernel, page: Pfn, by: 1 | -1): void {
+  k.page.pins[page] += by;
+  if (k.recorder !== null) k.note(WORD.pins, page, k.page.pins[page]);
+}
+
+export function trylock_page(k: Kernel, page: Pfn): boolean {
+  if (PageLocked(k, page)) return false;
+  write_flags(k, page, k.page.flags[page] | pg("locked"));
+  k.page.locked_by[page] = k.task + 1;
+  return true;
+}
+
+/** __SetPageLocked of a page that a read will unlock when it completes. */
+export function lock_page_for_read(k: Kernel, page: Pfn): void {
+  write_flags(k, page, k.page.flags[page] | pg("locked"));
+  k.page.locked_by[page] = LOCKED_FOR_READ;
+}
+
+export function unlock_page(k: Kernel, page: Pfn): void {
+  if (!PageLocked(k, page)) throw new Error(`unlock_page: page ${page} is not locked`);
+  write_flags(k, page, k.page.flags[page] & ~pg("locked"));
+  k.page.locked_by[page] = 0;
+}
+
+/** The step that sleeps for the page lock and takes it. */
+export const lock_page = <F extends { readonly page: Pfn }>() =>
+  wait<F>(
+    "lock_page",
+    (k, f) => !PageLocked(k, f.page),
+    (k, f) => {
+      trylock_page(k, f.page);
+    },
+  );
+
+/** The step that sleeps until the page's writeback has ended. */
+export const wait_on_page_writeback = <F extends { readonly page: Pfn }>() =>
+  wait<F>("wait_on_page_writeback", (k, f) => !PageWriteback(k, f.page));
+
+/** Whether alloc_page would give a page now. */
+export const has_free_page = (k: Kernel): boolean => k.pgdat.free[0] !== 0;
+
+/** A free page with one reference and no flags, or NONE. */
+export function alloc_page(k: Kernel): Pfn {
+  const page = k.pgdat.free[0] - 1;
+  if (page === NONE) return NONE;
+  k.pgdat.free[0] = k.page.lru_next[page];
+  k.page.lru_next[page] = 0;
+  page_ref_add(k, page, 1);
+  return page;
+}
+
+/** Flags that a page must not have when it is freed (PAGE_FLAGS_CHECK_AT_FREE, as far as modelled). PG_dirty is not among them. */
+const CHECK_AT_FREE = pg("lru") | pg("locked") | pg("private") | pg("writeback") | pg("active") | pg("unevictable");
+
+/** Give a page that has no references and is on no list back (free_unref_page). */
+export function free_page(k: Kernel, page: Pfn): void {
+  const bad = k.page.flags[page] & CHECK_AT_FREE;
+  if (bad !== 0 || k.page.mapcount[page] !== 0) {
+    throw new Error(`free_page: page ${page} is freed with flags ${k.page.flags[page].toString(16)}`);
+  }
+  write_flags(k, page, 0);
+  k.page.mapping[page] = 0;
+  k.page.index[page] = 0;
+  k.page.device[page] = 0;
+  k.content.version.fill(0, page * k.geometry.parts, (page + 1) * k.geometry.parts);
+  k.page.lru_next[page] = k.pgdat.free[0];
+  k.page.lru_prev[page] = 0;
+  k.pgdat.free[0] = page + 1;
+}

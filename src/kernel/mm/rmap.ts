@@ -1,0 +1,165 @@
+/**
+ * From a page to its PTEs: cleaning, unmapping, and asking whether anybody used it.
+ *
+ * Source: mm/rmap.c in v4.20. Each PTE is changed under its ptl, so one PTE is one step. A device that reaches the
+ * page through a gup reference has no PTE: it is told nothing here, and leaves no young or dirty bit.
+ *
+ * Left out: i_mmap_rwsem and anon_vma locks (nobody changes VMAs here), mlocked VMAs, MMU notifiers.
+ */
+import { WORD } from "../../trace/words.js";
+import { type Kernel, PTE } from "../kernel.js";
+import { call, given, goto, label, leave, local, path, repeat, step, when } from "../language.js";
+import { ANON_MAPPING, VM_SHARED } from "../structs.js";
+import { type Pfn, int, pfn } from "../types.js";
+import { page_mapped, trylock_page, unlock_page } from "./page.js";
+import { set_page_dirty } from "./page_writeback.js";
+import { put_page } from "./swap.js";
+
+/** The first VMA at or after `from` that could map the page, plus one; 0 when there is none. */
+function next_vma(k: Kernel, page: Pfn, from: number, sharedOnly: boolean): number {
+  const mapping = k.page.mapping[page];
+  const index = k.page.index[page];
+  const { vm_start, vm_pages, vm_file, vm_pgoff, vm_flags } = k.vma;
+  for (let at = from; at < vm_start.length; at++) {
+    if (sharedOnly && (vm_flags[at] & VM_SHARED) === 0) continue;
+    const offset = mapping === ANON_MAPPING ? index - vm_start[at] : index - vm_pgoff[at];
+    if (mapping !== ANON_MAPPING && vm_file[at] !== mapping) continue;
+    if (offset >= 0 && offset < vm_pages[at]) return at + 1;
+  }
+  return 0;
+}
+
+/** Write a PTE and tell the recording of the page that it maps (or mapped). */
+export function set_pte(k: Kernel, at: number, entry: number, page: Pfn): void {
+  k.pte.entry[at] = entry;
+  if (k.recorder !== null) k.note(WORD.pte, page, k.pteWord(page));
+}
+
+/** page_add_file_rmap, page_add_new_anon_rmap */
+export function page_add_rmap(k: Kernel, page: Pfn): void {
+  k.page.mapcount[page]++;
+  if (k.recorder !== null) k.note(WORD.mapcount, page, k.page.mapcount[page]);
+  k.count("nr_mapped");
+}
+
+export function page_remove_rmap(k: Kernel, page: Pfn): void {
+  k.page.mapcount[page]--;
+  if (k.recorder !== null) {
+    k.note(WORD.mapcount, page, k.page.mapcount[page]);
+    k.note(WORD.pte, page, k.pteWord(page));
+  }
+  k.count("nr_mapped", -1);
+}
+
+/** Write-protect and clean every shared PTE of a page. Gives how many were dirty or writable. */
+export const page_mkclean = path(
+  "page_mkclean",
+  { source: "mm/rmap.c v4.20", args: { page: pfn }, locals: { vma: int }, returns: true },
+  [
+    when("page_mapped", (k, f) => !page_mapped(k, f.page), [leave()]),
+    local((k, f) => {
+      f.vma = next_vma(k, f.page, 0, true);
+    }),
+    repeat(
+      (_, f) => f.vma !== 0,
+      [
+        step("page_mkclean_one", (k, f) => {
+          const at = k.pteAt(f.vma - 1, f.page);
+          if (at < 0) return;
+          const entry = k.pte.entry[at];
+          if ((entry & (PTE.dirty | PTE.write)) === 0) return;
+          set_pte(k, at, entry & ~(PTE.dirty | PTE.write), f.page);
+          f.ret++;
+        }),
+        local((k, f) => {
+          f.vma = next_vma(k, f.page, f.vma, true);
+        }),
+      ],
+    ),
+  ],
+);
+
+/**
+ * How many PTEs were used since the last time; clears their young bits. Without the page lock it must get it at once,
+ * or it answers 1.
+ */
+export const page_referenced = path(
+  "page_referenced",
+  { source: "mm/rmap.c v4.20", args: { page: pfn, is_locked: int }, locals: { vma: int }, returns: true },
+  [
+    when("page_mapped", (k, f) => !page_mapped(k, f.page), [leave()]),
+    given(
+      (_, f) => f.is_locked === 0,
+      [when("!trylock_page", (k, f) => !trylock_page(k, f.page), [leave(() => 1)])],
+    ),
+    local((k, f) => {
+      f.vma = next_vma(k, f.page, 0, false);
+    }),
+    repeat(
+      (_, f) => f.vma !== 0,
+      [
+        step("page_referenced_one", (k, f) => {
+          const at = k.pteAt(f.vma - 1, f.page);
+          if (at < 0) return;
+          const entry = k.pte.entry[at];
+          if ((entry & PTE.young) === 0) return;
+          set_pte(k, at, entry & ~PTE.young, f.page);
+          f.ret++;
+        }),
+        local((k, f) => {
+          f.vma = next_vma(k, f.page, f.vma, false);
+        }),
+      ],
+    ),
+    given((_, f) => f.is_locked === 0, [step("unlock_page", (k, f) => unlock_page(k, f.page))]),
+  ],
+);
+
+/** Remove every PTE of a locked page. Gives 1 when none is left; a PTE that was used meanwhile stops it. */
+export const try_to_unmap = path(
+  "try_to_unmap",
+  { source: "mm/rmap.c v4.20", args: { page: pfn }, locals: { vma: int, at: int, young: int, dirty: int }, returns: true },
+  [
+    local((k, f) => {
+      f.vma = next_vma(k, f.page, 0, false);
+    }),
+    repeat(
+      (_, f) => f.vma !== 0,
+      [
+        step("ptep_clear_flush", (k, f) => {
+          const at = k.pteAt(f.vma - 1, f.page);
+          f.at = at + 1;
+          if (at < 0) return;
+          const entry = k.pte.entry[at];
+          f.young = (entry & PTE.young) !== 0 ? 1 : 0;
+          if (f.young === 1) set_pte(k, at, entry & ~PTE.young, f.page);
+          else {
+            f.dirty = (entry & PTE.dirty) !== 0 ? 1 : 0;
+            set_pte(k, at, 0, f.page);
+          }
+        }),
+        given((_, f) => f.young === 1, [goto("out")]),
+        given(
+          (_, f) => f.at !== 0,
+          [
+            given((_, f) => f.dirty === 1, [call(() => set_page_dirty, { page: "page" })]),
+            step("page_remove_rmap", (k, f) => {
+              page_remove_rmap(k, f.page);
+              put_page(k, f.page);
+            }),
+          ],
+        ),
+        local((k, f) => {
+          f.dirty = 0;
+          f.at = 0;
+          f.vma = next_vma(k, f.page, f.vma, false);
+        }),
+      ],
+    ),
+    label("out"),
+    local((k, f) => {
+      f.ret = page_mapped(k, f.page) ? 0 : 1;
+    }),
+  ],
+);
+

@@ -1,0 +1,209 @@
+/**
+ * The LRU lists and the batches through which pages reach them.
+ *
+ * Source: mm/swap.c, include/linux/mm_inline.h in v4.20. Reclaim walks these lists; writeback does not: it walks the
+ * tags of a mapping (mm/filemap.ts). The article's hope that a page off the LRU is safe mixes up the two.
+ *
+ * A page in a batch (pagevec) carries one more reference: a reason why a freeze fails that has nothing to do with
+ * DMA. Left out: one batch per CPU (all tasks share one CPU's), the anonymous and unevictable lists' own rules.
+ */
+import type { Kernel } from "../kernel.js";
+import { LRU, PVEC } from "../structs.js";
+import type { Pfn } from "../types.js";
+import {
+  ClearPageActive,
+  ClearPageLRU,
+  ClearPageReferenced,
+  PageActive,
+  PageDirty,
+  PageLRU,
+  PageLocked,
+  PageReferenced,
+  PageSwapBacked,
+  PageUnevictable,
+  SetPageActive,
+  SetPageLRU,
+  SetPageReferenced,
+  free_page,
+  get_page,
+  page_count,
+  page_ref_add,
+} from "./page.js";
+
+/** Which list a page belongs on: page_lru(). */
+export function page_lru(k: Kernel, page: Pfn): number {
+  if (PageUnevictable(k, page)) return LRU.unevictable;
+  return (PageSwapBacked(k, page) ? LRU.inactive_anon : LRU.inactive_file) + (PageActive(k, page) ? 1 : 0);
+}
+
+/** Add at the head: the place farthest from reclaim. */
+export function add_page_to_lru_list(k: Kernel, page: Pfn, lru: number): void {
+  const { head, tail, size } = k.lruvec;
+  k.page.lru_prev[page] = 0;
+  k.page.lru_next[page] = head[lru];
+  if (head[lru] !== 0) k.page.lru_prev[head[lru] - 1] = page + 1;
+  else tail[lru] = page + 1;
+  head[lru] = page + 1;
+  size[lru]++;
+}
+
+/** Add at the tail: the next victim. */
+export function add_page_to_lru_list_tail(k: Kernel, page: Pfn, lru: number): void {
+  const { head, tail, size } = k.lruvec;
+  k.page.lru_next[page] = 0;
+  k.page.lru_prev[page] = tail[lru];
+  if (tail[lru] !== 0) k.page.lru_next[tail[lru] - 1] = page + 1;
+  else head[lru] = page + 1;
+  tail[lru] = page + 1;
+  size[lru]++;
+}
+
+export function del_page_from_lru_list(k: Kernel, page: Pfn, lru: number): void {
+  const { head, tail, size } = k.lruvec;
+  const { lru_next, lru_prev } = k.page;
+  if (lru_prev[page] !== 0) lru_next[lru_prev[page] - 1] = lru_next[page];
+  else head[lru] = lru_next[page];
+  if (lru_next[page] !== 0) lru_prev[lru_next[page] - 1] = lru_prev[page];
+  else tail[lru] = lru_prev[page];
+  lru_next[page] = 0;
+  lru_prev[page] = 0;
+  size[lru]--;
+}
+
+/** Drop a reference; the last one takes the page off its list (__page_cache_release) and frees it. */
+export function put_page(k: Kernel, page: Pfn): void {
+  if (page_count(k, page) <= 0) throw new Error(`put_page: page ${page} has no reference`);
+  page_ref_add(k, page, -1);
+  if (page_count(k, page) !== 0) return;
+  if (PageLRU(k, page)) {
+    del_page_from_lru_list(k, page, page_lru(k, page));
+    ClearPageLRU(k, page);
+  }
+  if (PageActive(k, page)) ClearPageActive(k, page);
+  free_page(k, page);
+}
+
+/** What happens to each page of a batch when the batch is drained. */
+const DRAIN: ((k: Kernel, page: Pfn) => void)[] = [];
+
+DRAIN[PVEC.lru_add] = (k, page) => {
+  SetPageLRU(k, page);
+  add_page_to_lru_list(k, page, page_lru(k, page));
+};
+
+/** pagevec_move_tail_fn */
+DRAIN[PVEC.lru_rotate] = (k, page) => {
+  if (!PageLRU(k, page) || PageUnevictable(k, page)) return;
+  del_page_from_lru_list(k, page, page_lru(k, page));
+  ClearPageActive(k, page);
+  add_page_to_lru_list_tail(k, page, page_lru(k, page));
+  k.count("pgrotated");
+};
+
+/** __activate_page */
+DRAIN[PVEC.activate_page] = (k, page) => {
+  if (!PageLRU(k, page) || PageActive(k, page) || PageUnevictable(k, page)) return;
+  del_page_from_lru_list(k, page, page_lru(k, page));
+  SetPageActive(k, page);
+  add_page_to_lru_list(k, page, page_lru(k, page));
+  k.count("pgactivate");
+};
+
+function drain(k: Kernel, batch: number): void {
+  const first = batch * k.pagevecSize;
+  const nr = k.pagevec.nr[batch];
+  for (let at = 0; at < nr; at++) {
+    const page = k.pagevec_page.page[first + at] - 1;
+    k.pagevec_page.page[first + at] = 0;
+    DRAIN[batch](k, page);
+    put_page(k, page);
+  }
+  k.pagevec.nr[batch] = 0;
+}
+
+/** get_page and park; a full batch is drained at once. */
+function pagevec_add(k: Kernel, batch: number, page: Pfn): void {
+  get_page(k, page);
+  k.pagevec_page.page[batch * k.pagevecSize + k.pagevec.nr[batch]] = page + 1;
+  k.pagevec.nr[batch]++;
+  if (k.pagevec.nr[batch] === k.pagevecSize) drain(k, batch);
+}
+
+/** Move what is parked in this CPU's batches to the lists, in the order of lru_add_drain_cpu. */
+export function lru_add_drain(k: Kernel): void {
+  drain(k, PVEC.lru_add);
+  drain(k, PVEC.lru_rotate);
+  drain(k, PVEC.activate_page);
+}
+
+export const lru_cache_add = (k: Kernel, page: Pfn): void => pagevec_add(k, PVEC.lru_add, page);
+
+/**
+ * Move a page whose writeback has ended to the tail of the inactive list, if it is still clean and unlocked: the
+ * fast lane into reclaim (called by end_page_writeback for a page with PG_reclaim).
+ */
+export function rotate_reclaimable_page(k: Kernel, page: Pfn): void {
+  if (PageLocked(k, page) || PageDirty(k, page) || PageUnevictable(k, page) || !PageLRU(k, page)) return;
+  pagevec_add(k, PVEC.lru_rotate, page);
+}
+
+function activate_page(k: Kernel, page: Pfn): void {
+  if (PageLRU(k, page) && !PageActive(k, page) && !PageUnevictable(k, page)) pagevec_add(k, PVEC.activate_page, page);
+}
+
+/** __lru_cache_activate_page: a page that is still in the lru_add batch is activated there. */
+function __lru_cache_activate_page(k: Kernel, page: Pfn): void {
+  const first = PVEC.lru_add * k.pagevecSize;
+  for (let at = k.pagevec.nr[PVEC.lru_add] - 1; at >= 0; at--) {
+    if (k.pagevec_page.page[first + at] === page + 1) {
+      SetPageActive(k, page);
+      return;
+    }
+  }
+}
+
+/** Second chance: the first call sets PG_referenced, the next one activates the page. */
+export function mark_page_accessed(k: Kernel, page: Pfn): void {
+  if (!PageActive(k, page) && !PageUnevictable(k, page) && PageReferenced(k, page)) {
+    if (PageLRU(k, page)) activate_page(k, page);
+    else __lru_cache_activate_page(k, page);
+    ClearPageReferenced(k, page);
+  } else if (!PageReferenced(k, page)) {
+    SetPageReferenced(k, page);
+  }
+}
+
+/** Whether so few pages are inactive that active ones must follow: inactive_list_is_low with no refaults. */
+export function inactive_list_is_low(k: Kernel, inactiveLru: number): boolean {
+  const inactive = k.lruvec.size[inactiveLru];
+  const active = k.lruvec.size[inactiveLru + 1];
+  const gigabytes = Math.floor((inactive + active) / (1 << 18));
+  const ratio = gigabytes > 0 ? Math.floor(Math.sqrt(10 * gigabytes)) : 1;
+  return inactive * ratio < active;
+}
+
+/** Put an isolated page back on the list that its flags name; drops the isolator's reference. */
+export function putback_lru_page(k: Kernel, page: Pfn): void {
+  SetPageLRU(k, page);
+  add_page_to_lru_list(k, page, page_lru(k, page));
+  put_page(k, page);
+}
+
+/**
+ * Isolate up to `nr` pages from the tail of a list (isolate_lru_pages): each gets a reference and loses PG_lru. They
+ * are chained through lru_next in the order in which reclaim will look at them; gives the first one, pfn + 1.
+ */
+export function isolate_lru_pages(k: Kernel, lru: number, nr: number): number {
+  let first = 0;
+  let last = 0;
+  for (let taken = 0; taken < nr && k.lruvec.tail[lru] !== 0; taken++) {
+    const page = k.lruvec.tail[lru] - 1;
+    del_page_from_lru_list(k, page, lru);
+    get_page(k, page);
+    ClearPageLRU(k, page);
+    if (last !== 0) k.page.lru_next[last - 1] = page + 1;
+    else first = page + 1;
+    last = page + 1;
+  }
+  return first;
+}

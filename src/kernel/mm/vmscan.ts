@@ -1,0 +1,431 @@
+/**
+ * Reclaim: the tests that a page passes on its way out, in v4.20's order.
+ *
+ * Source: mm/vmscan.c in v4.20. What the article's crash needs is the order: shrink_page_list unmaps a page before it
+ * looks whether it is dirty, and frees its buffers before it finds out, in __remove_mapping, that somebody holds a
+ * reference. Then it backs out, and the buffers are not put back. pageout() comes before that with a stricter test
+ * (is_page_cache_freeable), so kswapd alone never cleans a page that somebody holds.
+ *
+ * Left out: watermarks (memory is always short here, so the node is never balanced and its PGDAT_ flags stay set),
+ * falling priorities, direct reclaim, memcgs, swap, mlock, congestion, buffer_heads_over_limit. A machine of few
+ * pages stands for the tail of a long list: at least one page of each list is scanned at a time.
+ */
+import { RECLAIM, WORD, type ReclaimAct } from "../../trace/words.js";
+import type { Kernel } from "../kernel.js";
+import { branch, call, check, dispatch, given, goto, label, leave, local, path, pause, repeat, step, when } from "../language.js";
+import { a_ops, fs_of_page } from "../operations.js";
+import { LRU, PGDAT_DIRTY, PGDAT_WRITEBACK } from "../structs.js";
+import { type Pfn, int, pfn } from "../types.js";
+import { __delete_from_page_cache, page_mapping } from "./filemap.js";
+import {
+  ClearPageActive,
+  ClearPageReclaim,
+  PageDirty,
+  PageMlocked,
+  PageReclaim,
+  PageSwapBacked,
+  PageUnevictable,
+  PageWriteback,
+  SetPageActive,
+  SetPageReclaim,
+  SetPageReferenced,
+  TestClearPageReferenced,
+  free_page,
+  page_count,
+  page_has_private,
+  page_is_file_cache,
+  page_mapped,
+  page_ref_freeze,
+  page_ref_unfreeze,
+  trylock_page,
+  unlock_page,
+} from "./page.js";
+import { clear_page_dirty_for_io } from "./page_writeback.js";
+import { page_referenced, try_to_unmap } from "./rmap.js";
+import { inactive_list_is_low, isolate_lru_pages, lru_add_drain, put_page, putback_lru_page } from "./swap.js";
+
+export const SWAP_CLUSTER_MAX = 32;
+
+/** PAGEREF_*: what page_check_references says, in the order of shrink_page_list's labels. */
+const PAGEREF = { RECLAIM: 0, RECLAIM_CLEAN: 1, KEEP: 2, ACTIVATE: 3 } as const;
+
+/** pageout_t */
+const PAGE = { KEEP: 0, ACTIVATE: 1, SUCCESS: 2, CLEAN: 3 } as const;
+
+/** Tell the recording what reclaim did to a page. */
+function act(k: Kernel, page: Pfn, what: ReclaimAct): void {
+  if (k.recorder !== null) k.note(WORD.reclaim, page, RECLAIM[what]);
+}
+
+/** Only the isolator and the page cache hold it, whether or not it has buffers. */
+export const is_page_cache_freeable = (k: Kernel, page: Pfn): boolean =>
+  page_count(k, page) - (page_has_private(k, page) ? 1 : 0) === 2;
+
+/** The reference that reclaim and the cache hold, frozen to zero; then, and only then, the dirty test. */
+export function __remove_mapping(k: Kernel, page: Pfn): boolean {
+  if (!page_ref_freeze(k, page, 2)) return false;
+  if (PageDirty(k, page)) {
+    page_ref_unfreeze(k, page, 2);
+    return false;
+  }
+  __delete_from_page_cache(k, page);
+  return true;
+}
+
+/** Take the first page from a chain of isolated pages (pfn + 1 links); gives the rest of the chain. */
+function unlink_first(k: Kernel, first: number): number {
+  const rest = k.page.lru_next[first - 1];
+  k.page.lru_next[first - 1] = 0;
+  return rest;
+}
+
+/** Append a page to the chain whose last page is `last`. */
+function link_after(k: Kernel, last: number, page: Pfn): void {
+  if (last !== 0) k.page.lru_next[last - 1] = page + 1;
+}
+
+const page_check_references = path(
+  "page_check_references",
+  { source: "mm/vmscan.c v4.20", args: { page: pfn }, locals: { referenced_ptes: int, referenced_page: int }, returns: true },
+  [
+    call(() => page_referenced, { page: "page", is_locked: 1 }, "referenced_ptes"),
+    step("TestClearPageReferenced", (k, f) => {
+      f.referenced_page = TestClearPageReferenced(k, f.page) ? 1 : 0;
+    }),
+    given(
+      (_, f) => f.referenced_ptes > 0,
+      [
+        given((k, f) => PageSwapBacked(k, f.page), [leave(() => PAGEREF.ACTIVATE)]),
+        // Mapped pages are added referenced: it takes a second look, or a second user, to activate one.
+        step("SetPageReferenced", (k, f) => SetPageReferenced(k, f.page)),
+        leave((_, f) => (f.referenced_page === 1 || f.referenced_ptes > 1 ? PAGEREF.ACTIVATE : PAGEREF.KEEP)),
+      ],
+    ),
+    leave((k, f) => (f.referenced_page === 1 && !PageSwapBacked(k, f.page) ? PAGEREF.RECLAIM_CLEAN : PAGEREF.RECLAIM)),
+  ],
+);
+
+/** Write a dirty page that only reclaim and the cache hold. */
+const pageout = path(
+  "pageout",
+  { source: "mm/vmscan.c v4.20", args: { page: pfn }, locals: { dirty: int, res: int }, returns: true },
+  [
+    check("is_page_cache_freeable", (k, f) => is_page_cache_freeable(k, f.page), "keep"),
+    check("page_mapping", (k, f) => page_mapping(k, f.page) !== 0, "keep"),
+    call(() => clear_page_dirty_for_io, { page: "page" }, "dirty"),
+    given((_, f) => f.dirty === 0, [leave(() => PAGE.CLEAN)]),
+    step("SetPageReclaim", (k, f) => SetPageReclaim(k, f.page)),
+    dispatch(a_ops, "writepage", (k, f) => fs_of_page(k, f.page), { page: "page" }, "res"),
+    when("!PageWriteback", (k, f) => !PageWriteback(k, f.page), [step("ClearPageReclaim", (k, f) => ClearPageReclaim(k, f.page))]),
+    local((k) => k.count("nr_vmscan_write")),
+    leave(() => PAGE.SUCCESS),
+    label("keep"),
+    leave(() => PAGE.KEEP),
+  ],
+);
+
+/** try_to_release_page: may the filesystem's private data go? Gives 1 when it is gone. */
+const try_to_release_page = path(
+  "try_to_release_page",
+  { source: "mm/filemap.c v4.20", args: { page: pfn }, returns: true },
+  [
+    when("PageWriteback", (k, f) => PageWriteback(k, f.page), [leave(() => 0)]),
+    dispatch(a_ops, "releasepage", (k, f) => fs_of_page(k, f.page), { page: "page" }, "ret"),
+  ],
+);
+
+/**
+ * Decide on each page of a chain. Pages that stay are chained to `ret_pages` (out: its first page); the others are
+ * freed.
+ */
+export const shrink_page_list = path(
+  "shrink_page_list",
+  {
+    source: "mm/vmscan.c v4.20",
+    args: { page_list: int, ret_pages: int, nr_dirty: int, nr_unqueued_dirty: int, nr_writeback: int },
+    locals: { page: pfn, last: int, references: int, unmapped: int, result: int, released: int },
+  },
+  [
+    repeat(
+      (_, f) => f.page_list !== 0,
+      [
+        local((k, f) => {
+          f.page = f.page_list - 1;
+          f.page_list = unlink_first(k, f.page_list);
+        }),
+        check("trylock_page", (k, f) => trylock_page(k, f.page), "keep"),
+        step("sc->nr_scanned", (k, f) => act(k, f.page, "scanned")),
+        check("page_evictable", (k, f) => !PageUnevictable(k, f.page) && !PageMlocked(k, f.page), "activate_locked"),
+        step("page_check_dirty_writeback", (k, f) => {
+          // Only pages on the file LRU are counted.
+          if (!page_is_file_cache(k, f.page)) return;
+          const dirty = PageDirty(k, f.page);
+          const writeback = PageWriteback(k, f.page);
+          if (dirty || writeback) f.nr_dirty++;
+          if (dirty && !writeback) f.nr_unqueued_dirty++;
+        }),
+        when(
+          "PageWriteback",
+          (k, f) => PageWriteback(k, f.page),
+          [
+            // Case 1 (kswapd meets it a second time while the node is full of writeback) and case 2 differ in what they count.
+            step("SetPageReclaim", (k, f) => {
+              if (PageReclaim(k, f.page) && (k.pgdat.flags[0] & PGDAT_WRITEBACK) !== 0) return;
+              SetPageReclaim(k, f.page);
+              f.nr_writeback++;
+            }),
+            goto("activate_locked"),
+          ],
+        ),
+        call(() => page_check_references, { page: "page" }, "references"),
+        branch((_, f) => f.references, ["unmap", "unmap", "keep_locked", "activate_locked"]),
+        label("unmap"),
+        when(
+          "page_mapped",
+          (k, f) => page_mapped(k, f.page),
+          [
+            call(() => try_to_unmap, { page: "page" }, "unmapped"),
+            given((_, f) => f.unmapped === 0, [goto("activate_locked")]),
+            local((k, f) => act(k, f.page, "unmapped")),
+          ],
+        ),
+        when(
+          "PageDirty",
+          (k, f) => PageDirty(k, f.page),
+          [
+            // Only kswapd writes file pages, only at the second meeting, only when the node is full of dirty pages.
+            when(
+              "!PGDAT_DIRTY",
+              (k, f) => page_is_file_cache(k, f.page) && (!PageReclaim(k, f.page) || (k.pgdat.flags[0] & PGDAT_DIRTY) === 0),
+              [
+                step("SetPageReclaim", (k, f) => {
+                  k.count("nr_vmscan_immediate_reclaim");
+                  SetPageReclaim(k, f.page);
+                }),
+                goto("activate_locked"),
+              ],
+            ),
+            given((_, f) => f.references === PAGEREF.RECLAIM_CLEAN, [goto("keep_locked")]),
+            call(() => pageout, { page: "page" }, "result"),
+            branch((_, f) => f.result, ["keep_locked", "activate_locked", "written", "clean"]),
+            label("written"),
+            when("PageWriteback", (k, f) => PageWriteback(k, f.page), [goto("keep")]),
+            when("PageDirty", (k, f) => PageDirty(k, f.page), [goto("keep")]),
+            check("trylock_page", (k, f) => trylock_page(k, f.page), "keep"),
+            when("PageDirty", (k, f) => PageDirty(k, f.page) || PageWriteback(k, f.page), [goto("keep_locked")]),
+            label("clean"),
+          ],
+        ),
+        when(
+          "page_has_private",
+          (k, f) => page_has_private(k, f.page),
+          [
+            call(() => try_to_release_page, { page: "page" }, "released"),
+            given((_, f) => f.released === 0, [goto("activate_locked")]),
+            local((k, f) => act(k, f.page, "stripped")),
+            when(
+              "!mapping && page_count == 1",
+              (k, f) => page_mapping(k, f.page) === 0 && page_count(k, f.page) === 1,
+              [
+                step("put_page_testzero", (k, f) => {
+                  unlock_page(k, f.page);
+                  put_page(k, f.page);
+                }),
+                goto("next"),
+              ],
+            ),
+          ],
+        ),
+        when(
+          "__remove_mapping",
+          (k, f) => page_mapping(k, f.page) !== 0 && __remove_mapping(k, f.page),
+          [
+            step("free_unref_page_list", (k, f) => {
+              unlock_page(k, f.page);
+              act(k, f.page, "reclaimed");
+              k.count("pgsteal_kswapd");
+              free_page(k, f.page);
+            }),
+            goto("next"),
+          ],
+        ),
+        // The page has lost its PTEs and its buffers, and nothing puts them back.
+        local((k, f) => act(k, f.page, "backed_out")),
+        goto("unlock"),
+        label("activate_locked"),
+        step("SetPageActive", (k, f) => {
+          act(k, f.page, "activated");
+          if (PageMlocked(k, f.page)) return;
+          SetPageActive(k, f.page);
+          k.count("pgactivate");
+        }),
+        goto("unlock"),
+        label("keep_locked"),
+        local((k, f) => act(k, f.page, "kept")),
+        label("unlock"),
+        step("unlock_page", (k, f) => unlock_page(k, f.page)),
+        label("keep"),
+        local((k, f) => {
+          link_after(k, f.last, f.page);
+          if (f.last === 0) f.ret_pages = f.page + 1;
+          f.last = f.page + 1;
+        }),
+        label("next"),
+        local((_, f) => {
+          f.page = 0;
+          f.references = 0;
+          f.unmapped = 0;
+          f.result = 0;
+          f.released = 0;
+        }),
+      ],
+    ),
+  ],
+);
+
+/** Give every page of a chain back to the lists that their flags name (putback_inactive_pages, under the lru_lock). */
+function putback_pages(k: Kernel, chain: number): void {
+  for (let first = chain; first !== 0; ) {
+    const page = first - 1;
+    first = unlink_first(k, first);
+    putback_lru_page(k, page);
+    k.count("nr_isolated_file", -1);
+  }
+}
+
+function chain_length(k: Kernel, chain: number): number {
+  let length = 0;
+  for (let at = chain; at !== 0; at = k.page.lru_next[at - 1]) length++;
+  return length;
+}
+
+export const shrink_inactive_list = path(
+  "shrink_inactive_list",
+  {
+    source: "mm/vmscan.c v4.20",
+    args: { nr_to_scan: int, nr_writeback: int, nr_taken: int, nr_unqueued_dirty: int },
+    locals: { page_list: int, ret_pages: int, taken: int, nr_dirty: int, dirty: int, writeback: int },
+  },
+  [
+    step("lru_add_drain", (k) => lru_add_drain(k)),
+    step("isolate_lru_pages", (k, f) => {
+      f.page_list = isolate_lru_pages(k, LRU.inactive_file, f.nr_to_scan);
+      f.taken = chain_length(k, f.page_list);
+      k.count("nr_isolated_file", f.taken);
+      k.count("pgscan_kswapd", f.taken);
+    }),
+    given((_, f) => f.taken === 0, [leave()]),
+    call(() => shrink_page_list, {
+      page_list: "page_list",
+      ret_pages: "ret_pages",
+      nr_dirty: "nr_dirty",
+      nr_unqueued_dirty: "dirty",
+      nr_writeback: "writeback",
+    }),
+    step("putback_inactive_pages", (k, f) => {
+      putback_pages(k, f.ret_pages);
+      f.nr_taken += f.taken;
+      f.nr_writeback += f.writeback;
+      f.nr_unqueued_dirty += f.dirty;
+    }),
+  ],
+);
+
+/** Age the active list: everything that is not executable goes to the inactive one. */
+export const shrink_active_list = path(
+  "shrink_active_list",
+  { source: "mm/vmscan.c v4.20", args: { nr_to_scan: int }, locals: { l_hold: int, rest: int, page: pfn, used: int } },
+  [
+    step("lru_add_drain", (k) => lru_add_drain(k)),
+    step("isolate_lru_pages", (k, f) => {
+      f.l_hold = isolate_lru_pages(k, LRU.active_file, f.nr_to_scan);
+      f.rest = f.l_hold;
+      const taken = chain_length(k, f.l_hold);
+      k.count("nr_isolated_file", taken);
+      k.count("pgrefill", taken);
+    }),
+    repeat(
+      (_, f) => f.rest !== 0,
+      [
+        local((k, f) => {
+          f.page = f.rest - 1;
+          f.rest = k.page.lru_next[f.page];
+        }),
+        call(() => page_referenced, { page: "page", is_locked: 0 }, "used"),
+        step("ClearPageActive", (k, f) => {
+          ClearPageActive(k, f.page);
+          k.count("pgdeactivate");
+          f.page = 0;
+          f.used = 0;
+        }),
+      ],
+    ),
+    step("move_active_pages_to_lru", (k, f) => {
+      putback_pages(k, f.l_hold);
+      f.l_hold = 0;
+    }),
+  ],
+);
+
+/** get_scan_count for one list: a share of it by priority, and of a short one at least a page. */
+const scan_count = (k: Kernel, lru: number): number =>
+  k.lruvec.size[lru] === 0 ? 0 : Math.max(1, k.lruvec.size[lru] >>> k.geometry.priority);
+
+/** One pass over the file lists of the node, and the conclusions that kswapd draws from it. */
+export const shrink_node = path(
+  "shrink_node",
+  {
+    source: "mm/vmscan.c v4.20",
+    locals: { inactive: int, active: int, nr: int, nr_writeback: int, nr_taken: int, nr_unqueued_dirty: int },
+  },
+  [
+    step("get_scan_count", (k, f) => {
+      f.inactive = scan_count(k, LRU.inactive_file);
+      // Active pages are scanned only while the inactive list is low; it may become so during the pass.
+      f.active = scan_count(k, LRU.active_file);
+    }),
+    repeat(
+      (_, f) => f.inactive > 0 || f.active > 0,
+      [
+        given(
+          (_, f) => f.inactive > 0,
+          [
+            local((_, f) => {
+              f.nr = Math.min(f.inactive, SWAP_CLUSTER_MAX);
+              f.inactive -= f.nr;
+            }),
+            call(() => shrink_inactive_list, {
+              nr_to_scan: "nr",
+              nr_writeback: "nr_writeback",
+              nr_taken: "nr_taken",
+              nr_unqueued_dirty: "nr_unqueued_dirty",
+            }),
+          ],
+        ),
+        given(
+          (_, f) => f.active > 0,
+          [
+            local((_, f) => {
+              f.nr = Math.min(f.active, SWAP_CLUSTER_MAX);
+              f.active -= f.nr;
+            }),
+            when(
+              "inactive_list_is_low",
+              (k) => inactive_list_is_low(k, LRU.inactive_file),
+              [call(() => shrink_active_list, { nr_to_scan: "nr" })],
+            ),
+          ],
+        ),
+      ],
+    ),
+    step("set_bit(PGDAT_*)", (k, f) => {
+      if (f.nr_writeback > 0 && f.nr_writeback === f.nr_taken) k.pgdat.flags[0] |= PGDAT_WRITEBACK;
+      if (f.nr_unqueued_dirty === f.nr_taken) k.pgdat.flags[0] |= PGDAT_DIRTY;
+    }),
+  ],
+);
+
+/** The reclaim daemon: wakes whenever the scheduler lets it, makes a pass, sleeps. */
+export const kswapd = path("kswapd", { source: "mm/vmscan.c v4.20" }, [
+  repeat(() => true, [pause("kswapd_try_to_sleep"), call(() => shrink_node, {})]),
+]);

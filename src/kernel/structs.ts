@@ -1,0 +1,142 @@
+/**
+ * The schema of the simulated kernel's memory: which structs there are, and what each field holds.
+ *
+ * Links to pages are stored as pfn + 1, so that an empty memory has empty lists. One buffer_head per page (4 KiB
+ * blocks), one virtual page per PTE, one disk block per page-cache slot.
+ */
+import { fixed, i32, struct, total, u8, u16, u32 } from "../machine/memory.js";
+
+export const page = struct("page", {
+  flags: u32("PG_* bits, v4.20 numbers"),
+  _refcount: i32("references; 0 is a free page"),
+  mapcount: i32("PTEs that map the page (the kernel's _mapcount plus one)"),
+  index: u32("offset in the mapping, or the virtual page of an anonymous page"),
+  lru_next: i32("next page towards the tail of its list, pfn + 1"),
+  lru_prev: i32("next page towards the head of its list, pfn + 1"),
+  io_next: i32("next page in its disk's queue, pfn + 1"),
+  mapping: u16("inode number; 0 is NULL; ANON_MAPPING is an anonymous page"),
+  locked_by: u16("task that holds PG_locked, plus one; LOCKED_FOR_READ while a read is in flight"),
+  pins: u16("references held through get_user_pages"),
+  b_state: u8("bits of the page's buffer_head while PG_private is set"),
+  device: u8("1 after a device wrote into the page, until the next set_page_dirty"),
+});
+
+/** page->mapping of an anonymous page (PAGE_MAPPING_ANON). */
+export const ANON_MAPPING = 0xffff;
+/** locked_by while no task but a read in flight holds the page lock. */
+export const LOCKED_FOR_READ = 0xffff;
+
+/** BH_* bits of b_state, in the order of WORD.buffers without "attached". */
+export const BH = { uptodate: 1, dirty: 2, mapped: 4, async_write: 8, delay: 16, unwritten: 32 } as const;
+
+export const content = struct("content", {
+  version: u16("content generation of one part of a page; every write adds one"),
+});
+
+export const block = struct("block", {
+  version: u16("content generation of one part of a disk block"),
+});
+
+export const pte = struct("pte", { entry: u32("PTE_* bits, and the pfn from bit PFN_SHIFT on; 0 is none") });
+
+export const vma = struct("vm_area_struct", {
+  vm_start: fixed("first virtual page"),
+  vm_pages: fixed("length in pages"),
+  vm_flags: fixed("VM_* bits"),
+  vm_file: fixed("inode number, 0 is anonymous memory"),
+  vm_pgoff: fixed("offset in the file, in pages"),
+});
+
+export const VM_WRITE = 1;
+export const VM_SHARED = 2;
+
+export const inode_struct = struct("inode", {
+  i_state: u8("I_* bits"),
+  fs: fixed("which filesystem: row of the address_space_operations"),
+  i_pages: fixed("file size in pages"),
+  first_slot: fixed("first slot of its mapping"),
+  disk: fixed("the disk that holds it"),
+  stable_writes: fixed("1 when the device needs pages to be stable under writeback"),
+});
+
+export const I_DIRTY_PAGES = 1;
+export const I_SYNC = 2;
+
+export const xa_slot = struct("xa_slot", { page: i32("the page in this slot of i_pages, pfn + 1") });
+
+export const xa_mark = struct("xa_mark", {
+  dirty: u32("PAGECACHE_TAG_DIRTY, one bit per slot"),
+  writeback: u32("PAGECACHE_TAG_WRITEBACK"),
+  towrite: u32("PAGECACHE_TAG_TOWRITE"),
+});
+
+export const lruvec = struct("lruvec", {
+  head: i32("most recently added page, pfn + 1"),
+  tail: i32("next victim, pfn + 1"),
+  size: u32("pages on the list"),
+});
+
+/** Rows of lruvec (enum lru_list) and the free pages. */
+export const LRU = { inactive_anon: 0, active_anon: 1, inactive_file: 2, active_file: 3, unevictable: 4 } as const;
+export const LRU_LISTS = 5;
+
+export const pagevec = struct("pagevec", { nr: u8("pages parked in this batch") });
+export const pagevec_page = struct("pagevec_page", { page: i32("a parked page, pfn + 1") });
+/** Rows of pagevec. */
+export const PVEC = { lru_add: 0, lru_rotate: 1, activate_page: 2 } as const;
+
+export const pgdat = struct("pgdat", {
+  free: i32("first free page, pfn + 1"),
+  warned: u32("bit per WARN_ON_ONCE that has fired since boot"),
+  flags: u8("PGDAT_* bits"),
+});
+
+export const PGDAT_DIRTY = 1;
+export const PGDAT_WRITEBACK = 2;
+
+export const gendisk = struct("gendisk", {
+  head: i32("first queued page, pfn + 1"),
+  tail: i32("last queued page, pfn + 1"),
+});
+
+export const dio_struct = struct("dio", {
+  nr: u16("pages taken so far"),
+  state: u8("DIO_* state of its bio"),
+});
+export const DIO_IDLE = 0;
+export const DIO_SUBMITTED = 1;
+export const DIO_DONE = 2;
+
+export const dio_page = struct("dio_page", { page: i32("a page of the bio, pfn + 1") });
+
+/** Counters under their /proc/vmstat names. nr_ ones that v4.20 shows as gauges go down again. */
+export const VMSTAT = [
+  "nr_dirty",
+  "nr_writeback",
+  "nr_mapped",
+  "nr_file_pages",
+  "nr_isolated_file",
+  "nr_vmscan_write",
+  "nr_vmscan_immediate_reclaim",
+  "nr_dirtied",
+  "nr_written",
+  "pgfault",
+  "pgmajfault",
+  "pgactivate",
+  "pgdeactivate",
+  "pgrefill",
+  "pgscan_kswapd",
+  "pgsteal_kswapd",
+  "pgrotated",
+  "pgpgin",
+  "pgpgout",
+] as const;
+export type Counter = (typeof VMSTAT)[number];
+
+export const vmstat = struct(
+  "vmstat",
+  Object.fromEntries(VMSTAT.map((name) => [name, total(`/proc/vmstat ${name}, in pages or events`)])) as Record<
+    Counter,
+    ReturnType<typeof total>
+  >,
+);

@@ -1,0 +1,27 @@
+/** Numbers by what they number. No bare `number` crosses a module's border where one of these is meant. */
+import { kind } from "../machine/path.js";
+
+/** Page frame number: row of struct page. */
+export type Pfn = number & { readonly pfn?: never };
+/** A virtual page number: row of the page table. */
+export type Vpn = number & { readonly vpn?: never };
+/** Inode number: row of struct inode; 0 is no inode (page->mapping == NULL). */
+export type InodeNr = number & { readonly inode?: never };
+/** A slot of mapping->i_pages: row of struct xa_slot. */
+export type Slot = number & { readonly slot?: never };
+/** A block device: row of struct gendisk. */
+export type DiskNr = number & { readonly disk?: never };
+/** A direct I/O: row of struct dio. */
+export type DioNr = number & { readonly dio?: never };
+
+export const pfn = kind<Pfn>("pfn");
+export const vpn = kind<Vpn>("vpn");
+export const inode = kind<InodeNr>("inode");
+export const slot = kind<Slot>("slot");
+export const disk = kind<DiskNr>("disk");
+export const dio_nr = kind<DioNr>("dio");
+/** A count, an index, a flag word, a return value. */
+export const int = kind<number>("int");
+
+/** No page: page numbers in locals and links are stored plus one, so that zero means none. */
+export const NONE = -1;
