@@ -1,0 +1,158 @@
+/**
+ * Runs notebooks as a reader would who restarts the kernel and presses "run all": each in a fresh kernel, top to
+ * bottom, up to the first error. The file is replaced once, at the end, and only when every cell went well; a second
+ * run leaves the same bytes. Needs Node alone, no Python and no Jupyter.
+ */
+import { basename, dirname } from "node:path";
+import { isPlotlyLoader } from "./display.js";
+import {
+  type CodeCell,
+  type Notebook,
+  type Output,
+  readNotebook,
+  serializeNotebook,
+  writeWhole,
+} from "./format.js";
+import { type Execution, type Kernel, KernelError, startKernel } from "./kernel-client.js";
+import { errorLine } from "./locate.js";
+
+/** Where a run is. */
+export interface Progress {
+  /** The file's name. */
+  readonly notebook: string;
+  /** Code cells that are done; 0 while the kernel starts. */
+  readonly done: number;
+  /** Code cells in all. */
+  readonly cells: number;
+}
+
+export interface RunOptions {
+  /** What one cell may take, in seconds. */
+  readonly timeout_s: number;
+  /** Called before the first code cell and after each. */
+  readonly progress: (progress: Progress) => void;
+}
+
+/** A cell failed, or its outputs are not the committed ones: "01-the-crash.ipynb, cell 7, line 3: ...". */
+export class CellError extends Error {
+  override readonly name = "CellError";
+}
+
+/**
+ * Execute a notebook and write the outputs back into it.
+ *
+ * Cells are counted as Jupyter counts them, code cells only: "cell 7" is the one that shows as [7].
+ *
+ * @throws CellError when a cell failed, took too long or killed the kernel; the file is then as it was
+ * @throws NotebookError when the file is no notebook or cannot be written
+ * @example await runNotebook("notebooks/01-the-crash.ipynb", { timeout_s: 60, progress: () => {} })
+ */
+export async function runNotebook(path: string, options: RunOptions): Promise<void> {
+  const notebook = readNotebook(path);
+  writeWhole(path, serializeNotebook(await execute(path, notebook, options)));
+}
+
+/**
+ * Execute a notebook and compare with what it holds; nothing is written.
+ *
+ * @throws CellError when a cell failed, or naming the first one whose outputs differ from those in the file
+ * @throws NotebookError when the file is no notebook
+ * @example await checkNotebook("notebooks/01-the-crash.ipynb", { timeout_s: 60, progress: () => {} })
+ */
+export async function checkNotebook(path: string, options: RunOptions): Promise<void> {
+  const committed = codeCells(readNotebook(path));
+  const fresh = codeCells(await execute(path, readNotebook(path), options));
+  for (const [at, cell] of committed.entries()) {
+    const [was, is] = [cell, fresh[at]].map((one) => outputLines(one.outputs));
+    const line = is.findIndex((text, index) => text !== was[index]);
+    if (line < 0 && was.length === is.length) continue;
+    const first = line < 0 ? is.length : line;
+    throw new CellError(
+      `${basename(path)}, cell ${at + 1}: its outputs are not those that a run gives: ${excerpt(is[first])} where the file has ${excerpt(was[first])}`,
+    );
+  }
+}
+
+async function execute(path: string, notebook: Notebook, options: RunOptions): Promise<Notebook> {
+  const name = basename(path);
+  const count = codeCells(notebook).length;
+  options.progress({ notebook: name, done: 0, cells: count });
+  const kernel = await startKernel(dirname(path));
+  try {
+    let done = 0;
+    const executed: (() => Notebook["cells"][number])[] = [];
+    for (const cell of notebook.cells) {
+      if (cell.cell_type !== "code") {
+        executed.push(() => cell);
+        continue;
+      }
+      const execution_count = done + 1;
+      const outputs = await executeCell(
+        kernel,
+        cell.source,
+        options.timeout_s,
+        `${name}, cell ${execution_count}`,
+      );
+      // Read at the end: a later cell may replace what this one displays.
+      executed.push(() => ({
+        ...cell,
+        execution_count,
+        outputs: outputs.filter((output) => !isPlotlyLoader(output)),
+      }));
+      options.progress({ notebook: name, done: ++done, cells: count });
+    }
+    const metadata = { ...notebook.metadata, kernelspec: KERNELSPEC, language_info: kernel.languageInfo };
+    return { cells: executed.map((cell) => cell()), metadata };
+  } finally {
+    kernel.close();
+  }
+}
+
+/** The stock kernel as `tslab install` registers it. */
+const KERNELSPEC = { display_name: "TypeScript", language: "typescript", name: "tslab" };
+
+async function executeCell(
+  kernel: Kernel,
+  source: string,
+  timeout_s: number,
+  where: string,
+): Promise<readonly Output[]> {
+  let execution: Execution;
+  try {
+    execution = await kernel.execute(source, timeout_s);
+  } catch (error) {
+    if (error instanceof KernelError) throw new CellError(`${where}: ${error.message}`);
+    throw error;
+  }
+  if (execution.ok) return execution.outputs;
+  const line = errorLine(source, execution.complaint);
+  throw new CellError(`${where}${line ? `, line ${line}` : ""}: ${sentence(execution.complaint)}`);
+}
+
+/** The error's own sentence, out of what tslab prints around it: a finding's place, or the compiled line and a stack. */
+function sentence(complaint: string): string {
+  const text = complaint.replace(/^evalmachine\.<anonymous>:\d+\n.*\n.*\n\n/, "").replace(/^\d+:\d+ - /, "");
+  return text.split("\n", 1)[0] || "it failed and printed no reason";
+}
+
+const codeCells = (notebook: Notebook) =>
+  notebook.cells.filter((cell): cell is CodeCell => cell.cell_type === "code");
+
+/** Outputs as lines that can be compared and shown. */
+function outputLines(outputs: readonly Output[]): string[] {
+  return outputs.flatMap((output) => {
+    if (output.output_type === "stream")
+      return output.text.split("\n").map((line) => `${output.name}: ${line}`);
+    if (output.output_type === "error") return [`error: ${output.ename}: ${output.evalue}`];
+    return Object.entries(output.data)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .flatMap(([mime, value]) =>
+        (typeof value === "string" ? value : JSON.stringify(value))
+          .split("\n")
+          .map((line) => `${mime}: ${line}`),
+      );
+  });
+}
+
+const excerpt = (line: string | undefined) =>
+  line === undefined ? "nothing" : JSON.stringify(line.length > 100 ? `${line.slice(0, 100)}...` : line);
