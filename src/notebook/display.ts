@@ -7,14 +7,8 @@
  * that package.json pins and a test holds to its shape.
  */
 import { createRequire } from "node:module";
-import type { MimeBundle, Output } from "./format.js";
-import { plotlyLoader } from "./plotly.js";
-
-/** Marks the output that brings plotly to a live notebook. The runner does not write it into the file. */
-const LOADER = { guplab: "plotly" };
-
-export const isPlotlyLoader = (output: Output): boolean =>
-  output.output_type === "display_data" && output.metadata.guplab === LOADER.guplab;
+import type { MimeBundle } from "./format.js";
+import { LOADER_MARK, needsPlotly, plotlyLoader } from "./plotly.js";
 
 interface TslabInternals {
   /** Null while no cell has run in this process. */
@@ -49,8 +43,12 @@ export function show(...displayables: readonly object[]): void {
       console.log(data["text/plain"]);
       continue;
     }
-    if (!plotlySent && String(data["text/html"]).includes("Plotly")) {
-      tslab.lastWriteDisplayData({ data: { "text/html": plotlyLoader() }, metadata: LOADER, transient: {} });
+    if (!plotlySent && needsPlotly(data)) {
+      tslab.lastWriteDisplayData({
+        data: { "text/html": plotlyLoader() },
+        metadata: LOADER_MARK,
+        transient: {},
+      });
       plotlySent = true;
     }
     tslab.lastWriteDisplayData({ data, metadata: {}, transient: {} });

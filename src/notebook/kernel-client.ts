@@ -91,8 +91,8 @@ export async function startKernel(cwd: string): Promise<Kernel> {
     // A terminal's Ctrl-C comes to us alone: we end the kernel, where tslab would only interrupt the cell.
     detached: true,
     stdio: ["ignore", "ignore", "pipe"],
-    // Colours would be written into the outputs.
-    env: { ...process.env, FORCE_COLOR: "0" },
+    // Colours would be written into the outputs, and warnings with the process's number.
+    env: { ...process.env, FORCE_COLOR: "0", NODE_NO_WARNINGS: "1" },
   });
   const shell = new Dealer({ linger: 0 });
   const iopub = new Subscriber({ linger: 0 });

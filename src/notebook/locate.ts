@@ -45,7 +45,7 @@ function compiledPositions(source: string): (line: number, column: number) => nu
   const [first, second] = [modules.map, commonJs.sourceMapText ?? ""].map(
     (map) => new SourceMap(JSON.parse(map) as SourceMapPayload),
   );
-  const lineCount = commonJs.outputText.split("\n").length;
+  const lineCount = withoutMapComment(commonJs.outputText).split("\n").length;
   return (line, column) => {
     if (line > lineCount) return undefined;
     const between = second.findEntry(line - 1, column - 1);
@@ -56,6 +56,9 @@ function compiledPositions(source: string): (line: number, column: number) => nu
 }
 
 const CELL = "cell.ts";
+
+/** tslab's output has no such comment, which is a line. */
+const withoutMapComment = (text: string) => text.replace(/^\/\/# sourceMappingURL=.*\n?/gm, "");
 
 /** tslab's compiler options, as far as they move lines. */
 function options(ts: TypeScript) {
@@ -90,7 +93,7 @@ function compile(ts: TypeScript, text: string): { text: string; map: string; loc
   program.emit(file);
   const { locals } = file as unknown as { locals?: ReadonlyMap<string, unknown> };
   return {
-    text: emitted.get("cell.js") ?? "",
+    text: withoutMapComment(emitted.get("cell.js") ?? ""),
     map: emitted.get("cell.js.map") ?? "{}",
     locals: [...(locals?.keys() ?? [])],
   };

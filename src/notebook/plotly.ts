@@ -5,6 +5,13 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { gzipSync } from "node:zlib";
+import type { MimeBundle, Output } from "./format.js";
+
+/** Metadata of the output that brings plotly to a live notebook. Neither files nor pages keep that output. */
+export const LOADER_MARK: MimeBundle = { guplab: "plotly" };
+
+export const isPlotlyLoader = (output: Output): boolean =>
+  output.output_type === "display_data" && output.metadata.guplab === LOADER_MARK.guplab;
 
 let packed: string | undefined;
 
@@ -33,4 +40,9 @@ window.plotlyReady ??= (async () => {
   window.define = define;
 })();
 </script>`;
+}
+
+/** Whether what is shown has a script that draws with plotly. */
+export function needsPlotly(data: MimeBundle): boolean {
+  return /<script\b[\s\S]*Plotly/.test(String(data["text/html"]));
 }

@@ -4,7 +4,6 @@
  * run leaves the same bytes. Needs Node alone, no Python and no Jupyter.
  */
 import { basename, dirname } from "node:path";
-import { isPlotlyLoader } from "./display.js";
 import {
   type CodeCell,
   type Notebook,
@@ -15,6 +14,7 @@ import {
 } from "./format.js";
 import { type Execution, type Kernel, KernelError, startKernel } from "./kernel-client.js";
 import { errorLine } from "./locate.js";
+import { isPlotlyLoader } from "./plotly.js";
 
 /** Where a run is. */
 export interface Progress {

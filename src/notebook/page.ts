@@ -1,0 +1,79 @@
+/** The look of a rendered notebook, on a screen of any width, in light and dark, and on paper; and its one script. */
+
+export const PAGE_STYLE = `:root {
+  color-scheme: light dark;
+  --paper: #ffffff; --ink: #1d2228; --faint: #66707c; --line: #dde2e8; --shade: #f5f7f9; --link: #0b5cad;
+  --keyword: #8a2f8f; --string: #22722f; --number: #a04a00; --name: #0b5cad; --alarm: #a3231b;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --paper: #14181c; --ink: #dbe1e7; --faint: #8d98a4; --line: #2d343c; --shade: #1c2228; --link: #79b8ff;
+    --keyword: #d7a0e0; --string: #93d09c; --number: #f0b27a; --name: #79b8ff; --alarm: #ff9a8f;
+  }
+}
+* { box-sizing: border-box; }
+body {
+  margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 56rem;
+  background: var(--paper); color: var(--ink);
+  font: 1.0625rem/1.6 system-ui, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif;
+}
+h1, h2, h3, h4 { line-height: 1.25; text-wrap: balance; margin: 2.2em 0 0.6em; scroll-margin-top: 1rem; }
+h1 { font-size: 2.1rem; margin-top: 0; }
+h2 { font-size: 1.5rem; padding-top: 0.9em; border-top: 1px solid var(--line); }
+h3 { font-size: 1.2rem; }
+p, li, blockquote { max-width: 44rem; }
+a { color: var(--link); text-underline-offset: 0.15em; }
+blockquote { margin: 1em 0; padding: 0 0 0 1em; border-left: 3px solid var(--line); color: var(--faint); }
+table { border-collapse: collapse; display: block; overflow-x: auto; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.3em 0.8em; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
+img, svg { max-width: 100%; height: auto; }
+.katex-display { overflow-x: auto; overflow-y: hidden; }
+code, pre { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: 0.85rem; }
+pre { line-height: 1.5; overflow-x: auto; margin: 0.8rem 0; tab-size: 2; }
+:not(pre) > code { background: var(--shade); padding: 0.1em 0.3em; border-radius: 3px; }
+.text pre, .source { background: var(--shade); padding: 0.8rem 1rem; border-radius: 6px; }
+.code { margin: 1.4rem 0; }
+.source { position: relative; border-left: 3px solid var(--line); }
+.source::before {
+  content: "[" attr(data-count) "]"; float: right; margin-left: 1rem; color: var(--faint); user-select: none;
+}
+.stream { padding: 0 1rem; }
+.stderr { border-left: 3px solid var(--alarm); }
+.rich { overflow-x: auto; margin: 0.8rem 0; }
+@media (prefers-color-scheme: dark) {
+  .rich { background: #ffffff; color: #1d2228; color-scheme: light; border-radius: 6px; }
+}
+nav ol { list-style: none; margin: 0 0 2.5rem; padding: 0; font-size: 0.95rem; }
+nav a { text-decoration: none; }
+nav a:hover { text-decoration: underline; }
+nav .level-3 { padding-left: 1.2em; }
+@media (min-width: 84rem) {
+  nav { position: fixed; top: 2.5rem; left: calc(50% + 29rem); width: 12rem; max-height: 90vh; overflow-y: auto; }
+  nav li { margin-bottom: 0.4em; line-height: 1.35; }
+}
+.hljs-keyword, .hljs-literal, .hljs-built_in, .hljs-type { color: var(--keyword); }
+.hljs-string, .hljs-regexp, .hljs-template-variable { color: var(--string); }
+.hljs-number { color: var(--number); }
+.hljs-title, .hljs-title.function_, .hljs-title.class_ { color: var(--name); }
+.hljs-comment { color: var(--faint); font-style: italic; }
+@media print {
+  :root { --paper: #ffffff; --ink: #000000; --faint: #555555; --line: #cccccc; --shade: #f5f5f5; --link: #000000; }
+  body { max-width: none; padding: 0; font-size: 10.5pt; }
+  nav { display: none; }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  h1, h2, h3, h4 { break-after: avoid; }
+  .rich, table, blockquote { break-inside: avoid; overflow: visible; }
+}
+`;
+
+/** Runs the scripts of the outputs in the order of the page, after plotly where plotly is there. */
+export const PAGE_SCRIPT = `<script>
+(async () => {
+  await window.plotlyReady;
+  for (const waiting of document.querySelectorAll("script[data-output]")) {
+    const script = document.createElement("script");
+    script.textContent = waiting.textContent;
+    waiting.replaceWith(script);
+  }
+})();
+</script>`;
