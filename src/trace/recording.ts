@@ -20,6 +20,9 @@ export interface StepInfo {
   readonly step: string;
 }
 
+/** Path of the steps that are no kernel code but marks: what a workload wrote into its recording. The step is the text. */
+export const MARK = "mark";
+
 /** A fault of the simulated kernel (or one that a real kernel reported): data, never an exception. */
 export interface Fault {
   readonly kind: FaultKind;
@@ -35,7 +38,17 @@ export interface Fault {
 }
 
 export type FaultKind =
-  | "BUG" | "WARN" | "LOST" | "TORN" | "STALE" | "INFOLEAK" | "UAF" | "HANG" | "DEADLOCK" | "LEAK" | "ENOSPC";
+  | "BUG"
+  | "WARN"
+  | "LOST"
+  | "TORN"
+  | "STALE"
+  | "INFOLEAK"
+  | "UAF"
+  | "HANG"
+  | "DEADLOCK"
+  | "LEAK"
+  | "ENOSPC";
 
 export interface RecordingInfo {
   readonly source: "simulated" | "real";
@@ -115,7 +128,10 @@ export class Recorder {
 
   private grow(): void {
     this.capacity *= 2;
-    const wider = <T extends Float64Array | Uint16Array | Uint32Array | Int32Array | Uint8Array>(old: T, make: (n: number) => T): T => {
+    const wider = <T extends Float64Array | Uint16Array | Uint32Array | Int32Array | Uint8Array>(
+      old: T,
+      make: (n: number) => T,
+    ): T => {
       const column = make(this.capacity);
       column.set(old);
       return column;
@@ -137,7 +153,11 @@ export function pagesOf(recording: Recording): number[] {
 }
 
 /** The events of one word of one page, as (time, value) pairs in order. */
-export function wordOverTime(recording: Recording, pfn: number, word: Word): { time: number[]; value: number[] } {
+export function wordOverTime(
+  recording: Recording,
+  pfn: number,
+  word: Word,
+): { time: number[]; value: number[] } {
   const time: number[] = [];
   const value: number[] = [];
   for (let i = 0; i < recording.length; i++) {
