@@ -23,7 +23,12 @@ export interface SearchOptions {
   /** Stop after this many states: the answer is then "incomplete". */
   readonly maxStates: number;
   /** Called now and then with what has been done; returning false interrupts the search. */
-  readonly progress: (seen: { states: number; transitions: number; frontier: number; depth: number }) => boolean;
+  readonly progress: (seen: {
+    states: number;
+    transitions: number;
+    frontier: number;
+    depth: number;
+  }) => boolean;
 }
 
 /** A way to a fault: task numbers, one per step, the last one the step in which it happens. */
@@ -43,13 +48,16 @@ export interface SearchResult {
   readonly witnesses: readonly Witness[];
 }
 
-const CHUNK_STATES = 1 << 14;
+const CHUNK_BITS = 14;
+const CHUNK_STATES = 1 << CHUNK_BITS;
 const NO_STATE = -1;
 
 /** The states seen so far, with the way to each. */
 class StateSet {
   count = 0;
   private readonly words: number;
+  /** The state that is being expanded, near at hand. */
+  private readonly expanding: Uint32Array;
   private readonly chunks: Uint32Array[] = [];
   /** Open addressing: state numbers, NO_STATE where empty. Sized to a power of two. */
   private table = new Int32Array(1 << 16).fill(NO_STATE);
@@ -59,24 +67,28 @@ class StateSet {
 
   constructor(private readonly live: Uint32Array) {
     this.words = live.length;
+    this.expanding = new Uint32Array(this.words);
   }
 
-  /** Make a seen state the live one. */
-  load(state: number): void {
-    const chunk = this.chunks[state >>> 14];
-    const { live, words } = this;
-    let at = (state & (CHUNK_STATES - 1)) * words;
-    for (let i = 0; i < words; i++) live[i] = chunk[at++];
+  /** Make a seen state the one to expand, and the live one. */
+  expand(state: number): void {
+    const at = (state & (CHUNK_STATES - 1)) * this.words;
+    this.expanding.set(this.chunks[state >>> CHUNK_BITS].subarray(at, at + this.words));
+    this.back();
+  }
+
+  /** Make the state that is being expanded the live one again. */
+  back(): void {
+    const { live, expanding, words } = this;
+    for (let i = 0; i < words; i++) live[i] = expanding[i];
   }
 
   /** Whether the live state is new; if so it is kept, reached from `from` by a step of `task`. */
   add(from: number, task: number): boolean {
     const { live, words } = this;
     let hash = 0x811c9dc5;
-    for (let i = 0; i < words; i++) {
-      hash = Math.imul(hash ^ live[i], 0x9e3779b1);
-      hash ^= hash >>> 15;
-    }
+    for (let i = 0; i < words; i++) hash = Math.imul((hash << 5) ^ (hash >>> 27) ^ live[i], 0x9e3779b1);
+    hash ^= hash >>> 15;
     const mask = this.table.length - 1;
     let slot = hash & mask;
     for (let state = this.table[slot]; state !== NO_STATE; state = this.table[slot]) {
@@ -90,7 +102,7 @@ class StateSet {
     this.parent[state] = from;
     this.via[state] = task;
     if ((state & (CHUNK_STATES - 1)) === 0) this.chunks.push(new Uint32Array(CHUNK_STATES * words));
-    this.chunks[state >>> 14].set(live, (state & (CHUNK_STATES - 1)) * words);
+    this.chunks[state >>> CHUNK_BITS].set(live, (state & (CHUNK_STATES - 1)) * words);
     if (this.count * 2 > this.table.length) this.growTable();
     return true;
   }
@@ -103,7 +115,7 @@ class StateSet {
   }
 
   private same(state: number): boolean {
-    const chunk = this.chunks[state >>> 14];
+    const chunk = this.chunks[state >>> CHUNK_BITS];
     const { live, words } = this;
     let at = (state & (CHUNK_STATES - 1)) * words;
     for (let i = 0; i < words; i++) if (live[i] !== chunk[at++]) return false;
@@ -169,13 +181,12 @@ export function search(machine: Explorable, options: SearchOptions): SearchResul
         break;
       }
     }
-    seen.load(at);
-    let fresh = true;
+    seen.expand(at);
+    let moved = false;
     for (let task = 0; task < machine.tasks; task++) {
-      if (!fresh) seen.load(at);
-      fresh = true;
-      if (!machine.enabled(task)) continue;
-      fresh = false;
+      if (moved) seen.back();
+      moved = machine.enabled(task);
+      if (!moved) continue;
       const faults = machine.step(task);
       transitions++;
       if (faults.length > 0) report(faults, at, task);

@@ -3,11 +3,12 @@
  *
  * Faults of the simulated kernel are data (a record on `faults`); guplab's own faults throw.
  */
-import { Memory, type Columns, type Struct } from "../machine/memory.js";
-import { type Instruction } from "../machine/program.js";
+
 import type { Running } from "../machine/machine.js";
+import type { Columns, Memory, Struct } from "../machine/memory.js";
+import type { Instruction } from "../machine/program.js";
 import type { Fault, FaultKind, Recorder } from "../trace/recording.js";
-import { LRU_PLACE, PTE_BIT, TAG_BIT, WORD, pg, type Word } from "../trace/words.js";
+import { LRU_PLACE, PTE_BIT, pg, TAG_BIT, WORD, type Word } from "../trace/words.js";
 import * as S from "./structs.js";
 import type { InodeNr, Pfn, Slot } from "./types.js";
 
@@ -35,17 +36,14 @@ export interface Geometry {
 export const PAGEVEC_SIZE = 15;
 export const PVECS = 3;
 
-const wordsOf = (slots: number) => Math.ceil(slots / 32);
-
-/** Slots of each file start at a multiple of 32, so that a word of tags belongs to one mapping. */
-const slotsOf = (files: readonly number[]) => files.reduce((sum, pages) => sum + wordsOf(pages) * 32, 0);
+const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
 
 /** Entries of a batch: 15, or as many as a small machine can ever park before somebody drains. */
-export const pagevecSize = (geometry: Geometry) => Math.min(PAGEVEC_SIZE, 2 * geometry.pages + 1);
+export const pagevecSize = (geometry: Geometry) => Math.min(PAGEVEC_SIZE, 2 * geometry.pages);
 
 /** The kernel's structs and their rows for a machine of this size. */
 export function kernelTables(g: Geometry): (readonly [Struct, number])[] {
-  const slots = slotsOf(g.files);
+  const slots = sum(g.files);
   return [
     [S.page, g.pages],
     [S.content, g.pages * g.parts],
@@ -54,7 +52,7 @@ export function kernelTables(g: Geometry): (readonly [Struct, number])[] {
     [S.vma, g.vmas],
     [S.inode_struct, g.files.length + 1],
     [S.xa_slot, slots],
-    [S.xa_mark, wordsOf(slots)],
+    [S.xa_mark, Math.ceil(slots / 32)],
     [S.lruvec, S.LRU_LISTS],
     [S.pagevec, PVECS],
     [S.pagevec_page, PVECS * pagevecSize(g)],
@@ -129,7 +127,7 @@ export class Kernel implements Running {
     geometry.files.forEach((pages, at) => {
       this.inode.i_pages[at + 1] = pages;
       this.inode.first_slot[at + 1] = slot;
-      slot += wordsOf(pages) * 32;
+      slot += pages;
     });
     for (let p = geometry.pages - 1; p >= 0; p--) {
       this.page.lru_next[p] = this.pgdat.free[0];
@@ -151,7 +149,15 @@ export class Kernel implements Running {
   fault(kind: FaultKind, message: string, page: Pfn): void {
     const { path, step } = this.code[this.at];
     if (this.recorder) this.recorder.add(this.tick, this.task, this.at, page, WORD.fault, this.faults.length);
-    this.faults.push({ kind, path, step, pfn: page, task: this.taskNames[this.task], tick: this.tick, message });
+    this.faults.push({
+      kind,
+      path,
+      step,
+      pfn: page,
+      task: this.taskNames[this.task],
+      tick: this.tick,
+      message,
+    });
   }
 
   /** BUG_ON: when it holds, the task dies here with all that it holds. Gives the condition. */
@@ -212,7 +218,8 @@ export class Kernel implements Running {
     const start = this.vma.vm_start[vma];
     let at: number;
     if (mapping === S.ANON_MAPPING) at = this.page.index[page];
-    else if (mapping !== 0 && this.vma.vm_file[vma] === mapping) at = start + this.page.index[page] - this.vma.vm_pgoff[vma];
+    else if (mapping !== 0 && this.vma.vm_file[vma] === mapping)
+      at = start + this.page.index[page] - this.vma.vm_pgoff[vma];
     else return -1;
     if (at < start || at >= start + this.vma.vm_pages[vma]) return -1;
     const entry = this.pte.entry[at];

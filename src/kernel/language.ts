@@ -2,5 +2,24 @@
 import { pathLanguage } from "../machine/path.js";
 import type { Kernel } from "./kernel.js";
 
-export const { path, step, wait, pause, local, when, given, check, loop, repeat, choose, branch, label, goto, leave, call, dispatch } =
-  pathLanguage<Kernel>();
+export const {
+  path,
+  step,
+  wait,
+  pause,
+  held,
+  heldIf,
+  local,
+  when,
+  given,
+  check,
+  loop,
+  repeat,
+  choose,
+  branch,
+  label,
+  goto,
+  leave,
+  call,
+  dispatch,
+} = pathLanguage<Kernel>();

@@ -1,6 +1,7 @@
 /** The base: Linux v4.20's operation tables, filled by its filesystems. */
-import type { Implementations } from "../machine/program.js";
+
 import type { Path } from "../machine/path.js";
+import type { Implementations } from "../machine/program.js";
 import {
   ext4_page_mkwrite,
   ext4_readpage,

@@ -25,7 +25,8 @@ export const VM_FAULT = { none: 0, NOPAGE: 1, LOCKED: 2, SIGBUS: 4 } as const;
 /** pageout_t and writepage's answers. */
 export const AOP_WRITEPAGE_ACTIVATE = 1;
 
-export const fs_of_inode = (k: Kernel, mapping: InodeNr): number => (mapping === 0 ? FS.none : k.inode.fs[mapping]);
+export const fs_of_inode = (k: Kernel, mapping: InodeNr): number =>
+  mapping === 0 ? FS.none : k.inode.fs[mapping];
 
 export function fs_of_page(k: Kernel, page: Pfn): number {
   const mapping = k.page.mapping[page];
@@ -36,4 +37,5 @@ export function fs_of_page(k: Kernel, page: Pfn): number {
 export const has_page_mkwrite = (k: Kernel, mapping: InodeNr): boolean => fs_of_inode(k, mapping) === FS.ext4;
 
 /** mapping_cap_account_dirty, mapping_cap_writeback_dirty: not for filesystems that live in memory. */
-export const mapping_cap_account_dirty = (k: Kernel, mapping: InodeNr): boolean => fs_of_inode(k, mapping) === FS.ext4;
+export const mapping_cap_account_dirty = (k: Kernel, mapping: InodeNr): boolean =>
+  fs_of_inode(k, mapping) === FS.ext4;

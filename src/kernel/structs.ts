@@ -4,7 +4,7 @@
  * Links to pages are stored as pfn + 1, so that an empty memory has empty lists. One buffer_head per page (4 KiB
  * blocks), one virtual page per PTE, one disk block per page-cache slot.
  */
-import { fixed, i32, struct, total, u8, u16, u32 } from "../machine/memory.js";
+import { fixed, i32, observed, struct, total, u8, u16, u32 } from "../machine/memory.js";
 
 export const page = struct("page", {
   flags: u32("PG_* bits, v4.20 numbers"),
@@ -18,7 +18,7 @@ export const page = struct("page", {
   locked_by: u16("task that holds PG_locked, plus one; LOCKED_FOR_READ while a read is in flight"),
   pins: u16("references held through get_user_pages"),
   b_state: u8("bits of the page's buffer_head while PG_private is set"),
-  device: u8("1 after a device wrote into the page, until the next set_page_dirty"),
+  device: observed("1 after a device wrote into the page, until the next set_page_dirty"),
 });
 
 /** page->mapping of an anonymous page (PAGE_MAPPING_ANON). */
@@ -76,9 +76,9 @@ export const lruvec = struct("lruvec", {
   size: u32("pages on the list"),
 });
 
-/** Rows of lruvec (enum lru_list) and the free pages. */
-export const LRU = { inactive_anon: 0, active_anon: 1, inactive_file: 2, active_file: 3, unevictable: 4 } as const;
-export const LRU_LISTS = 5;
+/** Rows of lruvec (enum lru_list; nothing here makes a page unevictable). */
+export const LRU = { inactive_anon: 0, active_anon: 1, inactive_file: 2, active_file: 3 } as const;
+export const LRU_LISTS = 4;
 
 export const pagevec = struct("pagevec", { nr: u8("pages parked in this batch") });
 export const pagevec_page = struct("pagevec_page", { page: i32("a parked page, pfn + 1") });
@@ -135,8 +135,7 @@ export type Counter = (typeof VMSTAT)[number];
 
 export const vmstat = struct(
   "vmstat",
-  Object.fromEntries(VMSTAT.map((name) => [name, total(`/proc/vmstat ${name}, in pages or events`)])) as Record<
-    Counter,
-    ReturnType<typeof total>
-  >,
+  Object.fromEntries(
+    VMSTAT.map((name) => [name, total(`/proc/vmstat ${name}, in pages or events`)]),
+  ) as Record<Counter, ReturnType<typeof total>>,
 );

@@ -4,7 +4,7 @@ import { call, given, goto, label, leave, path, step } from "./language.js";
 import { handle_mm_fault, pte_pfn, pte_present, pte_write } from "./mm/memory.js";
 import { set_pte } from "./mm/rmap.js";
 import { VM_FAULT } from "./operations.js";
-import { type Vpn, int, vpn } from "./types.js";
+import { int, type Vpn, vpn } from "./types.js";
 
 /** The access itself, as the CPU does it: sets young, for a store dirty too, and changes the bytes. */
 function access(k: Kernel, at: Vpn, write: boolean): boolean {
@@ -12,7 +12,8 @@ function access(k: Kernel, at: Vpn, write: boolean): boolean {
   if (!pte_present(entry) || (write && !pte_write(entry))) return false;
   const page = pte_pfn(entry);
   set_pte(k, at, entry | PTE.young | (write ? PTE.dirty : 0), page);
-  if (write) for (let part = 0; part < k.geometry.parts; part++) k.content.version[page * k.geometry.parts + part]++;
+  if (write)
+    for (let part = 0; part < k.geometry.parts; part++) k.content.version[page * k.geometry.parts + part]++;
   return true;
 }
 

@@ -4,8 +4,8 @@
  * The machine never chooses: a scheduler, a person or the explorer says which task moves. A task is where its program
  * counter says; `dead` tasks (a BUG killed them) and finished ones never move again.
  */
-import { Memory, struct, type Struct, u8, u32, i32 } from "./memory.js";
-import { END, type Image, type Instruction, LOCAL, LOCAL_CHOOSE, PAUSE, type Program, WAIT } from "./program.js";
+import { i16, i32, type Memory, type Struct, struct, u8, u16 } from "./memory.js";
+import { END, type Image, type Instruction, LOCAL, type Program, WAIT } from "./program.js";
 
 /** What a machine tells the kernel it runs, and what the kernel tells it back. */
 export interface Running {
@@ -28,29 +28,38 @@ export interface TaskSpec {
 }
 
 export const task_struct = struct("task_struct", {
-  pc: u32("instruction that the task will run next"),
+  pc: u16("instruction that the task will run next"),
   dead: u8("1 when a BUG killed the task"),
 });
 
 /** The tasks' frames: as many words as their programs need, one task after the other. */
-export const kernel_stack = struct("kernel_stack", { word: i32("a local of a path") });
+const kernel_stack = struct("kernel_stack", { word: i32("a local of a path") });
+
+/** The same for machines so small that every local fits into 16 bits: half the state to copy and to hash. */
+const small_kernel_stack = struct("kernel_stack", { word: i16("a local of a path") });
 
 /** The structs that every machine needs, with their numbers of rows. */
-export function machineTables(image: Image, tasks: readonly TaskSpec[]): (readonly [Struct, number])[] {
+export function machineTables(
+  image: Image,
+  tasks: readonly TaskSpec[],
+  small: boolean,
+): (readonly [Struct, number])[] {
+  if (image.code.length > 0xffff)
+    throw new Error(`machineTables: ${image.code.length} instructions do not fit a 16-bit pc`);
   const words = tasks.reduce((sum, task) => sum + image.programs[task.program].words, 0);
   return [
     [task_struct, tasks.length],
-    [kernel_stack, words],
+    [small ? small_kernel_stack : kernel_stack, words],
   ];
 }
 
 export class Machine<K extends Running> {
   readonly code: readonly Instruction[];
-  private readonly pc: Uint32Array;
+  private readonly pc: Uint16Array;
   private readonly dead: Uint8Array;
-  private readonly stack: Int32Array;
+  private readonly stack: Int32Array | Int16Array;
   private readonly base: number[] = [];
-  /** Called before each step, with the task and the instruction: recordings, coverage, breakpoints. */
+  /** Called before each named step, held ones too, with the task and the instruction: recordings, coverage. */
   watch: ((task: number, at: number) => void) | null = null;
 
   constructor(
@@ -68,7 +77,9 @@ export class Machine<K extends Running> {
     tasks.forEach((spec, task) => {
       const program = image.programs[spec.program];
       if (spec.args.length !== program.args.length) {
-        throw new Error(`Machine: ${program.name} takes ${program.args.length} arguments, ${spec.name} gives ${spec.args.length}`);
+        throw new Error(
+          `Machine: ${program.name} takes ${program.args.length} arguments, ${spec.name} gives ${spec.args.length}`,
+        );
       }
       this.base.push(base);
       this.stack.set(spec.args, base);
@@ -83,12 +94,29 @@ export class Machine<K extends Running> {
 
   /** Run the instructions that are no preemption points, from `at` on; gives the first that is one. */
   private settle(task: number, at: number): number {
+    const k = this.k;
+    const base = this.base[task];
     let here = at;
     for (;;) {
       const instruction = this.code[here];
-      if (instruction.op !== LOCAL && instruction.op !== LOCAL_CHOOSE) return here;
-      instruction.frame.base = this.base[task];
-      const answer = instruction.run(this.k, instruction.frame);
+      const frame = instruction.frame;
+      frame.base = base;
+      if (instruction.op < LOCAL) {
+        if (instruction.held === null || !instruction.held(k, frame)) return here;
+        if (instruction.until !== null && !instruction.until(k, frame)) return here;
+      } else if (instruction.op === END) {
+        return here;
+      }
+      if (instruction.step !== "") {
+        k.at = here;
+        if (this.watch !== null) this.watch(task, here);
+      }
+      const answer = instruction.run(k, frame);
+      if (k.dying) {
+        k.dying = false;
+        this.dead[task] = 1;
+        return here;
+      }
       here =
         answer === undefined || answer === true
           ? instruction.next
@@ -111,9 +139,9 @@ export class Machine<K extends Running> {
     return this.dead[task] !== 0;
   }
 
-  /** Whether the task sleeps at a pause: it may move, but only when somebody wakes it. */
+  /** Whether the task's next step begins with a sleep. */
   paused(task: number): boolean {
-    return this.code[this.pc[task]].op === PAUSE;
+    return this.code[this.pc[task]].pause !== null;
   }
 
   /** Whether the task waits for a condition that does not hold now. */
@@ -153,7 +181,7 @@ export class Machine<K extends Running> {
           ? instruction.otherwise
           : instruction.targets[answer];
     const after = this.code[next];
-    this.pc[task] = after.op === LOCAL || after.op === LOCAL_CHOOSE ? this.settle(task, next) : next;
+    this.pc[task] = after.op < LOCAL && after.held === null ? next : this.settle(task, next);
   }
 
   /** A local of the task's innermost path, or undefined when that path has none of that name. */
@@ -169,4 +197,3 @@ export class Machine<K extends Running> {
     return this.local(task, "page") ?? -1;
   }
 }
-

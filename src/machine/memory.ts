@@ -11,17 +11,19 @@
  * same state.
  */
 
-type Width = "u8" | "u16" | "u32" | "i32" | "f64";
+type Width = "u8" | "u16" | "i16" | "u32" | "i32" | "f64";
 
 type ArrayOf<W extends Width> = W extends "u8"
   ? Uint8Array
   : W extends "u16"
     ? Uint16Array
-    : W extends "u32"
-      ? Uint32Array
-      : W extends "i32"
-        ? Int32Array
-        : Float64Array;
+    : W extends "i16"
+      ? Int16Array
+      : W extends "u32"
+        ? Uint32Array
+        : W extends "i32"
+          ? Int32Array
+          : Float64Array;
 
 /** One field of a struct: its width, what a value means, and whether it is state. */
 export interface ColumnSpec<W extends Width = Width> {
@@ -37,11 +39,15 @@ const column =
 
 export const u8 = column("u8");
 export const u16 = column("u16");
+export const i16 = column("i16");
 export const u32 = column("u32");
 export const i32 = column("i32");
 
 /** A field that is set when the machine is built and never changes: not part of the state. */
 export const fixed = (note: string): ColumnSpec<"u32"> => ({ width: "u32", note, kind: "fixed" });
+
+/** Something that only an observer wants to know: no step reads it, so it is not part of the state. */
+export const observed = (note: string): ColumnSpec<"u8"> => ({ width: "u8", note, kind: "statistics" });
 
 /** An event total: never read by a step, not part of the state, exact up to 2^53. */
 export const total = (note: string): ColumnSpec<"f64"> => ({ width: "f64", note, kind: "statistics" });
@@ -73,18 +79,19 @@ export interface CellChange {
   readonly after: number;
 }
 
-const BYTES: Record<Width, number> = { u8: 1, u16: 2, u32: 4, i32: 4, f64: 8 };
+const BYTES: Record<Width, number> = { u8: 1, u16: 2, i16: 2, u32: 4, i32: 4, f64: 8 };
 
 const VIEW = {
   u8: Uint8Array,
   u16: Uint16Array,
+  i16: Int16Array,
   u32: Uint32Array,
   i32: Int32Array,
   f64: Float64Array,
 } as const;
 
 /** Cells start at their own width; statistics start at a multiple of eight. */
-const ORDER: readonly Width[] = ["f64", "i32", "u32", "u16", "u8"];
+const ORDER: readonly Width[] = ["f64", "i32", "u32", "i16", "u16", "u8"];
 
 interface Placed {
   readonly struct: Struct;
@@ -149,7 +156,9 @@ export class Memory {
   /** Become the moment that `snapshot` was taken at. */
   restore(snapshot: ArrayBuffer): void {
     if (snapshot.byteLength !== this.bytes) {
-      throw new Error(`Memory.restore: the snapshot has ${snapshot.byteLength} bytes, this memory ${this.bytes}`);
+      throw new Error(
+        `Memory.restore: the snapshot has ${snapshot.byteLength} bytes, this memory ${this.bytes}`,
+      );
     }
     new Uint8Array(this.buffer).set(new Uint8Array(snapshot));
   }
@@ -161,7 +170,8 @@ export class Memory {
       const a = new VIEW[spec.width](before, offset, rows);
       const b = new VIEW[spec.width](after, offset, rows);
       for (let row = 0; row < rows; row++) {
-        if (a[row] !== b[row]) changes.push({ struct: table.name, row, field, before: a[row], after: b[row] });
+        if (a[row] !== b[row])
+          changes.push({ struct: table.name, row, field, before: a[row], after: b[row] });
       }
     }
     return changes;

@@ -4,7 +4,8 @@
  * A path is data. A step is the unit of interleaving: other tasks run between two steps and nowhere else, so a plain
  * function called inside a step is atomic, and what the kernel does under a spinlock is one step. Nodes without a
  * name (`local`, `given`, `repeat`, calls, labels, gotos) touch the path's own locals only and are no preemption
- * points: they run at once with the step before them.
+ * points: they run at once with the step before them. So do named steps that are `held`: a lock that the task holds
+ * keeps everybody else from what they touch, and nobody could tell whether the task was stopped before them.
  *
  * The linker (program.ts) turns root paths into one array of instructions; patches edit the nodes before that.
  */
@@ -31,7 +32,12 @@ export type Arguments<A extends Locals, F> = {
   readonly [N in keyof A]: A[N] extends Kind<infer T> ? NamesOf<F, T> | (T & number) | number : never;
 };
 
-export type Node<K, F> =
+export type Node<K, F> = Action<K, F> & {
+  /** When it holds (or is true), the node is no preemption point although it has a name. */
+  readonly held?: true | ((k: K, f: F) => boolean);
+};
+
+type Action<K, F> =
   | { readonly op: "step"; readonly name: string; readonly run: (k: K, f: F) => void }
   | {
       readonly op: "wait";
@@ -55,7 +61,12 @@ export type Node<K, F> =
       readonly test: (k: K, f: F) => boolean;
       readonly body: readonly Node<K, F>[];
     }
-  | { readonly op: "check"; readonly name: string; readonly test: (k: K, f: F) => boolean; readonly otherwise: string }
+  | {
+      readonly op: "check";
+      readonly name: string;
+      readonly test: (k: K, f: F) => boolean;
+      readonly otherwise: string;
+    }
   | {
       readonly op: "choose";
       /** Null: decided by locals only. */
@@ -160,8 +171,20 @@ export function pathLanguage<K>() {
       run: (k: K, f: F) => void = nothing,
     ): Node<K, F> => ({ op: "wait", name, until, run }),
 
-    /** A daemon sleeps here. When it wakes is the scheduler's business: under exploration, at any time. */
+    /**
+     * The next step begins with a sleep, a latency: not a step of its own. How long is the scheduler's business; under
+     * exploration, any time.
+     */
     pause: <F>(name: string): Node<K, F> => ({ op: "pause", name }),
+
+    /** A named step, test or check that touches only what the task's locks protect: no preemption point. */
+    held: <F>(node: Node<K, F>): Node<K, F> => ({ ...node, held: true }),
+
+    /** The same for a node of which this is true only in some states, such as "not under writeback, and I have the lock". */
+    heldIf: <F>(condition: (k: K, f: F) => boolean, node: Node<K, F>): Node<K, F> => ({
+      ...node,
+      held: condition,
+    }),
 
     /** Bookkeeping on the path's own locals: no preemption point. */
     local: <F>(run: (k: K, f: F) => void): Node<K, F> => ({ op: "local", run }),

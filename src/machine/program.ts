@@ -10,8 +10,7 @@ import type { Node, Operations, Path } from "./path.js";
 
 export const STEP = 0;
 export const WAIT = 1;
-export const PAUSE = 2;
-export const CHOOSE = 3;
+export const CHOOSE = 2;
 /** From here on: instructions that run at once with the step before them. */
 export const LOCAL = 4;
 export const LOCAL_CHOOSE = 5;
@@ -26,6 +25,10 @@ export interface Instruction {
   op: number;
   run: Run;
   until: ((k: unknown, f: FrameSlots) => boolean) | null;
+  /** When it holds, the instruction runs at once with the step before it. */
+  held: ((k: unknown, f: FrameSlots) => boolean) | null;
+  /** What the task sleeps for before this step, or null. */
+  pause: string | null;
   next: number;
   otherwise: number;
   targets: number[];
@@ -41,13 +44,15 @@ export interface Instruction {
 export interface FrameSlots {
   /** Offsets from `base`, in the order: arguments, return value, locals. */
   readonly slots: readonly number[];
-  stack: Int32Array;
+  stack: Int32Array | Int16Array;
   /** Index in `stack` of the first word of the running task. */
   base: number;
 }
 
 /** The implementations of operation tables: table name, then number, then operation. */
-export type Implementations = Readonly<Record<string, Readonly<Record<number, Readonly<Record<string, Path<never>>>>>>>;
+export type Implementations = Readonly<
+  Record<string, Readonly<Record<number, Readonly<Record<string, Path<never>>>>>>
+>;
 
 export interface Program {
   readonly name: string;
@@ -64,7 +69,7 @@ export interface Image {
   readonly frames: readonly FrameSlots[];
 }
 
-const NO_STACK = new Int32Array(0);
+const NO_STACK: Int32Array | Int16Array = new Int32Array(0);
 const nothing: Run = () => {};
 
 /**
@@ -112,22 +117,134 @@ function frameClass(names: readonly string[]): new (slots: readonly number[]) =>
   }
   type S = Slots;
   const accessors: PropertyDescriptor[] = [
-    { get(this: S) { return this.stack[this.base + this._a]; }, set(this: S, v: number) { this.stack[this.base + this._a] = v; } },
-    { get(this: S) { return this.stack[this.base + this._b]; }, set(this: S, v: number) { this.stack[this.base + this._b] = v; } },
-    { get(this: S) { return this.stack[this.base + this._c]; }, set(this: S, v: number) { this.stack[this.base + this._c] = v; } },
-    { get(this: S) { return this.stack[this.base + this._d]; }, set(this: S, v: number) { this.stack[this.base + this._d] = v; } },
-    { get(this: S) { return this.stack[this.base + this._e]; }, set(this: S, v: number) { this.stack[this.base + this._e] = v; } },
-    { get(this: S) { return this.stack[this.base + this._f]; }, set(this: S, v: number) { this.stack[this.base + this._f] = v; } },
-    { get(this: S) { return this.stack[this.base + this._g]; }, set(this: S, v: number) { this.stack[this.base + this._g] = v; } },
-    { get(this: S) { return this.stack[this.base + this._h]; }, set(this: S, v: number) { this.stack[this.base + this._h] = v; } },
-    { get(this: S) { return this.stack[this.base + this._i]; }, set(this: S, v: number) { this.stack[this.base + this._i] = v; } },
-    { get(this: S) { return this.stack[this.base + this._j]; }, set(this: S, v: number) { this.stack[this.base + this._j] = v; } },
-    { get(this: S) { return this.stack[this.base + this._k]; }, set(this: S, v: number) { this.stack[this.base + this._k] = v; } },
-    { get(this: S) { return this.stack[this.base + this._l]; }, set(this: S, v: number) { this.stack[this.base + this._l] = v; } },
-    { get(this: S) { return this.stack[this.base + this._m]; }, set(this: S, v: number) { this.stack[this.base + this._m] = v; } },
-    { get(this: S) { return this.stack[this.base + this._n]; }, set(this: S, v: number) { this.stack[this.base + this._n] = v; } },
-    { get(this: S) { return this.stack[this.base + this._o]; }, set(this: S, v: number) { this.stack[this.base + this._o] = v; } },
-    { get(this: S) { return this.stack[this.base + this._p]; }, set(this: S, v: number) { this.stack[this.base + this._p] = v; } },
+    {
+      get(this: S) {
+        return this.stack[this.base + this._a];
+      },
+      set(this: S, v: number) {
+        this.stack[this.base + this._a] = v;
+      },
+    },
+    {
+      get(this: S) {
+        return this.stack[this.base + this._b];
+      },
+      set(this: S, v: number) {
+        this.stack[this.base + this._b] = v;
+      },
+    },
+    {
+      get(this: S) {
+        return this.stack[this.base + this._c];
+      },
+      set(this: S, v: number) {
+        this.stack[this.base + this._c] = v;
+      },
+    },
+    {
+      get(this: S) {
+        return this.stack[this.base + this._d];
+      },
+      set(this: S, v: number) {
+        this.stack[this.base + this._d] = v;
+      },
+    },
+    {
+      get(this: S) {
+        return this.stack[this.base + this._e];
+      },
+      set(this: S, v: number) {
+        this.stack[this.base + this._e] = v;
+      },
+    },
+    {
+      get(this: S) {
+        return this.stack[this.base + this._f];
+      },
+      set(this: S, v: number) {
+        this.stack[this.base + this._f] = v;
+      },
+    },
+    {
+      get(this: S) {
+        return this.stack[this.base + this._g];
+      },
+      set(this: S, v: number) {
+        this.stack[this.base + this._g] = v;
+      },
+    },
+    {
+      get(this: S) {
+        return this.stack[this.base + this._h];
+      },
+      set(this: S, v: number) {
+        this.stack[this.base + this._h] = v;
+      },
+    },
+    {
+      get(this: S) {
+        return this.stack[this.base + this._i];
+      },
+      set(this: S, v: number) {
+        this.stack[this.base + this._i] = v;
+      },
+    },
+    {
+      get(this: S) {
+        return this.stack[this.base + this._j];
+      },
+      set(this: S, v: number) {
+        this.stack[this.base + this._j] = v;
+      },
+    },
+    {
+      get(this: S) {
+        return this.stack[this.base + this._k];
+      },
+      set(this: S, v: number) {
+        this.stack[this.base + this._k] = v;
+      },
+    },
+    {
+      get(this: S) {
+        return this.stack[this.base + this._l];
+      },
+      set(this: S, v: number) {
+        this.stack[this.base + this._l] = v;
+      },
+    },
+    {
+      get(this: S) {
+        return this.stack[this.base + this._m];
+      },
+      set(this: S, v: number) {
+        this.stack[this.base + this._m] = v;
+      },
+    },
+    {
+      get(this: S) {
+        return this.stack[this.base + this._n];
+      },
+      set(this: S, v: number) {
+        this.stack[this.base + this._n] = v;
+      },
+    },
+    {
+      get(this: S) {
+        return this.stack[this.base + this._o];
+      },
+      set(this: S, v: number) {
+        this.stack[this.base + this._o] = v;
+      },
+    },
+    {
+      get(this: S) {
+        return this.stack[this.base + this._p];
+      },
+      set(this: S, v: number) {
+        this.stack[this.base + this._p] = v;
+      },
+    },
   ];
   if (names.length > accessors.length) {
     throw new Error(`link: a path has ${names.length} locals, ${accessors.length} are possible`);
@@ -143,6 +260,8 @@ class Linker {
   readonly frames: FrameSlots[] = [];
   private readonly classes = new Map<Path<never>, new (slots: readonly number[]) => FrameSlots>();
   private words = 0;
+  /** A pause that the next step will begin with. */
+  private pause: string | null = null;
 
   constructor(
     private readonly replace: (path: Path<never>) => Path<never>,
@@ -181,10 +300,28 @@ class Linker {
     return frame;
   }
 
-  private emit(path: Path<never>, frame: FrameSlots, stack: readonly string[], step: string, op: number, run: Run): Instruction {
+  private emit(
+    path: Path<never>,
+    frame: FrameSlots,
+    stack: readonly string[],
+    step: string,
+    op: number,
+    run: Run,
+  ): Instruction {
     const at = this.code.length;
     const instruction: Instruction = {
-      op, run, until: null, next: at + 1, otherwise: -1, targets: [], frame, path: path.name, step, stack,
+      op,
+      run,
+      until: null,
+      held: null,
+      pause: null,
+      next: at + 1,
+      otherwise: -1,
+      targets: [],
+      frame,
+      path: path.name,
+      step,
+      stack,
     };
     this.code.push(instruction);
     return instruction;
@@ -201,9 +338,29 @@ class Linker {
       if (at < 0) throw new Error(`${path.name}: no local named ${name}`);
       return frame.slots[at];
     };
-    const emit = (step: string, op: number, run: Run) => this.emit(path, frame, stack, step, op, run);
+    const emit = (step: string, op: number, run: Run, held?: true | Instruction["held"]) => {
+      const always = held === true && (op === STEP || op === CHOOSE);
+      const made = this.emit(
+        path,
+        frame,
+        stack,
+        step,
+        always ? (op === STEP ? LOCAL : LOCAL_CHOOSE) : op,
+        run,
+      );
+      if (typeof held === "function") made.held = held;
+      if (made.op < LOCAL && this.pause !== null) {
+        made.pause = this.pause;
+        this.pause = null;
+      }
+      return made;
+    };
 
-    const call = (callee: Path<never>, args: Readonly<Record<string, string | number>>, into: string | null): void => {
+    const call = (
+      callee: Path<never>,
+      args: Readonly<Record<string, string | number>>,
+      into: string | null,
+    ): void => {
       const target = this.replace(callee);
       if (stack.includes(target.name)) throw new Error(`${path.name}: ${target.name} calls itself`);
       let next = free;
@@ -241,22 +398,26 @@ class Linker {
       for (const node of nodes as readonly Node<unknown, FrameSlots>[]) {
         switch (node.op) {
           case "step":
-            emit(node.name, STEP, node.run);
+            emit(node.name, STEP, node.run, node.held);
             break;
           case "wait":
-            emit(node.name, WAIT, node.run).until = node.until;
+            emit(node.name, WAIT, node.run, node.held).until = node.until;
             break;
           case "pause":
-            emit(node.name, PAUSE, nothing);
+            this.pause = node.name;
             break;
           case "local":
             emit("", LOCAL, node.run);
             break;
           case "check":
-            jumps.push({ at: emit(node.name, STEP, node.test), how: "otherwise", label: node.otherwise });
+            jumps.push({
+              at: emit(node.name, STEP, node.test, node.held),
+              how: "otherwise",
+              label: node.otherwise,
+            });
             break;
           case "when": {
-            const test = emit(node.name ?? "", node.name === null ? LOCAL : STEP, node.test);
+            const test = emit(node.name ?? "", node.name === null ? LOCAL : STEP, node.test, node.held);
             body(node.then as readonly Node<never, never>[]);
             if (node.otherwise.length > 0) {
               const over = emit("", JUMP, nothing);
@@ -317,7 +478,8 @@ class Linker {
       args: Readonly<Record<string, string | number>>,
       into: string | null,
     ): void => {
-      if (!table.operations.includes(operation)) throw new Error(`${path.name}: ${table.name} has no ${operation}`);
+      if (!table.operations.includes(operation))
+        throw new Error(`${path.name}: ${table.name} has no ${operation}`);
       const choice = emit("", LOCAL_CHOOSE, select);
       const over: Instruction[] = [];
       const variants = this.implementations[table.name] ?? {};

@@ -33,13 +33,17 @@ export function formatSchedule(schedule: Schedule, letters: readonly string[]): 
  */
 export function parseSchedule(text: string, letters: readonly string[]): number[] {
   if (!/^([A-Za-z]+\d+)*$/.test(text)) {
-    throw new Error(`"${text}" is not a schedule: write letters and counts, for example ${letters[0]}3${letters[1] ?? letters[0]}1`);
+    throw new Error(
+      `"${text}" is not a schedule: write letters and counts, for example ${letters[0]}3${letters[1] ?? letters[0]}1`,
+    );
   }
   const schedule: number[] = [];
   for (const [, letter, count] of text.matchAll(/([A-Za-z]+)(\d+)/g)) {
     const task = letters.indexOf(letter);
-    if (task < 0) throw new Error(`the schedule names task ${letter}; the tasks here are ${letters.join(", ")}`);
-    if (Number(count) > 10_000_000) throw new Error(`the schedule has a run of ${count} steps; at most 10000000 are possible`);
+    if (task < 0)
+      throw new Error(`the schedule names task ${letter}; the tasks here are ${letters.join(", ")}`);
+    if (Number(count) > 10_000_000)
+      throw new Error(`the schedule has a run of ${count} steps; at most 10000000 are possible`);
     for (let i = 0; i < Number(count); i++) schedule.push(task);
   }
   return schedule;
@@ -57,14 +61,16 @@ const BLOCKED = 2;
 const GONE = 3;
 
 /**
- * Chooses tasks from a seed, at constant cost per step whatever the number of tasks. A task that reaches a pause
- * sleeps for an exponentially distributed number of ticks around its pace; one that waits is looked at again now
+ * Chooses tasks from a seed, at constant cost per step whatever the number of tasks. A task whose next step begins
+ * with a pause sleeps first, for an exponentially distributed number of ticks around its pace; one that waits is looked at again now
  * and then. When all sleep, the clock jumps to the next waking.
  */
 export class SeededScheduler<K extends Running> {
   private readonly random: Random;
   private readonly means: number[];
   private readonly status: Uint8Array;
+  /** 1 for a task that has slept for the step before which it stands. */
+  private readonly rested: Uint8Array;
   private readonly awake: number[] = [];
   private readonly blocked: number[] = [];
   /** Sleeping tasks, soonest last. */
@@ -81,20 +87,32 @@ export class SeededScheduler<K extends Running> {
     this.random = new Random(seed);
     this.means = machine.tasks.map((task) => pace[task.name] ?? 0);
     this.status = new Uint8Array(machine.tasks.length);
+    this.rested = new Uint8Array(machine.tasks.length);
     machine.tasks.forEach((_, task) => this.awake.push(task));
-    for (const task of [...this.awake]) if (machine.paused(task)) this.nap(task);
+  }
+
+  /** Whether a task that can move has to sleep first. */
+  private tired(task: number): boolean {
+    return this.rested[task] === 0 && this.means[task] > 0 && this.machine.paused(task);
   }
 
   /** The next task to move, or -1 when none ever will. */
   next(): number {
     this.clock++;
-    const { machine, random } = this;
-    if (this.current >= 0 && this.status[this.current] === AWAKE) {
-      if (machine.paused(this.current)) this.nap(this.current);
-      else if (random.unit() < STICKY && this.enabled(this.current)) return this.current;
+    const { random, current } = this;
+    if (current >= 0) {
+      this.rested[current] = 0;
+      if (
+        this.status[current] === AWAKE &&
+        random.unit() < STICKY &&
+        this.enabled(current) &&
+        !this.tired(current)
+      )
+        return current;
     }
     for (;;) {
-      while (this.asleep.length > 0 && this.asleep[this.asleep.length - 1].wake <= this.clock) this.wakeSoonest();
+      while (this.asleep.length > 0 && this.asleep[this.asleep.length - 1].wake <= this.clock)
+        this.wakeSoonest();
       if (this.blocked.length > 0) this.retry(random.below(this.blocked.length));
       if (this.awake.length === 0) {
         for (let at = this.blocked.length - 1; at >= 0; at--) this.retry(at);
@@ -106,10 +124,12 @@ export class SeededScheduler<K extends Running> {
       }
       const at = random.below(this.awake.length);
       const task = this.awake[at];
-      if (machine.finished(task) || machine.isDead(task)) this.leaveAwake(at, GONE);
+      if (this.machine.finished(task) || this.machine.isDead(task)) this.leaveAwake(at, GONE);
       else if (!this.enabled(task)) {
         this.leaveAwake(at, BLOCKED);
         this.blocked.push(task);
+      } else if (this.tired(task)) {
+        this.nap(at);
       } else {
         this.current = task;
         return task;
@@ -124,14 +144,14 @@ export class SeededScheduler<K extends Running> {
     if (at < this.awake.length) this.awake[at] = last;
   }
 
-  private nap(task: number): void {
-    const mean = this.means[task];
-    if (mean === 0) return;
-    this.leaveAwake(this.awake.indexOf(task), ASLEEP);
-    const wake = this.clock + this.random.exponential(mean);
-    let at = this.asleep.length;
-    while (at > 0 && this.asleep[at - 1].wake < wake) at--;
-    this.asleep.splice(at, 0, { task, wake });
+  private nap(at: number): void {
+    const task = this.awake[at];
+    this.leaveAwake(at, ASLEEP);
+    this.rested[task] = 1;
+    const wake = this.clock + this.random.exponential(this.means[task]);
+    let place = this.asleep.length;
+    while (place > 0 && this.asleep[place - 1].wake < wake) place--;
+    this.asleep.splice(place, 0, { task, wake });
   }
 
   private wakeSoonest(): void {

@@ -7,11 +7,12 @@
  *
  * Left out: merging, ordering by sector, errors, the disk's own cache.
  */
+
+import { ext4_finish_bio } from "../fs/ext4.js";
 import type { Kernel } from "../kernel.js";
 import { call, given, local, path, pause, repeat, step, wait } from "../language.js";
 import { PageWriteback, SetPageUptodate, unlock_page } from "../mm/page.js";
-import { type DiskNr, type Pfn, disk, int, pfn } from "../types.js";
-import { ext4_finish_bio } from "../fs/ext4.js";
+import { type DiskNr, disk, int, type Pfn, pfn } from "../types.js";
 
 /** submit_bio: append a page to its disk's queue. */
 export function queue_page(k: Kernel, page: Pfn): void {
@@ -47,11 +48,16 @@ function transfer(k: Kernel, page: Pfn, part: number, write: boolean): void {
 /** A disk and its interrupt handler. */
 export const disk_daemon = path(
   "disk",
-  { source: "block/blk-core.c, fs/ext4/page-io.c, fs/mpage.c v4.20", args: { disk }, locals: { page: pfn, part: int, write: int } },
+  {
+    source: "block/blk-core.c, fs/ext4/page-io.c, fs/mpage.c v4.20",
+    args: { disk },
+    locals: { page: pfn, part: int, write: int },
+  },
   [
     repeat(
       () => true,
       [
+        pause("disk latency"),
         wait(
           "blk_peek_request",
           (k, f) => k.gendisk.head[f.disk] !== 0,
@@ -60,7 +66,6 @@ export const disk_daemon = path(
             f.write = PageWriteback(k, f.page) ? 1 : 0;
           },
         ),
-        pause("disk latency"),
         repeat(
           (k, f) => f.part < k.geometry.parts,
           [
@@ -72,10 +77,7 @@ export const disk_daemon = path(
         ),
         given(
           (_, f) => f.write === 1,
-          [
-            local((k) => k.count("pgpgout", 4)),
-            call(() => ext4_finish_bio, { page: "page" }),
-          ],
+          [local((k) => k.count("pgpgout", 4)), call(() => ext4_finish_bio, { page: "page" })],
           [
             step("mpage_end_io", (k, f) => {
               k.count("pgpgin", 4);

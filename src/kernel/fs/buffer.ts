@@ -9,32 +9,39 @@
  */
 import { WORD } from "../../trace/words.js";
 import type { Kernel } from "../kernel.js";
-import { call, check, given, label, leave, path, step, when } from "../language.js";
+import { call, check, given, held, heldIf, label, leave, path, step, when } from "../language.js";
 import {
   ClearPagePrivate,
+  get_page,
+  lock_page,
   PageDirty,
   PagePrivate,
   PageUptodate,
   PageWriteback,
   SetPagePrivate,
   SetPageUptodate,
+  settledUnlessWriteback,
   TestSetPageDirty,
-  get_page,
-  lock_page,
   unlock_page,
   wait_on_page_writeback,
 } from "../mm/page.js";
-import { __mark_inode_dirty, __set_page_dirty, cancel_dirty_page, set_page_dirty } from "../mm/page_writeback.js";
+import {
+  __mark_inode_dirty,
+  __set_page_dirty,
+  cancel_dirty_page,
+  set_page_dirty,
+} from "../mm/page_writeback.js";
 import { put_page } from "../mm/swap.js";
 import { VM_FAULT } from "../operations.js";
 import { BH } from "../structs.js";
-import { type Pfn, inode, int, pfn } from "../types.js";
+import { inode, int, type Pfn, pfn } from "../types.js";
 
 export const page_has_buffers = PagePrivate;
 
 export const buffer_dirty = (k: Kernel, page: Pfn): boolean => (k.page.b_state[page] & BH.dirty) !== 0;
 export const buffer_mapped = (k: Kernel, page: Pfn): boolean => (k.page.b_state[page] & BH.mapped) !== 0;
-export const buffer_async_write = (k: Kernel, page: Pfn): boolean => (k.page.b_state[page] & BH.async_write) !== 0;
+export const buffer_async_write = (k: Kernel, page: Pfn): boolean =>
+  (k.page.b_state[page] & BH.async_write) !== 0;
 
 /** Set or clear bits of the page's buffer. */
 export function write_buffer(k: Kernel, page: Pfn, set: number, clear = 0): void {
@@ -79,10 +86,13 @@ export const __set_page_dirty_buffers = path(
   { source: "fs/buffer.c v4.20", args: { page: pfn }, returns: true },
   [
     // private_lock is held from the walk over the buffers to PG_dirty: try_to_free_buffers sees all or nothing.
-    step("TestSetPageDirty", (k, f) => {
-      if (page_has_buffers(k, f.page)) write_buffer(k, f.page, BH.dirty);
-      f.ret = TestSetPageDirty(k, f.page) ? 0 : 1;
-    }),
+    heldIf(
+      (k, f) => PageDirty(k, f.page),
+      step("TestSetPageDirty", (k, f) => {
+        if (page_has_buffers(k, f.page)) write_buffer(k, f.page, BH.dirty);
+        f.ret = TestSetPageDirty(k, f.page) ? 0 : 1;
+      }),
+    ),
     given(
       (_, f) => f.ret === 1,
       [
@@ -98,11 +108,14 @@ export const mark_buffer_dirty = path(
   "mark_buffer_dirty",
   { source: "fs/buffer.c v4.20", args: { page: pfn }, locals: { newly: int } },
   [
-    when("buffer_dirty", (k, f) => buffer_dirty(k, f.page), [leave()]),
-    step("test_set_buffer_dirty", (k, f) => write_buffer(k, f.page, BH.dirty)),
-    step("TestSetPageDirty", (k, f) => {
-      f.newly = TestSetPageDirty(k, f.page) ? 0 : 1;
-    }),
+    held(when("buffer_dirty", (k, f) => buffer_dirty(k, f.page), [leave()])),
+    held(step("test_set_buffer_dirty", (k, f) => write_buffer(k, f.page, BH.dirty))),
+    heldIf(
+      (k, f) => PageDirty(k, f.page),
+      step("TestSetPageDirty", (k, f) => {
+        f.newly = TestSetPageDirty(k, f.page) ? 0 : 1;
+      }),
+    ),
     given(
       (_, f) => f.newly === 1,
       [
@@ -122,22 +135,28 @@ export const block_page_mkwrite = path(
   { source: "fs/buffer.c v4.20", args: { page: pfn, mapping: inode }, returns: true },
   [
     lock_page(),
-    check("page->mapping == mapping", (k, f) => k.page.mapping[f.page] === f.mapping, "out_unlock"),
-    step("create_empty_buffers", (k, f) => {
-      if (!page_has_buffers(k, f.page)) create_empty_buffers(k, f.page);
-    }),
-    step("get_block", (k, f) => {
-      if (!buffer_mapped(k, f.page)) write_buffer(k, f.page, BH.mapped);
-      if (PageUptodate(k, f.page)) write_buffer(k, f.page, BH.uptodate);
-    }),
+    held(check("page->mapping == mapping", (k, f) => k.page.mapping[f.page] === f.mapping, "out_unlock")),
+    held(
+      step("create_empty_buffers", (k, f) => {
+        if (!page_has_buffers(k, f.page)) create_empty_buffers(k, f.page);
+      }),
+    ),
+    held(
+      step("get_block", (k, f) => {
+        if (!buffer_mapped(k, f.page)) write_buffer(k, f.page, BH.mapped);
+        if (PageUptodate(k, f.page)) write_buffer(k, f.page, BH.uptodate);
+      }),
+    ),
     call(() => mark_buffer_dirty, { page: "page" }),
-    step("SetPageUptodate", (k, f) => SetPageUptodate(k, f.page)),
+    held(step("SetPageUptodate", (k, f) => SetPageUptodate(k, f.page))),
     call(() => set_page_dirty, { page: "page" }),
-    given((k, f) => k.inode.stable_writes[f.mapping] === 1, [wait_on_page_writeback()]),
+    given(
+      (k, f) => k.inode.stable_writes[f.mapping] === 1,
+      [settledUnlessWriteback(wait_on_page_writeback())],
+    ),
     leave(() => VM_FAULT.LOCKED),
     label("out_unlock"),
     step("unlock_page", (k, f) => unlock_page(k, f.page)),
     leave(() => VM_FAULT.NOPAGE),
   ],
 );
-

@@ -16,17 +16,22 @@ import { count_pin, lock_page, set_device_wrote, unlock_page } from "../mm/page.
 import { set_page_dirty } from "../mm/page_writeback.js";
 import { put_page } from "../mm/swap.js";
 import { DIO_DONE, DIO_IDLE, DIO_SUBMITTED } from "../structs.js";
-import { type DioNr, type Pfn, dio_nr, int, pfn, vpn } from "../types.js";
+import { type DioNr, dio_nr, int, type Pfn, pfn, vpn } from "../types.js";
 
 export const DIO_PAGES = 64;
 
-const page_of = (k: Kernel, dio: DioNr, at: number): Pfn => k.dio_page.page[dio * k.geometry.dioPages + at] - 1;
+const page_of = (k: Kernel, dio: DioNr, at: number): Pfn =>
+  k.dio_page.page[dio * k.geometry.dioPages + at] - 1;
 
 /** Mark a page dirty that the caller does not have locked. Guards against truncation, not against missing buffers. */
 export const set_page_dirty_lock = path(
   "set_page_dirty_lock",
   { source: "mm/page-writeback.c v4.20", args: { page: pfn } },
-  [lock_page(), call(() => set_page_dirty, { page: "page" }), step("unlock_page", (k, f) => unlock_page(k, f.page))],
+  [
+    lock_page(),
+    call(() => set_page_dirty, { page: "page" }),
+    step("unlock_page", (k, f) => unlock_page(k, f.page)),
+  ],
 );
 
 /** Completion of the read, in the reader: dirty each page, then drop the reference. */
@@ -75,13 +80,17 @@ export const do_blockdev_direct_IO = path(
 /** The disk of the O_DIRECT file: writes into the pages by DMA, then completes the bio in interrupt context. */
 export const dma_engine = path(
   "dma",
-  { source: "block/blk-core.c, fs/direct-io.c v4.20", args: { dio: dio_nr }, locals: { at: int, part: int, page: pfn } },
+  {
+    source: "block/blk-core.c, fs/direct-io.c v4.20",
+    args: { dio: dio_nr },
+    locals: { at: int, part: int, page: pfn },
+  },
   [
     repeat(
       () => true,
       [
-        wait("blk_peek_request", (k, f) => k.dio.state[f.dio] === DIO_SUBMITTED),
         pause("DMA latency"),
+        wait("blk_peek_request", (k, f) => k.dio.state[f.dio] === DIO_SUBMITTED),
         repeat(
           (k, f) => f.at < k.dio.nr[f.dio],
           [
@@ -114,4 +123,3 @@ export const dma_engine = path(
     ),
   ],
 );
-

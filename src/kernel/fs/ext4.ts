@@ -11,21 +11,22 @@
  */
 import { queue_page } from "../block/disk.js";
 import type { Kernel } from "../kernel.js";
-import { call, check, given, goto, label, leave, local, path, step, when } from "../language.js";
+import { call, check, given, goto, held, label, leave, local, path, step, when } from "../language.js";
 import { end_page_writeback, find_tagged, mapping_tagged, page_mapping, xa_set_mark } from "../mm/filemap.js";
 import {
+  get_page_unless_zero,
+  lock_page,
   PageDirty,
   PageLocked,
   PageWriteback,
-  get_page_unless_zero,
-  lock_page,
+  settledUnlessWriteback,
   unlock_page,
   wait_on_page_writeback,
 } from "../mm/page.js";
-import { WARN, clear_page_dirty_for_io, set_page_writeback } from "../mm/page_writeback.js";
+import { clear_page_dirty_for_io, set_page_writeback, WARN } from "../mm/page_writeback.js";
 import { put_page } from "../mm/swap.js";
 import { BH } from "../structs.js";
-import { type InodeNr, NONE, inode, int, pfn } from "../types.js";
+import { type InodeNr, inode, int, NONE, pfn } from "../types.js";
 import {
   __set_page_dirty_buffers,
   block_page_mkwrite,
@@ -42,20 +43,22 @@ export const ext4_set_page_dirty = path(
   "ext4_set_page_dirty",
   { source: "fs/ext4/inode.c v4.20", args: { page: pfn }, returns: true },
   [
-    step("ext4_set_page_dirty", (k, f) => {
-      k.WARN_ON_ONCE(
-        !PageLocked(k, f.page) && !PageDirty(k, f.page),
-        WARN.ext4_set_page_dirty_unlocked,
-        "ext4_set_page_dirty: WARN_ON_ONCE(!PageLocked(page) && !PageDirty(page))",
-        f.page,
-      );
-      k.WARN_ON_ONCE(
-        !page_has_buffers(k, f.page),
-        WARN.ext4_set_page_dirty_no_buffers,
-        "ext4_set_page_dirty: WARN_ON_ONCE(!page_has_buffers(page))",
-        f.page,
-      );
-    }),
+    held(
+      step("ext4_set_page_dirty", (k, f) => {
+        k.WARN_ON_ONCE(
+          !PageLocked(k, f.page) && !PageDirty(k, f.page),
+          WARN.ext4_set_page_dirty_unlocked,
+          "ext4_set_page_dirty: WARN_ON_ONCE(!PageLocked(page) && !PageDirty(page))",
+          f.page,
+        );
+        k.WARN_ON_ONCE(
+          !page_has_buffers(k, f.page),
+          WARN.ext4_set_page_dirty_no_buffers,
+          "ext4_set_page_dirty: WARN_ON_ONCE(!page_has_buffers(page))",
+          f.page,
+        );
+      }),
+    ),
     call(() => __set_page_dirty_buffers, { page: "page" }, "ret"),
   ],
 );
@@ -78,9 +81,11 @@ export const ext4_releasepage = path(
   ],
 );
 
-export const ext4_readpage = path("ext4_readpage", { source: "fs/ext4/readpage.c v4.20", args: { page: pfn } }, [
-  step("submit_bio", (k, f) => queue_page(k, f.page)),
-]);
+export const ext4_readpage = path(
+  "ext4_readpage",
+  { source: "fs/ext4/readpage.c v4.20", args: { page: pfn } },
+  [step("submit_bio", (k, f) => queue_page(k, f.page))],
+);
 
 /** Put a clean, locked page under writeback and submit its buffers; unlocks it. */
 export const ext4_bio_write_page = path(
@@ -88,15 +93,19 @@ export const ext4_bio_write_page = path(
   { source: "fs/ext4/page-io.c v4.20", args: { page: pfn }, locals: { nr_submitted: int } },
   [
     step("set_page_writeback", (k, f) => set_page_writeback(k, f.page)),
-    step("set_buffer_async_write", (k, f) => {
-      if (buffer_dirty(k, f.page) && buffer_mapped(k, f.page)) write_buffer(k, f.page, BH.async_write);
-    }),
+    held(
+      step("set_buffer_async_write", (k, f) => {
+        if (buffer_dirty(k, f.page) && buffer_mapped(k, f.page)) write_buffer(k, f.page, BH.async_write);
+      }),
+    ),
     // The buffer is clean from its submission on, not from its completion.
-    step("io_submit_add_bh", (k, f) => {
-      if (!buffer_async_write(k, f.page)) return;
-      write_buffer(k, f.page, 0, BH.dirty);
-      f.nr_submitted++;
-    }),
+    held(
+      step("io_submit_add_bh", (k, f) => {
+        if (!buffer_async_write(k, f.page)) return;
+        write_buffer(k, f.page, 0, BH.dirty);
+        f.nr_submitted++;
+      }),
+    ),
     step("unlock_page", (k, f) => unlock_page(k, f.page)),
     given(
       (_, f) => f.nr_submitted > 0,
@@ -111,16 +120,22 @@ export const ext4_writepage = path(
   "ext4_writepage",
   { source: "fs/ext4/inode.c v4.20", args: { page: pfn }, returns: true },
   [
-    step("page_buffers", (k, f) => {
-      page_buffers_BUG_ON(k, f.page);
-    }),
+    held(
+      step("page_buffers", (k, f) => {
+        page_buffers_BUG_ON(k, f.page);
+      }),
+    ),
     call(() => ext4_bio_write_page, { page: "page" }),
   ],
 );
 
 /** The next page of a mapping that carries the tag, with a reference: pagevec_lookup_range_tag for one page. */
 function lookup_tagged(k: Kernel, mapping: InodeNr, from: number, tag: "dirty" | "towrite"): number {
-  for (let index = find_tagged(k, mapping, from, tag); index !== NONE; index = find_tagged(k, mapping, index + 1, tag)) {
+  for (
+    let index = find_tagged(k, mapping, from, tag);
+    index !== NONE;
+    index = find_tagged(k, mapping, index + 1, tag)
+  ) {
     const page = k.xa_slot.page[k.slotOf(mapping, index)] - 1;
     if (page !== NONE && get_page_unless_zero(k, page)) return page + 1;
   }
@@ -146,18 +161,22 @@ export const mpage_prepare_extent_to_map = path(
       f.index = k.page.index[f.page] + 1;
     }),
     lock_page(),
-    when(
-      "!PageDirty",
-      (k, f) =>
-        !PageDirty(k, f.page) ||
-        (PageWriteback(k, f.page) && f.sync === 0) ||
-        page_mapping(k, f.page) !== f.mapping,
-      [step("unlock_page", (k, f) => unlock_page(k, f.page)), goto("release")],
+    settledUnlessWriteback(
+      when(
+        "!PageDirty",
+        (k, f) =>
+          !PageDirty(k, f.page) ||
+          (PageWriteback(k, f.page) && f.sync === 0) ||
+          page_mapping(k, f.page) !== f.mapping,
+        [step("unlock_page", (k, f) => unlock_page(k, f.page)), goto("release")],
+      ),
     ),
-    wait_on_page_writeback(),
-    step("page_buffers", (k, f) => {
-      page_buffers_BUG_ON(k, f.page);
-    }),
+    settledUnlessWriteback(wait_on_page_writeback()),
+    held(
+      step("page_buffers", (k, f) => {
+        page_buffers_BUG_ON(k, f.page);
+      }),
+    ),
     // mpage_process_page_bufs: every buffer is mapped, so the page is submitted at once (mpage_submit_page).
     call(() => clear_page_dirty_for_io, { page: "page" }),
     call(() => ext4_bio_write_page, { page: "page" }),
@@ -181,7 +200,11 @@ export const ext4_writepages = path(
       (_, f) => f.sync === 1,
       [
         step("tag_pages_for_writeback", (k, f) => {
-          for (let at = find_tagged(k, f.mapping, 0, "dirty"); at !== NONE; at = find_tagged(k, f.mapping, at + 1, "dirty")) {
+          for (
+            let at = find_tagged(k, f.mapping, 0, "dirty");
+            at !== NONE;
+            at = find_tagged(k, f.mapping, at + 1, "dirty")
+          ) {
             xa_set_mark(k, k.xa_slot.page[k.slotOf(f.mapping, at)] - 1, "towrite");
           }
         }),
@@ -190,16 +213,22 @@ export const ext4_writepages = path(
     // First the pages that need no block: without a transaction.
     call(() => mpage_prepare_extent_to_map, { mapping: "mapping", sync: "sync" }),
     // Then with one. No page here needs a block, so this pass ends the loop.
-    step("ext4_journal_start", () => {}),
+    held(step("ext4_journal_start", () => {})),
     call(() => mpage_prepare_extent_to_map, { mapping: "mapping", sync: "sync" }),
     label("out_writepages"),
   ],
 );
 
 /** Completion of a page's write: ext4_end_bio, in interrupt context. */
-export const ext4_finish_bio = path("ext4_finish_bio", { source: "fs/ext4/page-io.c v4.20", args: { page: pfn } }, [
-  step("clear_buffer_async_write", (k, f) => {
-    if (!page_buffers_BUG_ON(k, f.page)) write_buffer(k, f.page, 0, BH.async_write);
-  }),
-  call(() => end_page_writeback, { page: "page" }),
-]);
+export const ext4_finish_bio = path(
+  "ext4_finish_bio",
+  { source: "fs/ext4/page-io.c v4.20", args: { page: pfn } },
+  [
+    held(
+      step("clear_buffer_async_write", (k, f) => {
+        if (!page_buffers_BUG_ON(k, f.page)) write_buffer(k, f.page, 0, BH.async_write);
+      }),
+    ),
+    call(() => end_page_writeback, { page: "page" }),
+  ],
+);

@@ -7,21 +7,23 @@
  * Left out: thresholds and ages (every wake-up writes what is dirty), b_io and b_more_io, the journal commit of fsync.
  */
 import type { Kernel } from "../kernel.js";
-import { call, dispatch, local, path, pause, repeat, step, when } from "../language.js";
+import { call, dispatch, held, local, path, pause, repeat, step, when } from "../language.js";
 import { find_tagged, mapping_tagged } from "../mm/filemap.js";
 import { get_page_unless_zero, wait_on_page_writeback } from "../mm/page.js";
 import { put_page } from "../mm/swap.js";
 import { a_ops, fs_of_inode } from "../operations.js";
 import { I_DIRTY_PAGES, I_SYNC } from "../structs.js";
-import { NONE, inode, int, pfn } from "../types.js";
+import { inode, int, NONE, pfn } from "../types.js";
 
 export const __writeback_single_inode = path(
   "__writeback_single_inode",
   { source: "fs/fs-writeback.c v4.20", args: { mapping: inode } },
   [
-    step("I_SYNC", (k, f) => {
-      k.inode.i_state[f.mapping] |= I_SYNC;
-    }),
+    held(
+      step("I_SYNC", (k, f) => {
+        k.inode.i_state[f.mapping] |= I_SYNC;
+      }),
+    ),
     dispatch(a_ops, "writepages", (k, f) => fs_of_inode(k, f.mapping), { mapping: "mapping", sync: 0 }),
     step("inode->i_state &= ~dirty", (k, f) => {
       k.inode.i_state[f.mapping] &= ~(I_DIRTY_PAGES | I_SYNC);
@@ -31,39 +33,45 @@ export const __writeback_single_inode = path(
 );
 
 /** The flusher thread of all disks. */
-export const wb_workfn = path("wb_workfn", { source: "fs/fs-writeback.c v4.20", locals: { mapping: inode, nr: int } }, [
-  repeat(
-    () => true,
-    [
-      pause("wb_workfn"),
-      local((k, f) => {
-        f.mapping = 1;
-        f.nr = k.inode.i_state.length - 1;
-      }),
-      repeat(
-        (_, f) => f.mapping <= f.nr,
-        [
-          when(
-            "b_dirty",
-            (k, f) => (k.inode.i_state[f.mapping] & I_DIRTY_PAGES) !== 0,
-            [call(() => __writeback_single_inode, { mapping: "mapping" })],
-          ),
-          local((_, f) => {
-            f.mapping++;
-          }),
-        ],
-      ),
-      local((_, f) => {
-        f.mapping = 0;
-        f.nr = 0;
-      }),
-    ],
-  ),
-]);
+export const wb_workfn = path(
+  "wb_workfn",
+  { source: "fs/fs-writeback.c v4.20", locals: { mapping: inode, nr: int } },
+  [
+    repeat(
+      () => true,
+      [
+        pause("wb_workfn"),
+        local((k, f) => {
+          f.mapping = 1;
+          f.nr = k.inode.i_state.length - 1;
+        }),
+        repeat(
+          (_, f) => f.mapping <= f.nr,
+          [
+            when("b_dirty", (k, f) => (k.inode.i_state[f.mapping] & I_DIRTY_PAGES) !== 0, [
+              call(() => __writeback_single_inode, { mapping: "mapping" }),
+            ]),
+            local((_, f) => {
+              f.mapping++;
+            }),
+          ],
+        ),
+        local((_, f) => {
+          f.mapping = 0;
+          f.nr = 0;
+        }),
+      ],
+    ),
+  ],
+);
 
 /** A page under writeback at or after `from`, with a reference, plus one; 0 when there is none. */
 function lookup_writeback(k: Kernel, mapping: number, from: number): number {
-  for (let at = find_tagged(k, mapping, from, "writeback"); at !== NONE; at = find_tagged(k, mapping, at + 1, "writeback")) {
+  for (
+    let at = find_tagged(k, mapping, from, "writeback");
+    at !== NONE;
+    at = find_tagged(k, mapping, at + 1, "writeback")
+  ) {
     const page = k.xa_slot.page[k.slotOf(mapping, at)] - 1;
     if (page !== NONE && get_page_unless_zero(k, page)) return page + 1;
   }
@@ -99,4 +107,3 @@ export const file_write_and_wait_range = path(
 export const fsync = path("fsync", { source: "fs/sync.c, fs/ext4/fsync.c v4.20", args: { mapping: inode } }, [
   call(() => file_write_and_wait_range, { mapping: "mapping" }),
 ]);
-

@@ -7,22 +7,36 @@
  * Left out: readahead (a miss reads one page), VM_FAULT_RETRY (a fault that finds the page locked sleeps with the
  * mmap_sem held), shadow entries, truncation.
  */
+
+import { WORD } from "../../trace/words.js";
 import type { Kernel } from "../kernel.js";
-import { call, dispatch, given, goto, label, leave, local, path, step, wait, when } from "../language.js";
+import {
+  call,
+  dispatch,
+  given,
+  goto,
+  held,
+  label,
+  leave,
+  local,
+  path,
+  step,
+  wait,
+  when,
+} from "../language.js";
 import { a_ops, fs_of_inode } from "../operations.js";
 import { ANON_MAPPING } from "../structs.js";
-import { type InodeNr, NONE, type Pfn, type Slot, inode, int, pfn } from "../types.js";
-import { WORD } from "../../trace/words.js";
+import { type InodeNr, inode, int, NONE, type Pfn, pfn, type Slot } from "../types.js";
 import {
-  ClearPageReclaim,
-  PageReclaim,
-  PageUptodate,
   alloc_page,
+  ClearPageReclaim,
   get_page,
   get_page_unless_zero,
   has_free_page,
   lock_page,
   lock_page_for_read,
+  PageReclaim,
+  PageUptodate,
   unlock_page,
 } from "./page.js";
 import { test_clear_page_writeback } from "./page_writeback.js";
@@ -60,14 +74,16 @@ export function find_tagged(k: Kernel, mapping: InodeNr, from: number, tag: Tag)
   const first = k.inode.first_slot[mapping];
   const end = first + k.inode.i_pages[mapping];
   const marks = k.xa_mark[tag];
-  let at = (first + from) >>> 5;
-  let word = first + from < end ? marks[at] & (~0 << ((first + from) & 31)) : 0;
-  while (word === 0) {
-    at++;
-    if (at * 32 >= end) return NONE;
-    word = marks[at];
+  let slot = first + from;
+  while (slot < end) {
+    const word = marks[slot >>> 5] >>> (slot & 31);
+    if (word !== 0) {
+      const found = slot + 31 - Math.clz32(word & -word);
+      return found < end ? found - first : NONE;
+    }
+    slot = (slot | 31) + 1;
   }
-  return at * 32 + 31 - Math.clz32(word & -word) - first;
+  return NONE;
 }
 
 /** mapping_tagged */
@@ -96,7 +112,8 @@ export function add_to_page_cache_lru(k: Kernel, page: Pfn, mapping: InodeNr, in
 
 /** __delete_from_page_cache: empties the slot, its tags, and page->mapping. The cache's reference is the caller's. */
 export function __delete_from_page_cache(k: Kernel, page: Pfn): void {
-  for (const tag of ["dirty", "writeback", "towrite"] as const) if (xa_get_mark(k, page, tag)) xa_clear_mark(k, page, tag);
+  for (const tag of ["dirty", "writeback", "towrite"] as const)
+    if (xa_get_mark(k, page, tag)) xa_clear_mark(k, page, tag);
   k.xa_slot.page[slot_of(k, page)] = 0;
   k.page.mapping[page] = 0;
   k.count("nr_file_pages", -1);
@@ -134,7 +151,12 @@ export const page_cache_read = path(
  */
 export const filemap_fault = path(
   "filemap_fault",
-  { source: "mm/filemap.c v4.20", args: { mapping: inode, index: int }, locals: { page: pfn }, returns: true },
+  {
+    source: "mm/filemap.c v4.20",
+    args: { mapping: inode, index: int },
+    locals: { page: pfn },
+    returns: true,
+  },
   [
     label("retry_find"),
     step("find_get_page", (k, f) => {
@@ -152,14 +174,16 @@ export const filemap_fault = path(
       ],
     ),
     lock_page(),
-    when(
-      "page->mapping != mapping",
-      (k, f) => k.page.mapping[f.page] !== f.mapping || !PageUptodate(k, f.page),
-      [
-        step("unlock_page", (k, f) => unlock_page(k, f.page)),
-        step("put_page", (k, f) => put_page(k, f.page)),
-        goto("retry_find"),
-      ],
+    held(
+      when(
+        "page->mapping != mapping",
+        (k, f) => k.page.mapping[f.page] !== f.mapping || !PageUptodate(k, f.page),
+        [
+          step("unlock_page", (k, f) => unlock_page(k, f.page)),
+          step("put_page", (k, f) => put_page(k, f.page)),
+          goto("retry_find"),
+        ],
+      ),
     ),
     leave((_, f) => f.page + 1),
   ],
@@ -170,18 +194,18 @@ export const end_page_writeback = path(
   "end_page_writeback",
   { source: "mm/filemap.c v4.20", args: { page: pfn } },
   [
-    when(
-      "PageReclaim",
-      (k, f) => PageReclaim(k, f.page),
-      [
-        step("rotate_reclaimable_page", (k, f) => {
-          ClearPageReclaim(k, f.page);
-          rotate_reclaimable_page(k, f.page);
-        }),
-      ],
-    ),
+    when("PageReclaim", (k, f) => PageReclaim(k, f.page), [
+      step("rotate_reclaimable_page", (k, f) => {
+        ClearPageReclaim(k, f.page);
+        rotate_reclaimable_page(k, f.page);
+      }),
+    ]),
     step("test_clear_page_writeback", (k, f) => {
-      k.BUG_ON(!test_clear_page_writeback(k, f.page), "end_page_writeback: the page was not under writeback", f.page);
+      k.BUG_ON(
+        !test_clear_page_writeback(k, f.page),
+        "end_page_writeback: the page was not under writeback",
+        f.page,
+      );
     }),
   ],
 );

@@ -10,12 +10,18 @@
 import { type Kernel, PTE } from "../kernel.js";
 import { call, check, given, goto, label, leave, local, path, repeat, step } from "../language.js";
 import { VM_FAULT } from "../operations.js";
-import { type DioNr, type Pfn, dio_nr, int, pfn, vpn } from "../types.js";
+import { type DioNr, dio_nr, int, type Pfn, pfn, vpn } from "../types.js";
 import { handle_mm_fault, pte_pfn, pte_present, pte_write } from "./memory.js";
-import { PageDirty, SetPageReferenced, count_pin, get_page, get_page_unless_zero } from "./page.js";
+import {
+  count_pin,
+  get_page,
+  get_page_unless_zero,
+  PageDirty,
+  SetPageReferenced,
+  TestSetPageDirty,
+} from "./page.js";
 import { __mark_inode_dirty, __set_page_dirty } from "./page_writeback.js";
 import { mark_page_accessed, put_page } from "./swap.js";
-import { TestSetPageDirty } from "./page.js";
 
 /** The caller's array of pages: pages[] of a dio. */
 function store_page(k: Kernel, dio: DioNr, page: Pfn): void {
@@ -27,7 +33,12 @@ function store_page(k: Kernel, dio: DioNr, page: Pfn): void {
 /** The lockless walk. Stops at the first page that it cannot have; the rest is the slow path's. */
 const gup_pte_range = path(
   "gup_pte_range",
-  { source: "mm/gup.c v4.20", args: { at: vpn, write: int, dio: dio_nr }, locals: { pte: int, page: pfn }, returns: true },
+  {
+    source: "mm/gup.c v4.20",
+    args: { at: vpn, write: int, dio: dio_nr },
+    locals: { pte: int, page: pfn },
+    returns: true,
+  },
   [
     step("pte_read", (k, f) => {
       f.pte = k.pte.entry[f.at];
@@ -70,7 +81,12 @@ function follow_page_pte(k: Kernel, at: number, write: boolean, dio: DioNr): boo
 /** The slow path for one page: look, fault, look again. Between the fault and the look the PTE may be protected again. */
 const __get_user_pages = path(
   "__get_user_pages",
-  { source: "mm/gup.c v4.20", args: { at: vpn, write: int, dio: dio_nr }, locals: { taken: int, fault: int }, returns: true },
+  {
+    source: "mm/gup.c v4.20",
+    args: { at: vpn, write: int, dio: dio_nr },
+    locals: { taken: int, fault: int },
+    returns: true,
+  },
   [
     label("retry"),
     step("follow_page_pte", (k, f) => {

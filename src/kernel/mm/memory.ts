@@ -11,20 +11,20 @@
  */
 import { type Kernel, PFN_SHIFT, PTE } from "../kernel.js";
 import { call, dispatch, given, goto, label, leave, local, path, step, wait } from "../language.js";
-import { VM_FAULT, fs_of_inode, has_page_mkwrite, vm_ops } from "../operations.js";
+import { fs_of_inode, has_page_mkwrite, VM_FAULT, vm_ops } from "../operations.js";
 import { ANON_MAPPING, VM_SHARED, VM_WRITE } from "../structs.js";
-import { NONE, type Pfn, type Vpn, inode, int, pfn, vpn } from "../types.js";
+import { inode, int, NONE, type Pfn, pfn, type Vpn, vpn } from "../types.js";
 import { filemap_fault } from "./filemap.js";
 import {
+  alloc_page,
+  get_page,
+  get_page_unless_zero,
+  has_free_page,
   PageLocked,
   PageUptodate,
   SetPageActive,
   SetPageSwapBacked,
   SetPageUptodate,
-  alloc_page,
-  get_page,
-  get_page_unless_zero,
-  has_free_page,
   unlock_page,
 } from "./page.js";
 import { set_page_dirty } from "./page_writeback.js";
@@ -38,7 +38,8 @@ export const pte_pfn = (entry: number): Pfn => entry >>> PFN_SHIFT;
 /** find_vma: the VMA that holds a virtual page; guplab's own error when there is none. */
 export function find_vma(k: Kernel, at: Vpn): number {
   const { vm_start, vm_pages } = k.vma;
-  for (let nr = 0; nr < vm_start.length; nr++) if (at >= vm_start[nr] && at < vm_start[nr] + vm_pages[nr]) return nr;
+  for (let nr = 0; nr < vm_start.length; nr++)
+    if (at >= vm_start[nr] && at < vm_start[nr] + vm_pages[nr]) return nr;
   throw new Error(`find_vma: virtual page ${at} is in no VMA`);
 }
 
@@ -80,7 +81,15 @@ function copy_page(k: Kernel, to: Pfn, from: Pfn): void {
 export const do_page_mkwrite = path(
   "do_page_mkwrite",
   { source: "mm/memory.c v4.20", args: { page: pfn, mapping: inode }, returns: true },
-  [dispatch(vm_ops, "page_mkwrite", (k, f) => fs_of_inode(k, f.mapping), { page: "page", mapping: "mapping" }, "ret")],
+  [
+    dispatch(
+      vm_ops,
+      "page_mkwrite",
+      (k, f) => fs_of_inode(k, f.mapping),
+      { page: "page", mapping: "mapping" },
+      "ret",
+    ),
+  ],
 );
 
 export const fault_dirty_shared_page = path(
@@ -247,7 +256,11 @@ export const wp_page_shared = path(
 /** A write to a page that is mapped read-only in a private mapping: a copy takes its place. */
 export const wp_page_copy = path(
   "wp_page_copy",
-  { source: "mm/memory.c v4.20", args: { at: vpn, orig_pte: int }, locals: { page: pfn, new_page: pfn, stale: int } },
+  {
+    source: "mm/memory.c v4.20",
+    args: { at: vpn, orig_pte: int },
+    locals: { page: pfn, new_page: pfn, stale: int },
+  },
   [
     step("get_page", (k, f) => {
       f.page = pte_pfn(f.orig_pte);
@@ -296,12 +309,12 @@ export const handle_mm_fault = path(
       f.orig_pte = k.pte.entry[f.at];
       k.count("pgfault");
     }),
-    given((k, f) => f.write === 1 && (k.vma.vm_flags[f.vma] & VM_WRITE) === 0, [leave(() => VM_FAULT.SIGBUS)]),
-    given((_, f) => pte_present(f.orig_pte), [goto("present")]),
     given(
-      (_, f) => f.write === 0,
-      [call(() => do_read_fault, { at: "at", vma: "vma" }, "ret"), leave()],
+      (k, f) => f.write === 1 && (k.vma.vm_flags[f.vma] & VM_WRITE) === 0,
+      [leave(() => VM_FAULT.SIGBUS)],
     ),
+    given((_, f) => pte_present(f.orig_pte), [goto("present")]),
+    given((_, f) => f.write === 0, [call(() => do_read_fault, { at: "at", vma: "vma" }, "ret"), leave()]),
     given(
       (k, f) => (k.vma.vm_flags[f.vma] & VM_SHARED) === 0,
       [call(() => do_cow_fault, { at: "at", vma: "vma" }, "ret"), leave()],
@@ -327,4 +340,3 @@ export const handle_mm_fault = path(
     }),
   ],
 );
-

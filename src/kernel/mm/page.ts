@@ -6,9 +6,11 @@
  *
  * Left out: compound pages, zones and watermarks, per-CPU free lists. An allocation takes the first free page.
  */
-import { type PageFlag, WORD, pg } from "../../trace/words.js";
+
+import type { Node } from "../../machine/path.js";
+import { type PageFlag, pg, WORD } from "../../trace/words.js";
 import type { Kernel } from "../kernel.js";
-import { wait } from "../language.js";
+import { heldIf, wait } from "../language.js";
 import { LOCKED_FOR_READ } from "../structs.js";
 import { NONE, type Pfn } from "../types.js";
 
@@ -164,6 +166,14 @@ export const lock_page = <F extends { readonly page: Pfn }>() =>
 export const wait_on_page_writeback = <F extends { readonly page: Pfn }>() =>
   wait<F>("wait_on_page_writeback", (k, f) => !PageWriteback(k, f.page));
 
+/**
+ * That a locked page is not under writeback stays so, as only the holder of its lock starts writeback: a test of it,
+ * or a wait for it, is a preemption point only while the page is.
+ */
+export const settledUnlessWriteback = <F extends { readonly page: Pfn }>(
+  node: Node<Kernel, F>,
+): Node<Kernel, F> => heldIf((k, f) => !PageWriteback(k, f.page), node);
+
 /** Whether alloc_page would give a page now. */
 export const has_free_page = (k: Kernel): boolean => k.pgdat.free[0] !== 0;
 
@@ -178,7 +188,8 @@ export function alloc_page(k: Kernel): Pfn {
 }
 
 /** Flags that a page must not have when it is freed (PAGE_FLAGS_CHECK_AT_FREE, as far as modelled). PG_dirty is not among them. */
-const CHECK_AT_FREE = pg("lru") | pg("locked") | pg("private") | pg("writeback") | pg("active") | pg("unevictable");
+const CHECK_AT_FREE =
+  pg("lru") | pg("locked") | pg("private") | pg("writeback") | pg("active") | pg("unevictable");
 
 /** Give a page that has no references and is on no list back (free_unref_page). */
 export function free_page(k: Kernel, page: Pfn): void {

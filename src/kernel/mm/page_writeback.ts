@@ -8,10 +8,10 @@
  * Left out: thresholds and throttling (balance_dirty_pages), cgroup writeback.
  */
 import type { Kernel } from "../kernel.js";
-import { call, dispatch, given, leave, local, path, step, when } from "../language.js";
+import { call, dispatch, given, held, heldIf, leave, local, path, step, when } from "../language.js";
 import { a_ops, fs_of_page, mapping_cap_account_dirty } from "../operations.js";
 import { I_DIRTY_PAGES } from "../structs.js";
-import { type InodeNr, type Pfn, int, pfn } from "../types.js";
+import { type InodeNr, int, type Pfn, pfn } from "../types.js";
 import { page_mapping, xa_clear_mark, xa_get_mark, xa_set_mark } from "./filemap.js";
 import {
   ClearPageReclaim,
@@ -28,7 +28,11 @@ import {
 import { page_mkclean } from "./rmap.js";
 
 /** Bits of the WARN_ON_ONCE sites. */
-export const WARN = { set_page_dirty_not_uptodate: 0, ext4_set_page_dirty_unlocked: 1, ext4_set_page_dirty_no_buffers: 2 } as const;
+export const WARN = {
+  set_page_dirty_not_uptodate: 0,
+  ext4_set_page_dirty_unlocked: 1,
+  ext4_set_page_dirty_no_buffers: 2,
+} as const;
 
 /** account_page_dirtied: on the transition from clean to dirty. */
 function account_page_dirtied(k: Kernel, mapping: InodeNr): void {
@@ -46,7 +50,12 @@ function account_page_cleaned(k: Kernel, mapping: InodeNr): void {
 export function __set_page_dirty(k: Kernel, page: Pfn): void {
   const mapping = page_mapping(k, page);
   if (mapping === 0) return;
-  k.WARN_ON_ONCE(!PageUptodate(k, page), WARN.set_page_dirty_not_uptodate, "__set_page_dirty: page is not uptodate", page);
+  k.WARN_ON_ONCE(
+    !PageUptodate(k, page),
+    WARN.set_page_dirty_not_uptodate,
+    "__set_page_dirty: page is not uptodate",
+    page,
+  );
   account_page_dirtied(k, mapping);
   xa_set_mark(k, page, "dirty");
 }
@@ -67,21 +76,27 @@ export const set_page_dirty = path(
   "set_page_dirty",
   { source: "mm/page-writeback.c v4.20", args: { page: pfn }, returns: true },
   [
-    when(
-      "page_mapping",
-      (k, f) => page_mapping(k, f.page) !== 0,
-      [
-        step("ClearPageReclaim", (k, f) => {
-          if (PageReclaim(k, f.page)) ClearPageReclaim(k, f.page);
-        }),
-        dispatch(a_ops, "set_page_dirty", (k, f) => fs_of_page(k, f.page), { page: "page" }, "ret"),
-      ],
-      [
-        // A truncated or anonymous page: the bit, and nothing else.
-        step("TestSetPageDirty", (k, f) => {
-          f.ret = TestSetPageDirty(k, f.page) ? 0 : 1;
-        }),
-      ],
+    held(
+      when(
+        "page_mapping",
+        (k, f) => page_mapping(k, f.page) !== 0,
+        [
+          // Only the holder of the page lock sets PG_reclaim, so that it is clear stays so.
+          heldIf(
+            (k, f) => !PageReclaim(k, f.page),
+            step("ClearPageReclaim", (k, f) => {
+              if (PageReclaim(k, f.page)) ClearPageReclaim(k, f.page);
+            }),
+          ),
+          dispatch(a_ops, "set_page_dirty", (k, f) => fs_of_page(k, f.page), { page: "page" }, "ret"),
+        ],
+        [
+          // A truncated or anonymous page: the bit, and nothing else.
+          step("TestSetPageDirty", (k, f) => {
+            f.ret = TestSetPageDirty(k, f.page) ? 0 : 1;
+          }),
+        ],
+      ),
     ),
   ],
 );

@@ -8,9 +8,22 @@
  */
 import { WORD } from "../../trace/words.js";
 import { type Kernel, PTE } from "../kernel.js";
-import { call, given, goto, label, leave, local, path, repeat, step, when } from "../language.js";
+import {
+  call,
+  given,
+  goto,
+  held,
+  heldIf,
+  label,
+  leave,
+  local,
+  path,
+  repeat,
+  step,
+  when,
+} from "../language.js";
 import { ANON_MAPPING, VM_SHARED } from "../structs.js";
-import { type Pfn, int, pfn } from "../types.js";
+import { int, type Pfn, pfn } from "../types.js";
 import { page_mapped, trylock_page, unlock_page } from "./page.js";
 import { set_page_dirty } from "./page_writeback.js";
 import { put_page } from "./swap.js";
@@ -56,7 +69,7 @@ export const page_mkclean = path(
   "page_mkclean",
   { source: "mm/rmap.c v4.20", args: { page: pfn }, locals: { vma: int }, returns: true },
   [
-    when("page_mapped", (k, f) => !page_mapped(k, f.page), [leave()]),
+    held(when("page_mapped", (k, f) => !page_mapped(k, f.page), [leave()])),
     local((k, f) => {
       f.vma = next_vma(k, f.page, 0, true);
     }),
@@ -87,7 +100,10 @@ export const page_referenced = path(
   "page_referenced",
   { source: "mm/rmap.c v4.20", args: { page: pfn, is_locked: int }, locals: { vma: int }, returns: true },
   [
-    when("page_mapped", (k, f) => !page_mapped(k, f.page), [leave()]),
+    heldIf(
+      (_, f) => f.is_locked === 1,
+      when("page_mapped", (k, f) => !page_mapped(k, f.page), [leave()]),
+    ),
     given(
       (_, f) => f.is_locked === 0,
       [when("!trylock_page", (k, f) => !trylock_page(k, f.page), [leave(() => 1)])],
@@ -118,7 +134,12 @@ export const page_referenced = path(
 /** Remove every PTE of a locked page. Gives 1 when none is left; a PTE that was used meanwhile stops it. */
 export const try_to_unmap = path(
   "try_to_unmap",
-  { source: "mm/rmap.c v4.20", args: { page: pfn }, locals: { vma: int, at: int, young: int, dirty: int }, returns: true },
+  {
+    source: "mm/rmap.c v4.20",
+    args: { page: pfn },
+    locals: { vma: int, at: int, young: int, dirty: int },
+    returns: true,
+  },
   [
     local((k, f) => {
       f.vma = next_vma(k, f.page, 0, false);
@@ -143,10 +164,12 @@ export const try_to_unmap = path(
           (_, f) => f.at !== 0,
           [
             given((_, f) => f.dirty === 1, [call(() => set_page_dirty, { page: "page" })]),
-            step("page_remove_rmap", (k, f) => {
-              page_remove_rmap(k, f.page);
-              put_page(k, f.page);
-            }),
+            held(
+              step("page_remove_rmap", (k, f) => {
+                page_remove_rmap(k, f.page);
+                put_page(k, f.page);
+              }),
+            ),
           ],
         ),
         local((k, f) => {
@@ -162,4 +185,3 @@ export const try_to_unmap = path(
     }),
   ],
 );
-

@@ -14,25 +14,24 @@ import {
   ClearPageActive,
   ClearPageLRU,
   ClearPageReferenced,
+  free_page,
+  get_page,
   PageActive,
   PageDirty,
-  PageLRU,
   PageLocked,
+  PageLRU,
   PageReferenced,
   PageSwapBacked,
   PageUnevictable,
+  page_count,
+  page_ref_add,
   SetPageActive,
   SetPageLRU,
   SetPageReferenced,
-  free_page,
-  get_page,
-  page_count,
-  page_ref_add,
 } from "./page.js";
 
 /** Which list a page belongs on: page_lru(). */
 export function page_lru(k: Kernel, page: Pfn): number {
-  if (PageUnevictable(k, page)) return LRU.unevictable;
   return (PageSwapBacked(k, page) ? LRU.inactive_anon : LRU.inactive_file) + (PageActive(k, page) ? 1 : 0);
 }
 
@@ -148,7 +147,8 @@ export function rotate_reclaimable_page(k: Kernel, page: Pfn): void {
 }
 
 function activate_page(k: Kernel, page: Pfn): void {
-  if (PageLRU(k, page) && !PageActive(k, page) && !PageUnevictable(k, page)) pagevec_add(k, PVEC.activate_page, page);
+  if (PageLRU(k, page) && !PageActive(k, page) && !PageUnevictable(k, page))
+    pagevec_add(k, PVEC.activate_page, page);
 }
 
 /** __lru_cache_activate_page: a page that is still in the lru_add batch is activated there. */

@@ -10,39 +10,63 @@
  * falling priorities, direct reclaim, memcgs, swap, mlock, congestion, buffer_heads_over_limit. A machine of few
  * pages stands for the tail of a long list: at least one page of each list is scanned at a time.
  */
-import { RECLAIM, WORD, type ReclaimAct } from "../../trace/words.js";
+import { RECLAIM, type ReclaimAct, WORD } from "../../trace/words.js";
 import type { Kernel } from "../kernel.js";
-import { branch, call, check, dispatch, given, goto, label, leave, local, path, pause, repeat, step, when } from "../language.js";
+import {
+  branch,
+  call,
+  check,
+  dispatch,
+  given,
+  goto,
+  held,
+  heldIf,
+  label,
+  leave,
+  local,
+  path,
+  pause,
+  repeat,
+  step,
+  when,
+} from "../language.js";
 import { a_ops, fs_of_page } from "../operations.js";
 import { LRU, PGDAT_DIRTY, PGDAT_WRITEBACK } from "../structs.js";
-import { type Pfn, int, pfn } from "../types.js";
+import { int, type Pfn, pfn } from "../types.js";
 import { __delete_from_page_cache, page_mapping } from "./filemap.js";
 import {
   ClearPageActive,
   ClearPageReclaim,
+  free_page,
   PageDirty,
   PageMlocked,
   PageReclaim,
   PageSwapBacked,
   PageUnevictable,
   PageWriteback,
-  SetPageActive,
-  SetPageReclaim,
-  SetPageReferenced,
-  TestClearPageReferenced,
-  free_page,
   page_count,
   page_has_private,
   page_is_file_cache,
   page_mapped,
   page_ref_freeze,
   page_ref_unfreeze,
+  SetPageActive,
+  SetPageReclaim,
+  SetPageReferenced,
+  settledUnlessWriteback,
+  TestClearPageReferenced,
   trylock_page,
   unlock_page,
 } from "./page.js";
 import { clear_page_dirty_for_io } from "./page_writeback.js";
 import { page_referenced, try_to_unmap } from "./rmap.js";
-import { inactive_list_is_low, isolate_lru_pages, lru_add_drain, put_page, putback_lru_page } from "./swap.js";
+import {
+  inactive_list_is_low,
+  isolate_lru_pages,
+  lru_add_drain,
+  put_page,
+  putback_lru_page,
+} from "./swap.js";
 
 export const SWAP_CLUSTER_MAX = 32;
 
@@ -86,7 +110,12 @@ function link_after(k: Kernel, last: number, page: Pfn): void {
 
 const page_check_references = path(
   "page_check_references",
-  { source: "mm/vmscan.c v4.20", args: { page: pfn }, locals: { referenced_ptes: int, referenced_page: int }, returns: true },
+  {
+    source: "mm/vmscan.c v4.20",
+    args: { page: pfn },
+    locals: { referenced_ptes: int, referenced_page: int },
+    returns: true,
+  },
   [
     call(() => page_referenced, { page: "page", is_locked: 1 }, "referenced_ptes"),
     step("TestClearPageReferenced", (k, f) => {
@@ -101,7 +130,9 @@ const page_check_references = path(
         leave((_, f) => (f.referenced_page === 1 || f.referenced_ptes > 1 ? PAGEREF.ACTIVATE : PAGEREF.KEEP)),
       ],
     ),
-    leave((k, f) => (f.referenced_page === 1 && !PageSwapBacked(k, f.page) ? PAGEREF.RECLAIM_CLEAN : PAGEREF.RECLAIM)),
+    leave((k, f) =>
+      f.referenced_page === 1 && !PageSwapBacked(k, f.page) ? PAGEREF.RECLAIM_CLEAN : PAGEREF.RECLAIM,
+    ),
   ],
 );
 
@@ -111,12 +142,14 @@ const pageout = path(
   { source: "mm/vmscan.c v4.20", args: { page: pfn }, locals: { dirty: int, res: int }, returns: true },
   [
     check("is_page_cache_freeable", (k, f) => is_page_cache_freeable(k, f.page), "keep"),
-    check("page_mapping", (k, f) => page_mapping(k, f.page) !== 0, "keep"),
+    held(check("page_mapping", (k, f) => page_mapping(k, f.page) !== 0, "keep")),
     call(() => clear_page_dirty_for_io, { page: "page" }, "dirty"),
     given((_, f) => f.dirty === 0, [leave(() => PAGE.CLEAN)]),
     step("SetPageReclaim", (k, f) => SetPageReclaim(k, f.page)),
     dispatch(a_ops, "writepage", (k, f) => fs_of_page(k, f.page), { page: "page" }, "res"),
-    when("!PageWriteback", (k, f) => !PageWriteback(k, f.page), [step("ClearPageReclaim", (k, f) => ClearPageReclaim(k, f.page))]),
+    when("!PageWriteback", (k, f) => !PageWriteback(k, f.page), [
+      step("ClearPageReclaim", (k, f) => ClearPageReclaim(k, f.page)),
+    ]),
     local((k) => k.count("nr_vmscan_write")),
     leave(() => PAGE.SUCCESS),
     label("keep"),
@@ -129,10 +162,18 @@ const try_to_release_page = path(
   "try_to_release_page",
   { source: "mm/filemap.c v4.20", args: { page: pfn }, returns: true },
   [
-    when("PageWriteback", (k, f) => PageWriteback(k, f.page), [leave(() => 0)]),
+    settledUnlessWriteback(when("PageWriteback", (k, f) => PageWriteback(k, f.page), [leave(() => 0)])),
     dispatch(a_ops, "releasepage", (k, f) => fs_of_page(k, f.page), { page: "page" }, "ret"),
   ],
 );
+
+/** What was found out about a page is not needed once its fate is decided: states differ only in what matters. */
+const forget = local<{ references: number; unmapped: number; result: number; released: number }>((_, f) => {
+  f.references = 0;
+  f.unmapped = 0;
+  f.result = 0;
+  f.released = 0;
+});
 
 /**
  * Decide on each page of a chain. Pages that stay are chained to `ret_pages` (out: its first page); the others are
@@ -142,7 +183,7 @@ export const shrink_page_list = path(
   "shrink_page_list",
   {
     source: "mm/vmscan.c v4.20",
-    args: { page_list: int, ret_pages: int, nr_dirty: int, nr_unqueued_dirty: int, nr_writeback: int },
+    args: { page_list: int, ret_pages: int, nr_unqueued_dirty: int, nr_writeback: int },
     locals: { page: pfn, last: int, references: int, unmapped: int, result: int, released: int },
   },
   [
@@ -154,20 +195,25 @@ export const shrink_page_list = path(
           f.page_list = unlink_first(k, f.page_list);
         }),
         check("trylock_page", (k, f) => trylock_page(k, f.page), "keep"),
-        step("sc->nr_scanned", (k, f) => act(k, f.page, "scanned")),
-        check("page_evictable", (k, f) => !PageUnevictable(k, f.page) && !PageMlocked(k, f.page), "activate_locked"),
-        step("page_check_dirty_writeback", (k, f) => {
-          // Only pages on the file LRU are counted.
-          if (!page_is_file_cache(k, f.page)) return;
-          const dirty = PageDirty(k, f.page);
-          const writeback = PageWriteback(k, f.page);
-          if (dirty || writeback) f.nr_dirty++;
-          if (dirty && !writeback) f.nr_unqueued_dirty++;
-        }),
-        when(
-          "PageWriteback",
-          (k, f) => PageWriteback(k, f.page),
-          [
+        held(step("sc->nr_scanned", (k, f) => act(k, f.page, "scanned"))),
+        held(
+          check(
+            "page_evictable",
+            (k, f) => !PageUnevictable(k, f.page) && !PageMlocked(k, f.page),
+            "activate_locked",
+          ),
+        ),
+        settledUnlessWriteback(
+          step("page_check_dirty_writeback", (k, f) => {
+            // Only pages on the file LRU are counted.
+            if (!page_is_file_cache(k, f.page)) return;
+            const dirty = PageDirty(k, f.page);
+            const writeback = PageWriteback(k, f.page);
+            if (dirty && !writeback) f.nr_unqueued_dirty++;
+          }),
+        ),
+        settledUnlessWriteback(
+          when("PageWriteback", (k, f) => PageWriteback(k, f.page), [
             // Case 1 (kswapd meets it a second time while the node is full of writeback) and case 2 differ in what they count.
             step("SetPageReclaim", (k, f) => {
               if (PageReclaim(k, f.page) && (k.pgdat.flags[0] & PGDAT_WRITEBACK) !== 0) return;
@@ -175,35 +221,40 @@ export const shrink_page_list = path(
               f.nr_writeback++;
             }),
             goto("activate_locked"),
-          ],
+          ]),
         ),
         call(() => page_check_references, { page: "page" }, "references"),
         branch((_, f) => f.references, ["unmap", "unmap", "keep_locked", "activate_locked"]),
         label("unmap"),
-        when(
-          "page_mapped",
-          (k, f) => page_mapped(k, f.page),
-          [
+        held(
+          when("page_mapped", (k, f) => page_mapped(k, f.page), [
             call(() => try_to_unmap, { page: "page" }, "unmapped"),
             given((_, f) => f.unmapped === 0, [goto("activate_locked")]),
-            local((k, f) => act(k, f.page, "unmapped")),
-          ],
+            local((k, f) => {
+              act(k, f.page, "unmapped");
+              f.unmapped = 0;
+            }),
+          ]),
         ),
-        when(
-          "PageDirty",
-          (k, f) => PageDirty(k, f.page),
-          [
+        held(
+          when("PageDirty", (k, f) => PageDirty(k, f.page), [
             // Only kswapd writes file pages, only at the second meeting, only when the node is full of dirty pages.
-            when(
-              "!PGDAT_DIRTY",
-              (k, f) => page_is_file_cache(k, f.page) && (!PageReclaim(k, f.page) || (k.pgdat.flags[0] & PGDAT_DIRTY) === 0),
-              [
-                step("SetPageReclaim", (k, f) => {
-                  k.count("nr_vmscan_immediate_reclaim");
-                  SetPageReclaim(k, f.page);
-                }),
-                goto("activate_locked"),
-              ],
+            held(
+              when(
+                "!PGDAT_DIRTY",
+                (k, f) =>
+                  page_is_file_cache(k, f.page) &&
+                  (!PageReclaim(k, f.page) || (k.pgdat.flags[0] & PGDAT_DIRTY) === 0),
+                [
+                  held(
+                    step("SetPageReclaim", (k, f) => {
+                      k.count("nr_vmscan_immediate_reclaim");
+                      SetPageReclaim(k, f.page);
+                    }),
+                  ),
+                  goto("activate_locked"),
+                ],
+              ),
             ),
             given((_, f) => f.references === PAGEREF.RECLAIM_CLEAN, [goto("keep_locked")]),
             call(() => pageout, { page: "page" }, "result"),
@@ -212,47 +263,51 @@ export const shrink_page_list = path(
             when("PageWriteback", (k, f) => PageWriteback(k, f.page), [goto("keep")]),
             when("PageDirty", (k, f) => PageDirty(k, f.page), [goto("keep")]),
             check("trylock_page", (k, f) => trylock_page(k, f.page), "keep"),
-            when("PageDirty", (k, f) => PageDirty(k, f.page) || PageWriteback(k, f.page), [goto("keep_locked")]),
+            when("PageDirty", (k, f) => PageDirty(k, f.page) || PageWriteback(k, f.page), [
+              goto("keep_locked"),
+            ]),
             label("clean"),
-          ],
+          ]),
         ),
-        when(
-          "page_has_private",
-          (k, f) => page_has_private(k, f.page),
-          [
+        forget,
+        held(
+          when("page_has_private", (k, f) => page_has_private(k, f.page), [
             call(() => try_to_release_page, { page: "page" }, "released"),
             given((_, f) => f.released === 0, [goto("activate_locked")]),
-            local((k, f) => act(k, f.page, "stripped")),
-            when(
-              "!mapping && page_count == 1",
-              (k, f) => page_mapping(k, f.page) === 0 && page_count(k, f.page) === 1,
-              [
-                step("put_page_testzero", (k, f) => {
-                  unlock_page(k, f.page);
-                  put_page(k, f.page);
-                }),
-                goto("next"),
-              ],
-            ),
-          ],
-        ),
-        when(
-          "__remove_mapping",
-          (k, f) => page_mapping(k, f.page) !== 0 && __remove_mapping(k, f.page),
-          [
-            step("free_unref_page_list", (k, f) => {
-              unlock_page(k, f.page);
-              act(k, f.page, "reclaimed");
-              k.count("pgsteal_kswapd");
-              free_page(k, f.page);
+            local((k, f) => {
+              act(k, f.page, "stripped");
+              f.released = 0;
             }),
-            goto("next"),
-          ],
+            heldIf(
+              (k, f) => page_mapping(k, f.page) !== 0,
+              when(
+                "!mapping && page_count == 1",
+                (k, f) => page_mapping(k, f.page) === 0 && page_count(k, f.page) === 1,
+                [
+                  step("put_page_testzero", (k, f) => {
+                    unlock_page(k, f.page);
+                    put_page(k, f.page);
+                  }),
+                  goto("next"),
+                ],
+              ),
+            ),
+          ]),
         ),
+        when("__remove_mapping", (k, f) => page_mapping(k, f.page) !== 0 && __remove_mapping(k, f.page), [
+          step("free_unref_page_list", (k, f) => {
+            unlock_page(k, f.page);
+            act(k, f.page, "reclaimed");
+            k.count("pgsteal_kswapd");
+            free_page(k, f.page);
+          }),
+          goto("next"),
+        ]),
         // The page has lost its PTEs and its buffers, and nothing puts them back.
         local((k, f) => act(k, f.page, "backed_out")),
         goto("unlock"),
         label("activate_locked"),
+        forget,
         step("SetPageActive", (k, f) => {
           act(k, f.page, "activated");
           if (PageMlocked(k, f.page)) return;
@@ -261,6 +316,7 @@ export const shrink_page_list = path(
         }),
         goto("unlock"),
         label("keep_locked"),
+        forget,
         local((k, f) => act(k, f.page, "kept")),
         label("unlock"),
         step("unlock_page", (k, f) => unlock_page(k, f.page)),
@@ -273,10 +329,6 @@ export const shrink_page_list = path(
         label("next"),
         local((_, f) => {
           f.page = 0;
-          f.references = 0;
-          f.unmapped = 0;
-          f.result = 0;
-          f.released = 0;
         }),
       ],
     ),
@@ -304,7 +356,7 @@ export const shrink_inactive_list = path(
   {
     source: "mm/vmscan.c v4.20",
     args: { nr_to_scan: int, nr_writeback: int, nr_taken: int, nr_unqueued_dirty: int },
-    locals: { page_list: int, ret_pages: int, taken: int, nr_dirty: int, dirty: int, writeback: int },
+    locals: { page_list: int, ret_pages: int, taken: int, dirty: int, writeback: int },
   },
   [
     step("lru_add_drain", (k) => lru_add_drain(k)),
@@ -318,7 +370,6 @@ export const shrink_inactive_list = path(
     call(() => shrink_page_list, {
       page_list: "page_list",
       ret_pages: "ret_pages",
-      nr_dirty: "nr_dirty",
       nr_unqueued_dirty: "dirty",
       nr_writeback: "writeback",
     }),
@@ -334,7 +385,11 @@ export const shrink_inactive_list = path(
 /** Age the active list: everything that is not executable goes to the inactive one. */
 export const shrink_active_list = path(
   "shrink_active_list",
-  { source: "mm/vmscan.c v4.20", args: { nr_to_scan: int }, locals: { l_hold: int, rest: int, page: pfn, used: int } },
+  {
+    source: "mm/vmscan.c v4.20",
+    args: { nr_to_scan: int },
+    locals: { l_hold: int, rest: int, page: pfn, used: int },
+  },
   [
     step("lru_add_drain", (k) => lru_add_drain(k)),
     step("isolate_lru_pages", (k, f) => {
@@ -409,19 +464,19 @@ export const shrink_node = path(
               f.nr = Math.min(f.active, SWAP_CLUSTER_MAX);
               f.active -= f.nr;
             }),
-            when(
-              "inactive_list_is_low",
-              (k) => inactive_list_is_low(k, LRU.inactive_file),
-              [call(() => shrink_active_list, { nr_to_scan: "nr" })],
-            ),
+            when("inactive_list_is_low", (k) => inactive_list_is_low(k, LRU.inactive_file), [
+              call(() => shrink_active_list, { nr_to_scan: "nr" }),
+            ]),
           ],
         ),
       ],
     ),
-    step("set_bit(PGDAT_*)", (k, f) => {
-      if (f.nr_writeback > 0 && f.nr_writeback === f.nr_taken) k.pgdat.flags[0] |= PGDAT_WRITEBACK;
-      if (f.nr_unqueued_dirty === f.nr_taken) k.pgdat.flags[0] |= PGDAT_DIRTY;
-    }),
+    held(
+      step("set_bit(PGDAT_*)", (k, f) => {
+        if (f.nr_writeback > 0 && f.nr_writeback === f.nr_taken) k.pgdat.flags[0] |= PGDAT_WRITEBACK;
+        if (f.nr_unqueued_dirty === f.nr_taken) k.pgdat.flags[0] |= PGDAT_DIRTY;
+      }),
+    ),
   ],
 );
 

@@ -1,0 +1,242 @@
+/**
+ * kara-2018: the article's crash, as Jan Kara described it in January 2018 (linux-fsdevel), and its controls.
+ *
+ * A process maps file1 MAP_SHARED and reads file2 with O_DIRECT into it: the disk of file2 writes into file1's page
+ * cache while kswapd and the flusher do their work. The article: "the page buffers can be stripped off while the page
+ * is pinned and undergoing I/O".
+ */
+
+import { disk_daemon } from "../kernel/block/disk.js";
+import { dma_engine, do_blockdev_direct_IO } from "../kernel/fs/direct_io.js";
+import { wb_workfn } from "../kernel/fs/fs_writeback.js";
+import type { Geometry, Kernel } from "../kernel/kernel.js";
+import { call, local, path, repeat, step } from "../kernel/language.js";
+import { add_to_page_cache_lru } from "../kernel/mm/filemap.js";
+import { alloc_page, PagePrivate, SetPageSwapBacked, SetPageUptodate } from "../kernel/mm/page.js";
+import { lru_add_drain, put_page } from "../kernel/mm/swap.js";
+import { kswapd } from "../kernel/mm/vmscan.js";
+import { FS } from "../kernel/operations.js";
+import { VM_SHARED, VM_WRITE } from "../kernel/structs.js";
+import { dio_nr, int, vpn } from "../kernel/types.js";
+import { cpu_access } from "../kernel/user.js";
+import type { Parameter, Scenario, Setup, TaskPlan } from "./scenario.js";
+
+const FILE1 = 1;
+/** The disk of file1. */
+const DISK = 0;
+
+/** pread(file2, O_DIRECT) into the mapping, then a look at the first byte. */
+const reader = path(
+  "pread",
+  { source: "a process", args: { at: vpn, nr: int, dio: dio_nr }, locals: { next: vpn, done: int } },
+  [
+    call(() => do_blockdev_direct_IO, { at: "at", nr: "nr", dio: "dio" }),
+    local((_, f) => {
+      f.next = f.at;
+    }),
+    repeat(
+      (_, f) => f.done < f.nr,
+      [
+        call(() => cpu_access, { at: "next", write: 0 }),
+        local((_, f) => {
+          f.done++;
+          f.next++;
+        }),
+      ],
+    ),
+  ],
+);
+
+/** Whether reclaim has taken the buffers of a page that a device still holds. */
+function strippedWhilePinned(k: Kernel): boolean {
+  for (let page = 0; page < k.geometry.pages; page++) {
+    if (k.page.mapping[page] === FILE1 && k.page.pins[page] > 0 && !PagePrivate(k, page)) return true;
+  }
+  return false;
+}
+
+/** Another thread of the process: stores one byte into the mapping. */
+const toucher = path("touch", { source: "a process", args: { at: vpn } }, [
+  step("begin", () => {}),
+  call(() => cpu_access, { at: "at", write: 1 }),
+]);
+
+interface Variant {
+  readonly name: string;
+  readonly help: string;
+  readonly story: string;
+  readonly fs: number;
+  readonly shared: boolean;
+  readonly reclaim: boolean;
+}
+
+const PARAMETERS: readonly Parameter[] = [
+  { name: "pages", help: "pages of each read", default: 1, min: 1, max: 64 },
+  {
+    name: "drivers",
+    help: "processes that read, each into its own part of file1",
+    default: 1,
+    min: 1,
+    max: 8,
+  },
+  { name: "parts", help: "parts in which a page is transferred", default: 1, min: 1, max: 8 },
+];
+
+function setup(variant: Variant, values: Readonly<Record<string, number>>): Setup {
+  const { pages: nr, drivers, parts } = values;
+  const filePages = nr * drivers;
+  const geometry: Geometry = {
+    // A private mapping copies every page that it writes.
+    pages: variant.shared ? filePages : 2 * filePages,
+    parts,
+    virtualPages: filePages,
+    vmas: 1,
+    disks: 1,
+    dios: drivers,
+    dioPages: nr,
+    files: [filePages],
+    priority: 0,
+    swap: false,
+  };
+  const suffix = (driver: number) => (drivers === 1 ? "" : String(driver + 1));
+  const letter = (base: string, driver: number) =>
+    base + (drivers === 1 ? "" : String.fromCharCode(97 + driver));
+  const tasks: TaskPlan[] = [];
+  for (let driver = 0; driver < drivers; driver++) {
+    tasks.push({
+      name: `reader${suffix(driver)}`,
+      letter: letter("r", driver),
+      path: reader,
+      args: [driver * nr, nr, driver],
+      daemon: false,
+    });
+  }
+  if (variant.reclaim) tasks.push({ name: "kswapd", letter: "k", path: kswapd, args: [], daemon: true });
+  tasks.push({ name: "flusher", letter: "f", path: wb_workfn, args: [], daemon: true });
+  tasks.push({ name: "disk", letter: "d", path: disk_daemon, args: [DISK], daemon: true });
+  for (let driver = 0; driver < drivers; driver++) {
+    tasks.push({
+      name: `dma${suffix(driver)}`,
+      letter: letter("m", driver),
+      path: dma_engine,
+      args: [driver],
+      daemon: true,
+    });
+  }
+  return {
+    geometry,
+    tasks,
+    // A slow disk under file2, and memory pressure: the read outlasts several wakings of the daemons.
+    pace: {
+      kswapd: 120,
+      flusher: 200,
+      disk: 20,
+      ...Object.fromEntries(tasks.filter((t) => t.path === dma_engine).map((t) => [t.name, 1500])),
+    },
+    prepare: (k) => {
+      k.inode.fs[FILE1] = variant.fs;
+      k.inode.disk[FILE1] = DISK;
+      k.vma.vm_pages[0] = filePages;
+      k.vma.vm_file[0] = FILE1;
+      k.vma.vm_flags[0] = VM_WRITE | (variant.shared ? VM_SHARED : 0);
+      for (let index = 0; index < filePages; index++) {
+        const page = alloc_page(k);
+        SetPageUptodate(k, page);
+        if (variant.fs === FS.tmpfs) SetPageSwapBacked(k, page);
+        add_to_page_cache_lru(k, page, FILE1, index);
+        lru_add_drain(k);
+        put_page(k, page);
+      }
+    },
+  };
+}
+
+const scenario = (variant: Variant): Scenario => ({
+  name: variant.name,
+  help: variant.help,
+  story: variant.story,
+  parameters: PARAMETERS,
+  seed: 1,
+  setup: (values) => setup(variant, values),
+});
+
+const CRASH: Variant = {
+  name: "kara-2018",
+  help: "O_DIRECT read into a shared mapping of an ext4 file, with kswapd and a flusher: crashes",
+  story:
+    "A process maps file1 (ext4, MAP_SHARED) and reads file2 with O_DIRECT into it. The write fault attaches buffers; the flusher " +
+    "writes and cleans the page while the read is in flight; kswapd meets a clean page, unmaps it, frees its buffers, and only then " +
+    "finds the reference. The read completes, the page is marked dirty without buffers, and the next writeback dies in page_buffers().",
+  fs: FS.ext4,
+  shared: true,
+  reclaim: true,
+};
+
+export const kara2018 = scenario(CRASH);
+
+export const kara2018Quiet = scenario({
+  ...CRASH,
+  name: "kara-2018-quiet",
+  help: "the same with kswapd kept away: safe",
+  story:
+    "As kara-2018, without kswapd. The article: if reclaim stays out of the way, everything works just fine.",
+  reclaim: false,
+});
+
+export const kara2018Tmpfs = scenario({
+  ...CRASH,
+  name: "kara-2018-tmpfs",
+  help: "the same into a tmpfs file: safe",
+  story:
+    "As kara-2018, but file1 is on tmpfs: no buffers, no writeback, and (without swap) no reclaim of its pages. The article: the " +
+    "trouble is with pages backed by a non-RAM-based filesystem.",
+  fs: FS.tmpfs,
+});
+
+export const kara2018Private = scenario({
+  ...CRASH,
+  name: "kara-2018-private",
+  help: "the same into a MAP_PRIVATE mapping: safe",
+  story:
+    "As kara-2018, but MAP_PRIVATE: the write fault gives the process an anonymous copy, and the device writes into that.",
+  shared: false,
+});
+
+/**
+ * A CPU store between the strip and the completion's dirtying runs page_mkwrite again, which puts the buffers back.
+ * Reclaim is over once it has stripped a page, and the reader waits for the store before it dirties. (A store between
+ * the completion's dirtying and its writeback heals the page too, but then ext4 has warned already.)
+ */
+export const kara2018Touch: Scenario = {
+  name: "kara-2018-touch",
+  help: "the same, but a CPU store follows the strip before the read completes: safe",
+  story:
+    "As kara-2018, but another thread stores a byte into the page after its buffers went and before the read completes: its write fault " +
+    "runs page_mkwrite, which attaches buffers again. Memory pressure ends with the strip, so the page is not stripped twice.",
+  parameters: PARAMETERS.filter((parameter) => parameter.name === "parts"),
+  seed: 1,
+  setup: (values) => {
+    const base = setup(CRASH, { ...values, pages: 1, drivers: 1 });
+    const touch: TaskPlan = {
+      name: "toucher",
+      letter: "t",
+      path: toucher,
+      args: [0],
+      daemon: false,
+      heldBack: ({ k, step, finished }) =>
+        step("toucher") === "begin" && !strippedWhilePinned(k) && !finished("reader"),
+    };
+    const held: Record<string, TaskPlan["heldBack"]> = {
+      // Not in the middle of a pass, where it may hold a page lock.
+      kswapd: ({ k, step }) =>
+        step("kswapd") === "get_scan_count" && (strippedWhilePinned(k) || step("toucher") !== "begin"),
+      // The bytes may arrive, but the reader does not say so before the store.
+      reader: ({ k, step }) =>
+        strippedWhilePinned(k) && ["dio_await_completion", "lock_page"].includes(step("reader")),
+    };
+    return {
+      ...base,
+      tasks: [...base.tasks.map((task) => ({ ...task, heldBack: held[task.name] })), touch],
+    };
+  },
+};

@@ -1,0 +1,25 @@
+/** The scenarios that guplab knows. */
+import { kara2018, kara2018Private, kara2018Quiet, kara2018Tmpfs, kara2018Touch } from "./kara_2018.js";
+import type { Scenario } from "./scenario.js";
+
+export const scenarios: readonly Scenario[] = [
+  kara2018,
+  kara2018Quiet,
+  kara2018Tmpfs,
+  kara2018Private,
+  kara2018Touch,
+];
+
+/**
+ * Look a scenario up by its name.
+ *
+ * @throws Error with one sentence that lists the known ones
+ */
+export function findScenario(name: string): Scenario {
+  const found = scenarios.find((scenario) => scenario.name === name);
+  if (!found)
+    throw new Error(
+      `there is no scenario "${name}"; known: ${scenarios.map((scenario) => scenario.name).join(", ")}`,
+    );
+  return found;
+}

@@ -1,0 +1,380 @@
+/**
+ * A world: one scenario on one kernel, running. Steps, time travel, faults, recordings, and the explorer's view of it.
+ */
+import { type Explorable, type SearchOptions, type SearchResult, search } from "../explore/search.js";
+import { block_of } from "../kernel/block/disk.js";
+import { Kernel, kernelTables, PTE } from "../kernel/kernel.js";
+import { page_mapping } from "../kernel/mm/filemap.js";
+import { PageDirty, PageLocked, PageWriteback } from "../kernel/mm/page.js";
+import { mapping_cap_account_dirty } from "../kernel/operations.js";
+import { LOCKED_FOR_READ } from "../kernel/structs.js";
+import type { Pfn } from "../kernel/types.js";
+import { Machine, machineTables } from "../machine/machine.js";
+import { Memory } from "../machine/memory.js";
+import { formatSchedule, parseSchedule, SeededScheduler } from "../machine/schedule.js";
+import { findKernel, type KernelVersion, linkKernel } from "../patches/kernels.js";
+import { type FaultKind, Recorder, type Recording, type StepInfo } from "../trace/recording.js";
+import { WORD } from "../trace/words.js";
+import { completeParameters, type Scenario, type Setup, type TaskPlan, type View } from "./scenario.js";
+import { findScenario } from "./scenarios.js";
+
+export interface WorldOptions {
+  /** Name of a kernel; default v4.20. */
+  readonly kernel?: string;
+  /** Values for the scenario's parameters. */
+  readonly parameters?: Readonly<Record<string, number>>;
+  /** Whether events are recorded; default true. */
+  readonly record?: boolean;
+}
+
+/** Below this many pages a PTE, the largest thing that a local holds, fits into 15 bits. */
+const SMALL_PAGES = 2048;
+
+/** A moment to which a world can go back. */
+export interface Moment {
+  readonly memory: ArrayBuffer;
+  readonly tick: number;
+  readonly faults: number;
+  readonly events: number;
+}
+
+/** Severity, worst first: which fault a verdict shows its witness for. */
+export const SEVERITY: readonly FaultKind[] = [
+  "BUG",
+  "UAF",
+  "INFOLEAK",
+  "LOST",
+  "TORN",
+  "STALE",
+  "DEADLOCK",
+  "HANG",
+  "ENOSPC",
+  "LEAK",
+  "WARN",
+];
+
+export class World {
+  readonly kernel: KernelVersion;
+  readonly parameters: Readonly<Record<string, number>>;
+  readonly k: Kernel;
+  readonly machine: Machine<Kernel>;
+  /** The steps made so far: task numbers. */
+  readonly schedule: number[] = [];
+  private readonly plans: readonly TaskPlan[];
+  private readonly setup: Setup;
+  private readonly view: View;
+  /** Tasks whose hanging has been reported. */
+  private readonly hung: Uint8Array;
+
+  constructor(
+    readonly scenario: Scenario,
+    options: WorldOptions = {},
+  ) {
+    this.kernel = findKernel(options.kernel ?? "v4.20");
+    this.parameters = completeParameters(scenario, options.parameters ?? {});
+    this.setup = scenario.setup(this.parameters);
+    this.plans = this.setup.tasks;
+    const roots = [...new Set(this.plans.map((plan) => plan.path))];
+    const image = linkKernel(this.kernel, roots);
+    const specs = this.plans.map(({ name, letter, path, args, daemon }) => ({
+      name,
+      letter,
+      args,
+      daemon,
+      program: roots.indexOf(path),
+    }));
+    const memory = new Memory([
+      ...machineTables(image, specs, this.setup.geometry.pages < SMALL_PAGES),
+      ...kernelTables(this.setup.geometry),
+    ]);
+    this.k = new Kernel(
+      memory,
+      this.setup.geometry,
+      image.code,
+      specs.map((spec) => spec.name),
+    );
+    this.setup.prepare(this.k);
+    this.machine = new Machine(this.k, image, memory, specs);
+    const numbers = new Map(specs.map((spec, task) => [spec.name, task]));
+    const numberOf = (task: string): number => {
+      const number = numbers.get(task);
+      if (number === undefined) throw new Error(`scenario ${scenario.name}: no task ${task}`);
+      return number;
+    };
+    this.view = {
+      k: this.k,
+      step: (task) => this.machine.at(numberOf(task)).step,
+      finished: (task) => this.machine.finished(numberOf(task)),
+    };
+    this.hung = new Uint8Array(specs.length);
+    if (options.record ?? true) this.startRecording();
+  }
+
+  private startRecording(): void {
+    const recorder = new Recorder();
+    this.k.recorder = recorder;
+    for (let page = 0; page < this.k.geometry.pages; page++)
+      if (this.k.page._refcount[page] > 0) this.k.notePage(page);
+    this.machine.watch = (task, at) => {
+      recorder.add(this.k.tick, task, at, this.machine.page(task), WORD.step, 1);
+    };
+  }
+
+  /** The line that reproduces the run so far: scenario, kernel, parameters, schedule. */
+  get replay(): string {
+    return `${this.name}@${this.kernel.name}:${formatSchedule(this.schedule, this.letters)}`;
+  }
+
+  /** Scenario and the parameters that are not standard, for example "kara-2018,pages=2". */
+  get name(): string {
+    const changed = this.scenario.parameters.filter(
+      ({ name, default: standard }) => this.parameters[name] !== standard,
+    );
+    return [this.scenario.name, ...changed.map(({ name }) => `${name}=${this.parameters[name]}`)].join(",");
+  }
+
+  get letters(): string[] {
+    return this.plans.map((plan) => plan.letter);
+  }
+
+  /** Whether a task can move now. */
+  enabled(task: number): boolean {
+    return this.machine.enabled(task) && !this.heldBack(task);
+  }
+
+  /** Whether a task is kept away by the scenario. */
+  heldBack(task: number): boolean {
+    const { heldBack } = this.plans[task];
+    return heldBack?.(this.view) === true;
+  }
+
+  /**
+   * Let a task make one step.
+   *
+   * @throws Error with one sentence when it cannot move
+   */
+  step(task: number): void {
+    if (!this.enabled(task)) throw new Error(this.whyNot(task));
+    this.machine.step(task);
+    this.schedule.push(task);
+    this.k.tick++;
+    this.reportHanging();
+  }
+
+  /** Why a task cannot move, as a sentence. */
+  whyNot(task: number): string {
+    const { name } = this.plans[task];
+    if (this.machine.isDead(task)) return `${name} cannot move: a BUG killed it`;
+    if (this.machine.finished(task)) return `${name} cannot move: it has finished`;
+    if (this.heldBack(task)) return `${name} cannot move: the scenario holds it back`;
+    const { path, step } = this.machine.at(task);
+    return `${name} cannot move: it waits in ${path}, step ${step}`;
+  }
+
+  /** The task that holds what this one waits for and never gives it back, or -1. */
+  private deadOwner(task: number): number {
+    if (!this.machine.waiting(task)) return -1;
+    if (this.machine.at(task).step !== "lock_page") return -1;
+    const page = this.machine.page(task);
+    const owner = this.k.page.locked_by[page];
+    if (!PageLocked(this.k, page) || owner === 0 || owner === LOCKED_FOR_READ) return -1;
+    return this.machine.isDead(owner - 1) ? owner - 1 : -1;
+  }
+
+  private reportHanging(): void {
+    const { machine, plans, k } = this;
+    if (!plans.some((_, task) => machine.isDead(task))) return;
+    for (let task = 0; task < plans.length; task++) {
+      const owner = this.hung[task] === 0 ? this.deadOwner(task) : -1;
+      if (owner < 0) continue;
+      this.hung[task] = 1;
+      const { path, step } = machine.at(task);
+      const page = machine.page(task);
+      if (k.recorder) k.recorder.add(k.tick, task, 0, page, WORD.fault, k.faults.length);
+      k.faults.push({
+        kind: "HANG",
+        path,
+        step,
+        pfn: page,
+        task: plans[task].name,
+        tick: k.tick,
+        message: `${path}: waits for ever for the page lock that ${plans[owner].name} took to its death`,
+      });
+    }
+  }
+
+  /** Remember this moment. */
+  moment(): Moment {
+    return {
+      memory: this.k.memory.snapshot(),
+      tick: this.k.tick,
+      faults: this.k.faults.length,
+      events: this.k.recorder?.length ?? 0,
+    };
+  }
+
+  /** Go back to a moment of this run. */
+  goTo(moment: Moment): void {
+    this.k.memory.restore(moment.memory);
+    this.k.tick = moment.tick;
+    this.schedule.length = moment.tick;
+    this.k.faults.length = moment.faults;
+    this.k.recorder?.truncate(moment.events);
+    this.hung.fill(0);
+    for (const fault of this.k.faults) {
+      if (fault.kind === "HANG") this.hung[this.plans.findIndex((plan) => plan.name === fault.task)] = 1;
+    }
+  }
+
+  /** Whether a task will never move again: it has finished, is dead, or waits for the dead. */
+  gone(task: number): boolean {
+    return this.machine.finished(task) || this.machine.isDead(task) || this.hung[task] === 1;
+  }
+
+  /**
+   * Whether the run is over: every process is gone, and the daemons have nothing left to write (or are gone too).
+   */
+  settled(): boolean {
+    const { k, plans, machine } = this;
+    for (let task = 0; task < plans.length; task++) if (!plans[task].daemon && !this.gone(task)) return false;
+    const flushers = plans
+      .map((plan, task) => ({ plan, task }))
+      .filter(({ plan }) => plan.path.name === "wb_workfn");
+    if (flushers.length > 0 && flushers.every(({ task }) => machine.isDead(task) || this.hung[task] === 1))
+      return true;
+    return (
+      k.inode.i_state.every((state) => state === 0) &&
+      k.gendisk.head.every((head) => head === 0) &&
+      k.vmstat.nr_writeback[0] === 0
+    );
+  }
+
+  /** Pages of files whose newest bytes are in memory only while nothing says so: they will never be written. */
+  lostWrites(): Pfn[] {
+    const { k } = this;
+    const lost: Pfn[] = [];
+    for (let page = 0; page < k.geometry.pages; page++) {
+      const mapping = page_mapping(k, page);
+      if (mapping === 0 || !mapping_cap_account_dirty(k, mapping)) continue;
+      if (PageDirty(k, page) || PageWriteback(k, page) || PageLocked(k, page)) continue;
+      if (k.page.pins[page] > 0 || (k.pteWord(page) & PTE.dirty) !== 0) continue;
+      for (let part = 0; part < k.geometry.parts; part++) {
+        if (k.content.version[page * k.geometry.parts + part] !== k.block.version[block_of(k, page, part)]) {
+          lost.push(page);
+          break;
+        }
+      }
+    }
+    return lost;
+  }
+
+  /** The recording so far. */
+  recording(): Recording {
+    const { k, machine } = this;
+    if (!k.recorder) throw new Error("World.recording: this world was made without a recorder");
+    const steps: StepInfo[] = machine.code.map(({ path, step }) => ({ path, step }));
+    return k.recorder.finish({
+      source: "simulated",
+      title: `${this.name} on ${this.kernel.name}`,
+      kernel: this.kernel.name,
+      replay: this.replay,
+      timeUnit: "tick",
+      tasks: this.plans.map(({ name, letter, daemon }) => ({ name, letter, daemon })),
+      steps,
+      faults: [...k.faults],
+    });
+  }
+
+  /** A seeded scheduler for this world. */
+  scheduler(seed: number): SeededScheduler<Kernel> {
+    return new SeededScheduler(this.machine, seed, this.setup.pace, (task) => this.enabled(task));
+  }
+
+  /** Visit every interleaving from here. The world is left in the last state visited. */
+  explore(options: SearchOptions): SearchResult {
+    const { k, machine } = this;
+    k.recorder = null;
+    machine.watch = null;
+    const none: readonly FaultKind[] = [];
+    const explorable: Explorable = {
+      state: k.memory.state,
+      tasks: this.plans.length,
+      enabled: (task) => this.enabled(task),
+      step: (task) => {
+        k.faults.length = 0;
+        machine.step(task);
+        return k.faults.length === 0 ? none : k.faults.map((fault) => fault.kind);
+      },
+      inspect: () => this.inspect(),
+    };
+    return search(explorable, options);
+  }
+
+  private inspect(): readonly FaultKind[] {
+    const kinds: FaultKind[] = [];
+    if (this.lostWrites().length > 0) kinds.push("LOST");
+    let someDead = false;
+    let stuck = true;
+    for (let task = 0; task < this.plans.length; task++) {
+      if (this.machine.isDead(task)) someDead = true;
+      if (this.enabled(task)) stuck = false;
+    }
+    if (someDead && this.plans.some((_, task) => this.deadOwner(task) >= 0)) kinds.push("HANG");
+    if (stuck && !someDead && this.plans.some((plan, task) => !plan.daemon && !this.machine.finished(task)))
+      kinds.push("DEADLOCK");
+    return kinds;
+  }
+}
+
+/**
+ * Make a world.
+ *
+ * @param scenario its name, with parameters after commas if wanted: "kara-2018" or "kara-2018,pages=2"
+ * @throws Error with one sentence when a name is unknown
+ * @example const world = open("kara-2018", { kernel: "v4.20" });
+ */
+export function open(scenario: string, options: WorldOptions = {}): World {
+  const [name, ...assignments] = scenario.split(",");
+  const parameters: Record<string, number> = { ...options.parameters };
+  for (const assignment of assignments) {
+    const [key, value] = assignment.split("=");
+    if (!value || !/^-?\d+$/.test(value)) {
+      throw new Error(
+        `"${assignment}" is no parameter: write name=number after the scenario, for example ${name},pages=2`,
+      );
+    }
+    parameters[key] = Number(value);
+  }
+  return new World(findScenario(name), { ...options, parameters });
+}
+
+/** The parts of a replay line: `scenario@kernel:schedule`. */
+export function parseReplay(line: string): { scenario: string; kernel: string; schedule: string } {
+  const match = /^([^@:\s]+)@([^@:\s]+):(\S*)$/.exec(line.trim());
+  if (!match)
+    throw new Error(
+      `"${line}" is no replay line: it reads scenario@kernel:schedule, for example kara-2018@v4.20:r12k3`,
+    );
+  return { scenario: match[1], kernel: match[2], schedule: match[3] };
+}
+
+/**
+ * Apply a schedule from the start.
+ *
+ * @throws Error naming the first step that does not fit; the world is left as it was
+ */
+export function applySchedule(world: World, text: string): void {
+  const schedule = parseSchedule(text, world.letters);
+  const start = world.moment();
+  schedule.forEach((task, at) => {
+    if (world.enabled(task)) {
+      world.step(task);
+      return;
+    }
+    const why = world.whyNot(task);
+    world.goTo(start);
+    throw new Error(
+      `the schedule does not fit ${world.name} on ${world.kernel.name}: at step ${at + 1}, ${why}`,
+    );
+  });
+}

@@ -1,0 +1,37 @@
+/**
+ * The kernels that can be run: the base, which reads as Linux v4.20, and an ordered list of patches on top.
+ */
+
+import { operations } from "../kernel/linux.js";
+import type { Path } from "../machine/path.js";
+import { type Image, type Implementations, link } from "../machine/program.js";
+
+export interface KernelVersion {
+  readonly name: string;
+  readonly help: string;
+  readonly operations: Implementations;
+}
+
+export const kernels: readonly KernelVersion[] = [
+  { name: "v4.20", help: "Linux v4.20, December 2018: the kernel of the article", operations },
+];
+
+/**
+ * Look a kernel up by its name.
+ *
+ * @throws Error with one sentence that lists the known ones
+ */
+export function findKernel(name: string): KernelVersion {
+  const found = kernels.find((kernel) => kernel.name === name);
+  if (!found) {
+    throw new Error(
+      `there is no kernel "${name}"; known: ${kernels.map((kernel) => kernel.name).join(", ")}`,
+    );
+  }
+  return found;
+}
+
+/** Link root paths as this kernel has them. */
+// biome-ignore lint/suspicious/noExplicitAny: roots of any frame
+export const linkKernel = (kernel: KernelVersion, roots: readonly Path<any>[]): Image =>
+  link(roots, kernel.operations);
