@@ -1,0 +1,250 @@
+/**
+ * Panels, one above the other over one x axis, put together to a plotly figure: the common frame of all figures.
+ *
+ * Sizes are in pixels so that plotly, the SVG writer and a printed page agree on where things lie.
+ */
+import type { RecordingInfo } from "../trace/recording.js";
+import { mimeBundle } from "./display.js";
+import {
+  type Annotation,
+  type Axis,
+  COLOR,
+  DISPLAY,
+  type Figure,
+  type Layout,
+  type Shape,
+  type Trace,
+  WIDTH,
+} from "./figure.js";
+import { legendRows, textWidth, wrap } from "./text.js";
+import type { FaultGroup, Timeline } from "./timeline.js";
+
+/** A trace that does not know its panel yet. */
+export type PanelTrace = Omit<Trace, "type" | "yaxis">;
+
+export interface Panel {
+  readonly title: string;
+  readonly height: number;
+  readonly range: readonly [number, number];
+  readonly ticks?: { readonly values: readonly number[]; readonly labels: readonly string[] };
+  readonly grid?: boolean;
+  readonly traces: readonly PanelTrace[];
+  readonly shapes?: readonly Omit<Shape, "yref">[];
+  readonly annotations?: readonly Omit<Annotation, "yref">[];
+}
+
+export interface Composition {
+  readonly kind: string;
+  readonly title: string;
+  readonly info: RecordingInfo;
+  readonly timeline: Timeline;
+  /** From top to bottom. */
+  readonly panels: readonly Panel[];
+  /** What to see; marks and replay line are added. */
+  readonly caption: string;
+  readonly hovermode?: "closest" | "x";
+  /** Room for text above the highest panel's marks, pixels. */
+  readonly headroom?: number;
+}
+
+const GAP = 18;
+const RIGHT = 28;
+const FAMILY = "Helvetica, Arial, 'Liberation Sans', sans-serif";
+const FONT_SIZE = 12;
+const LABEL_SIZE = 11;
+const LINE_HEIGHT = 14;
+
+export function compose(c: Composition): Figure {
+  const { timeline } = c;
+  const labels = c.panels.flatMap((p) => p.ticks?.labels ?? []);
+  const left = Math.min(230, Math.max(56, 26 + Math.max(0, ...labels.map((l) => textWidth(l, FONT_SIZE)))));
+  const notes = faultNotes(timeline, left);
+  const markRow = timeline.marks.length > 0 ? LINE_HEIGHT + 4 : 0;
+  const inner = c.panels.reduce((sum, p) => sum + p.height, 0) + GAP * (c.panels.length - 1);
+  const names = c.panels.flatMap((p) => p.traces.filter((t) => t.showlegend).map((t) => t.name));
+  const margin = {
+    l: left,
+    r: RIGHT,
+    t: 62 + markRow + notes.height + (c.headroom ?? 0),
+    b: 52 + 20 * legendRows(names, WIDTH - left - RIGHT).length,
+  };
+  const height = inner + margin.t + margin.b;
+  const axes: Record<`yaxis${string}`, Axis> = {};
+  const data: Trace[] = [];
+  const shapes: Shape[] = [...markLines(timeline), ...notes.shapes];
+  const annotations: Annotation[] = [...markNumbers(timeline), ...notes.at(markRow + (c.headroom ?? 0))];
+  let top = inner;
+  c.panels.forEach((panel, i) => {
+    const yaxis = i === 0 ? "y" : `y${i + 1}`;
+    axes[`yaxis${i === 0 ? "" : i + 1}`] = panelAxis(panel, (top - panel.height) / inner, top / inner);
+    for (const trace of panel.traces) data.push({ type: "scatter", yaxis, ...trace });
+    for (const shape of panel.shapes ?? []) shapes.push({ ...shape, yref: yaxis });
+    for (const note of panel.annotations ?? []) annotations.push({ ...note, yref: yaxis });
+    top -= panel.height + GAP;
+  });
+  const layout: Layout = {
+    title: {
+      text: c.title,
+      subtitle: { text: c.info.title, font: { size: FONT_SIZE, color: COLOR.dim } },
+      x: 0,
+      xref: "paper",
+      xanchor: "left",
+      y: 1 - 12 / height,
+      yref: "container",
+      yanchor: "top",
+      font: { size: 16, color: COLOR.ink },
+    },
+    height,
+    margin,
+    xaxis: {
+      title: { text: timeline.title, standoff: 8 },
+      range: [timeline.start, timeline.end],
+      anchor: c.panels.length === 1 ? "y" : `y${c.panels.length}`,
+      showgrid: false,
+      gridcolor: COLOR.grid,
+      zeroline: false,
+      showline: true,
+      linecolor: COLOR.dim,
+      ticks: "outside",
+    },
+    ...axes,
+    shapes,
+    annotations,
+    showlegend: names.length > 0,
+    legend: {
+      orientation: "h",
+      x: 0,
+      xanchor: "left",
+      y: 0,
+      yref: "container",
+      yanchor: "bottom",
+      traceorder: "normal",
+    },
+    hovermode: c.hovermode ?? "x",
+    font: { family: FAMILY, size: FONT_SIZE, color: COLOR.ink },
+    paper_bgcolor: "#FFFFFF",
+    plot_bgcolor: "#FFFFFF",
+  };
+  const figure: Figure = {
+    kind: c.kind,
+    data,
+    layout,
+    caption: captionOf(c),
+    replay: c.info.replay,
+    [DISPLAY]: () => mimeBundle(figure),
+  };
+  return figure;
+}
+
+function panelAxis(panel: Panel, from: number, to: number): Axis {
+  return {
+    title: { text: panel.title, standoff: 8 },
+    range: panel.range,
+    domain: [from, to],
+    ...(panel.ticks === undefined ? {} : { tickvals: panel.ticks.values, ticktext: panel.ticks.labels }),
+    showgrid: panel.grid ?? true,
+    gridcolor: COLOR.grid,
+    zeroline: false,
+    showline: true,
+    linecolor: COLOR.dim,
+    ticks: "",
+    fixedrange: true,
+  };
+}
+
+// ---- the workload's marks: a thin line, and a number whose text is in the caption
+
+function markLines(timeline: Timeline): Shape[] {
+  return timeline.marks.map(({ x }) => vertical(x, COLOR.rule, "dot", "below"));
+}
+
+function vertical(x: number, color: string, dash: "dot" | "dash" | "solid", layer: "below" | "above"): Shape {
+  return {
+    type: "line",
+    xref: "x",
+    yref: "paper",
+    x0: x,
+    x1: x,
+    y0: 0,
+    y1: 1,
+    line: { color, width: 1, dash },
+    layer,
+  };
+}
+
+function markNumbers(timeline: Timeline): Annotation[] {
+  return timeline.marks.map(({ x, text }, i) => ({
+    text: markName(text, i),
+    x,
+    y: 1,
+    xref: "x",
+    yref: "paper",
+    xanchor: "center",
+    yanchor: "bottom",
+    xshift: 0,
+    yshift: 3,
+    showarrow: false,
+    align: "center",
+    font: { size: LABEL_SIZE, color: COLOR.dim },
+  }));
+}
+
+/** The number that the workload gave its step, or its place. */
+const markName = (text: string, i: number): string => /^(\d+) /.exec(text)?.[1] ?? String(i + 1);
+
+// ---- faults: a line, and the message above the panels
+
+const MAX_NOTES = 4;
+
+function faultNotes(timeline: Timeline, left: number) {
+  const shown = timeline.faults.slice(0, MAX_NOTES);
+  const scale = (WIDTH - left - RIGHT) / (timeline.end - timeline.start);
+  const notes = shown.map((group) => {
+    const toLeft = group.x > (timeline.start + timeline.end) / 2;
+    const px = (group.x - timeline.start) * scale;
+    const room = toLeft ? px : WIDTH - left - RIGHT - px;
+    return { group, toLeft, lines: wrap(faultText(group), LABEL_SIZE, Math.max(260, room - 8)) };
+  });
+  const more = timeline.faults.length - shown.length;
+  if (more > 0) notes.at(-1)!.lines.push(`(and ${more} more faults after these)`);
+  const height = notes.reduce((sum, n) => sum + n.lines.length * LINE_HEIGHT + 4, 0);
+  return {
+    height,
+    shapes: notes.map(({ group }) => vertical(group.x, COLOR.vermillion, "solid", "above")),
+    /** The first fault's text is highest, so that no text is crossed by a later fault's line. */
+    at(bottom: number): Annotation[] {
+      let top = bottom + height;
+      return notes.map(({ group, toLeft, lines }) => {
+        top -= lines.length * LINE_HEIGHT + 4;
+        return {
+          text: lines.join("<br>"),
+          x: group.x,
+          y: 1,
+          xref: "x",
+          yref: "paper",
+          xanchor: toLeft ? "right" : "left",
+          yanchor: "bottom",
+          xshift: toLeft ? 3 : -3,
+          yshift: top + 2,
+          showarrow: false,
+          align: toLeft ? "right" : "left",
+          font: { size: LABEL_SIZE, color: COLOR.vermillion },
+        };
+      });
+    },
+  };
+}
+
+/** What a fault's label says. */
+export function faultText({ fault, count }: FaultGroup): string {
+  return `${fault.kind}${count > 1 ? ` ×${count}` : ""} ${fault.message}`;
+}
+
+function captionOf(c: Composition): string {
+  const { marks } = c.timeline;
+  const list = marks.map(({ text }, i) => `${markName(text, i)} ${text.replace(/^\d+ /, "")}`).join("; ");
+  const parts = [c.caption];
+  if (marks.length > 0) parts.push(`Dotted lines are the workload's own steps: ${list}.`);
+  if (c.info.replay !== "") parts.push(`Replay: ${c.info.replay}`);
+  return parts.join(" ");
+}

@@ -1,0 +1,149 @@
+/** Dirty states over time: which of the many places that can hold "dirty" does, for how many pages. */
+import { pagesOf, type Recording } from "../trace/recording.js";
+import { BUFFER_BIT, PTE_BIT, pg, TAG_BIT, WORD, type WordName } from "../trace/words.js";
+import { compose } from "./compose.js";
+import { m4 } from "./downsample.js";
+import { COLOR, type Figure } from "./figure.js";
+import { type AxisOptions, type Timeline, timeline } from "./timeline.js";
+
+/**
+ * The classes, from the bottom of the stack up. A page is in exactly one: the first that holds of
+ *
+ * 1. absent: nothing was seen of it yet, or its reference count is 0;
+ * 2. no_buffers: PG_dirty without buffers, the state ext4 must never see. The absence of buffers means something
+ *    only on a filesystem that uses them: it counts only where some page of the recording had buffers attached;
+ * 3. device: a device has written, nobody has said so, and PG_dirty is clear;
+ * 4. writeback: PG_writeback, dirty again or not;
+ * 5. dirty: PG_dirty;
+ * 6. tagged: the mapping's DIRTY or TOWRITE tag, with PG_dirty clear;
+ * 7. pte: a dirty PTE, with PG_dirty clear;
+ * 8. clean.
+ */
+export const DIRTY_CLASSES = [
+  { id: "clean", name: "clean", color: COLOR.grey },
+  { id: "pte", name: "PTE-dirty", color: COLOR.yellow },
+  { id: "dirty", name: "PG_dirty", color: COLOR.orange },
+  { id: "tagged", name: "tagged", color: COLOR.purple },
+  { id: "writeback", name: "under writeback", color: COLOR.sky },
+  { id: "device", name: "device wrote but nobody said", color: COLOR.blue },
+  { id: "no_buffers", name: "dirty without buffers", color: COLOR.vermillion },
+  { id: "absent", name: "not in memory", color: COLOR.pale },
+] as const;
+
+export type DirtyClass = (typeof DIRTY_CLASSES)[number]["id"];
+
+/** The words that decide the class; absent where not known yet. */
+export type DirtyWords = Partial<Record<WordName, number>>;
+
+/** The class of a page; the rule is at DIRTY_CLASSES. */
+export function dirtyClass(words: DirtyWords, filesystemHasBuffers: boolean): DirtyClass {
+  const { flags, refcount, pte = 0, buffers, tags = 0, device = 0 } = words;
+  const nothingKnown =
+    flags === undefined && refcount === undefined && buffers === undefined && words.pte === undefined;
+  if (refcount === 0 || nothingKnown) return "absent";
+  const dirty = ((flags ?? 0) & pg("dirty")) !== 0;
+  if (dirty && buffers === 0 && filesystemHasBuffers) return "no_buffers";
+  if (device !== 0 && !dirty) return "device";
+  if (((flags ?? 0) & pg("writeback")) !== 0) return "writeback";
+  if (dirty) return "dirty";
+  if ((tags & (TAG_BIT.dirty | TAG_BIT.towrite)) !== 0) return "tagged";
+  return (pte & PTE_BIT.dirty) !== 0 ? "pte" : "clean";
+}
+
+/**
+ * Dirty states: the pages of the recording, stacked by class. The counts add up to the number of pages everywhere.
+ *
+ * @throws Error when the recording speaks of no page
+ * @example dirtyStates(recording)
+ */
+export function dirtyStates(recording: Recording, options: AxisOptions = {}): Figure {
+  const pages = pagesOf(recording);
+  if (pages.length === 0)
+    throw new Error("The recording speaks of no page: there are no dirty states to draw.");
+  const line = timeline(recording, options);
+  const { x, counts } = countClasses(recording, pages, line);
+  const kept = m4(x, counts);
+  const traces = DIRTY_CLASSES.map(({ name, color }, c) => ({ name, color, values: counts[c] }))
+    .filter(({ values }) => values.some((v) => v > 0))
+    .map(({ name, color, values }) => ({
+      name,
+      mode: "lines" as const,
+      x: kept.map((i) => x[i]),
+      y: kept.map((i) => values[i]),
+      hovertemplate: `${name}: %{y}<extra></extra>`,
+      line: { color: COLOR.ink, width: 0.4, shape: "hv" as const },
+      stackgroup: "pages",
+      fillcolor: color,
+      showlegend: true,
+    }));
+  return compose({
+    kind: "dirty",
+    title: pages.length === 1 ? "Dirty states of a page" : `Dirty states of ${pages.length} pages`,
+    info: recording.info,
+    timeline: line,
+    panels: [
+      {
+        title: "pages",
+        height: 300,
+        range: [0, pages.length],
+        ...wholeTicks(pages.length),
+        grid: false,
+        traces,
+      },
+    ],
+    caption:
+      "Each page is in one class, the most alarming that holds: dirty without buffers; written by a device and not marked dirty; under writeback; PG_dirty; tagged in the mapping while PG_dirty is clear; dirty only in a PTE; clean.",
+  });
+}
+
+/** Ticks at whole numbers, where plotly's own would be fractions. */
+function wholeTicks(n: number) {
+  if (n > 4) return {};
+  const values = Array.from({ length: n + 1 }, (_, i) => i);
+  return { ticks: { values, labels: values.map(String) } };
+}
+
+/** How many pages are in each class, at each x where that changes, and at the end. */
+function countClasses(recording: Recording, pages: readonly number[], line: Timeline) {
+  const known = new Map<number, DirtyWords>(pages.map((page) => [page, {}]));
+  const current = new Map<number, DirtyClass>(pages.map((page) => [page, "absent"]));
+  const total = new Map<DirtyClass, number>([["absent", pages.length]]);
+  const hasBuffers = buffersSeen(recording);
+  const x: number[] = [];
+  const counts: number[][] = DIRTY_CLASSES.map(() => []);
+  const write = (at: number): void => {
+    const again = x.at(-1) === at;
+    if (!again) x.push(at);
+    DIRTY_CLASSES.forEach(({ id }, c) => {
+      if (again) counts[c].pop();
+      counts[c].push(total.get(id) ?? 0);
+    });
+  };
+  write(line.start);
+  for (let i = 0; i < recording.length; i++) {
+    const name = RELEVANT.get(recording.word[i]);
+    if (name === undefined || recording.pfn[i] < 0) continue;
+    const words = known.get(recording.pfn[i])!;
+    words[name] = recording.value[i];
+    const before = current.get(recording.pfn[i])!;
+    const after = dirtyClass(words, hasBuffers);
+    if (before === after) continue;
+    current.set(recording.pfn[i], after);
+    total.set(before, total.get(before)! - 1);
+    total.set(after, (total.get(after) ?? 0) + 1);
+    write(line.at[i]);
+  }
+  write(line.end);
+  return { x, counts };
+}
+
+const RELEVANT = new Map<number, WordName>(
+  (["flags", "refcount", "pte", "buffers", "tags", "device"] as const).map((name) => [WORD[name], name]),
+);
+
+function buffersSeen(recording: Recording): boolean {
+  for (let i = 0; i < recording.length; i++) {
+    if (recording.word[i] === WORD.buffers && (recording.value[i] & BUFFER_BIT.attached) !== 0) return true;
+  }
+  return false;
+}

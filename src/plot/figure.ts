@@ -1,0 +1,186 @@
+/**
+ * What a figure is: a plotly figure as plain JSON, a caption, and the line that replays the run it was made from.
+ *
+ * The types are the few parts of plotly that the figures use, written out here because plotly's own types need a newer
+ * TypeScript than a notebook cell is checked with, and because the SVG and terminal renderers must draw every part
+ * of them. Panels lie above each other and share the x axis. All y values of step lines and areas are numbers;
+ * rows (strips, lanes) use tickvals and ticktext.
+ */
+
+/** Okabe and Ito's colours, told apart with every common colour blindness, and greys. */
+export const COLOR = {
+  black: "#000000",
+  orange: "#E69F00",
+  sky: "#56B4E9",
+  green: "#009E73",
+  yellow: "#F0E442",
+  blue: "#0072B2",
+  vermillion: "#D55E00",
+  purple: "#CC79A7",
+  ink: "#222222",
+  dim: "#666666",
+  rule: "#BBBBBB",
+  grid: "#E8E8E8",
+  pale: "#F1F1F1",
+  grey: "#CFCFCF",
+} as const;
+
+export interface TraceLine {
+  readonly color: string;
+  /** Pixels. */
+  readonly width: number;
+  /** "hv": the value holds until the next point. */
+  readonly shape?: "hv" | "linear";
+  readonly dash?: "solid" | "dot" | "dash";
+}
+
+export interface TraceMarker {
+  readonly symbol: "circle" | "x" | "line-ns-open" | "triangle-down";
+  readonly size: number;
+  readonly color: string;
+  readonly line?: { readonly width: number; readonly color: string };
+}
+
+/** Width of the static picture, in pixels; the interactive one takes the width it is given. */
+export const WIDTH = 960;
+
+/** One trace. In strips a null splits the line. */
+export interface Trace {
+  readonly type: "scatter";
+  readonly name: string;
+  readonly mode: "lines" | "markers";
+  readonly x: readonly (number | null)[];
+  readonly y: readonly (number | null)[];
+  /** "y", "y2", ...: the panel. */
+  readonly yaxis: string;
+  readonly line?: TraceLine;
+  readonly marker?: TraceMarker;
+  /** Areas with the same group are stacked in the order of the traces. */
+  readonly stackgroup?: string;
+  readonly fill?: "tozeroy";
+  readonly fillcolor?: string;
+  /** What the pointer shows for each point, where x and y do not say it. */
+  readonly text?: readonly string[];
+  readonly hovertemplate?: string;
+  readonly hoverinfo?: "skip";
+  readonly showlegend: boolean;
+}
+
+export interface Axis {
+  readonly title?: { readonly text: string; readonly standoff?: number };
+  readonly range: readonly [number, number];
+  readonly domain?: readonly [number, number];
+  readonly anchor?: string;
+  readonly tickvals?: readonly number[];
+  readonly ticktext?: readonly string[];
+  readonly showgrid: boolean;
+  readonly gridcolor: string;
+  readonly zeroline: false;
+  readonly showline: boolean;
+  readonly linecolor: string;
+  readonly ticks: "outside" | "";
+  readonly fixedrange?: boolean;
+  readonly showticklabels?: boolean;
+}
+
+/** A line or rectangle behind or before the traces. */
+export interface Shape {
+  readonly type: "line" | "rect";
+  readonly xref: "x" | "paper";
+  readonly yref: string;
+  readonly x0: number;
+  readonly x1: number;
+  readonly y0: number;
+  readonly y1: number;
+  readonly line: { readonly color: string; readonly width: number; readonly dash?: "solid" | "dot" | "dash" };
+  readonly fillcolor?: string;
+  readonly layer: "below" | "above";
+}
+
+export interface Annotation {
+  /** Lines are split by <br>. */
+  readonly text: string;
+  readonly x: number;
+  readonly y: number;
+  readonly xref: "x" | "paper";
+  readonly yref: string;
+  readonly xanchor: "left" | "center" | "right";
+  readonly yanchor: "bottom" | "middle" | "top";
+  /** Pixels to the right and upwards. */
+  readonly xshift: number;
+  readonly yshift: number;
+  readonly showarrow: false;
+  readonly align: "left" | "center" | "right";
+  readonly font: { readonly size: number; readonly color: string };
+  /** Degrees clockwise. */
+  readonly textangle?: number;
+}
+
+export interface LayoutBase {
+  readonly title: {
+    readonly text: string;
+    readonly subtitle: {
+      readonly text: string;
+      readonly font: { readonly size: number; readonly color: string };
+    };
+    readonly x: number;
+    readonly xref: "paper";
+    readonly xanchor: "left";
+    readonly y: number;
+    readonly yref: "container";
+    readonly yanchor: "top";
+    readonly font: { readonly size: number; readonly color: string };
+  };
+  readonly height: number;
+  readonly margin: { readonly l: number; readonly r: number; readonly t: number; readonly b: number };
+  readonly xaxis: Axis;
+  readonly shapes: readonly Shape[];
+  readonly annotations: readonly Annotation[];
+  readonly showlegend: boolean;
+  readonly legend: {
+    readonly orientation: "h";
+    readonly x: number;
+    readonly xanchor: "left";
+    readonly y: number;
+    readonly yref: "container";
+    readonly yanchor: "bottom";
+    readonly traceorder: "normal";
+  };
+  readonly hovermode: "closest" | "x";
+  readonly font: { readonly family: string; readonly size: number; readonly color: string };
+  readonly paper_bgcolor: string;
+  readonly plot_bgcolor: string;
+}
+
+/** The y axes are yaxis, yaxis2, ... */
+export type Layout = LayoutBase & { readonly [axis: `yaxis${string}`]: Axis };
+
+/** What the notebook shows: the richest form that the front end can draw. */
+export interface MimeBundle {
+  readonly "text/plain": string;
+  readonly "text/html": string;
+  readonly "image/svg+xml": string;
+}
+
+/** Notebook front ends look for this method on the value of a cell. */
+export const DISPLAY: unique symbol = Symbol.for("Jupyter.display") as never;
+
+export interface Figure {
+  /** Short name of the kind of figure: "pins", "dirty", "reclaim", "lanes", "life". */
+  readonly kind: string;
+  readonly data: readonly Trace[];
+  readonly layout: Layout;
+  /** What to see, in full sentences; ends with the replay line where there is one. */
+  readonly caption: string;
+  /** The line that reproduces the run; empty for a recording of a real kernel. */
+  readonly replay: string;
+  readonly [DISPLAY]: () => MimeBundle;
+}
+
+/** The y axes of a figure from bottom to top, with the name that traces and annotations use. */
+export function panelsOf(layout: Layout): { name: string; axis: Axis }[] {
+  return Object.keys(layout)
+    .filter((key): key is `yaxis${string}` => key.startsWith("yaxis"))
+    .map((key) => ({ name: `y${key.slice("yaxis".length)}`, axis: layout[key] }))
+    .sort((a, b) => a.axis.domain![0] - b.axis.domain![0]);
+}

@@ -1,0 +1,182 @@
+/** A page's life: every word of its state over time. */
+import { pagesOf, type Recording } from "../trace/recording.js";
+import { BUFFER_BIT, LRU_PLACE, PG, PTE_BIT, TAG_BIT, WORD, type Word } from "../trace/words.js";
+import { compose, type Panel, type PanelTrace } from "./compose.js";
+import { m4 } from "./downsample.js";
+import { COLOR, type Figure } from "./figure.js";
+import { hex } from "./pins.js";
+import { countScale } from "./scale.js";
+import { type AxisOptions, type Timeline, timeline } from "./timeline.js";
+
+/** A row that is on while a condition on one word holds. */
+interface Row {
+  readonly label: string;
+  readonly word: Word;
+  readonly holds: (value: number) => boolean;
+}
+
+interface Group {
+  readonly name: string;
+  readonly color: string;
+  readonly rows: readonly Row[];
+}
+
+const bits = (word: Word, names: Readonly<Record<string, number>>, label: (name: string) => string): Row[] =>
+  Object.entries(names).map(([name, mask]) => ({ label: label(name), word, holds: (v) => (v & mask) !== 0 }));
+
+const FLAG_MASKS = Object.fromEntries(Object.entries(PG).map(([name, bit]) => [name, 1 << bit]));
+
+/** From top to bottom. Rows that are never on are left out. */
+const GROUPS: readonly Group[] = [
+  { name: "page flags", color: COLOR.blue, rows: bits(WORD.flags, FLAG_MASKS, (name) => `PG_${name}`) },
+  { name: "page table entry", color: COLOR.purple, rows: bits(WORD.pte, PTE_BIT, (name) => `PTE ${name}`) },
+  { name: "buffers", color: COLOR.green, rows: bits(WORD.buffers, BUFFER_BIT, (name) => `buffer ${name}`) },
+  {
+    name: "tags in the mapping",
+    color: COLOR.orange,
+    rows: bits(WORD.tags, TAG_BIT, (name) => `tag ${name}`),
+  },
+  {
+    name: "place",
+    color: COLOR.dim,
+    rows: (["inactive", "active", "isolated"] as const).map((place) => ({
+      label: place === "isolated" ? "off the lists" : `${place} list`,
+      word: WORD.lru,
+      holds: (v) => v === LRU_PLACE[place],
+    })),
+  },
+  {
+    name: "device",
+    color: COLOR.vermillion,
+    rows: [{ label: "device wrote, nobody said", word: WORD.device, holds: (v) => v !== 0 }],
+  },
+];
+
+/**
+ * One page's life: reference count, map count and pins as steps, and a strip for each flag, PTE bit, buffer state, tag, list
+ * and for what the device wrote, drawn where it is set.
+ *
+ * @throws Error when the recording never speaks of the page
+ * @example pageLife(recording, 0x9489)
+ */
+export function pageLife(recording: Recording, pfn: number, options: AxisOptions = {}): Figure {
+  if (!pagesOf(recording).includes(pfn)) throw new Error(`The recording never speaks of page frame ${pfn}.`);
+  const line = timeline(recording, options, new Set([pfn]));
+  return compose({
+    kind: "life",
+    title: `The life of page ${hex(pfn)}`,
+    info: recording.info,
+    timeline: line,
+    panels: [counts(recording, pfn, line), strips(recording, pfn, line)],
+    caption: `Page ${hex(pfn)}: its counts (the axis is cut below 1024, where page_maybe_dma_pinned begins to say yes) and, below, a strip for each bit of its state while it is set. Bits that are never set are left out.`,
+  });
+}
+
+function counts(recording: Recording, pfn: number, line: Timeline): Panel {
+  const series = [
+    { name: "reference count", word: WORD.refcount, color: COLOR.blue, width: 2.5 },
+    { name: "pins", word: WORD.pins, color: COLOR.orange, width: 2.5 },
+    { name: "map count", word: WORD.mapcount, color: COLOR.black, width: 1 },
+  ].map((s) => ({ ...s, ...valuesOf(recording, pfn, s.word, line) }));
+  const scale = countScale(series.flatMap(({ y }) => y));
+  return {
+    title: "count",
+    height: 170,
+    range: scale.range,
+    ticks: scale.ticks,
+    traces: series
+      .filter(({ x }) => x.length > 0)
+      .map(({ name, color, width, x, y }): PanelTrace => {
+        const kept = m4(x, [y]);
+        return {
+          name,
+          mode: "lines",
+          x: kept.map((i) => x[i]),
+          y: kept.map((i) => scale.y(y[i])),
+          text: kept.map((i) => String(y[i])),
+          hovertemplate: `${name}: %{text}<extra></extra>`,
+          line: { color, width, shape: "hv" },
+          showlegend: true,
+        };
+      }),
+    shapes: [
+      {
+        type: "line",
+        xref: "paper",
+        x0: 0,
+        x1: 1,
+        y0: scale.threshold,
+        y1: scale.threshold,
+        line: { color: COLOR.ink, width: 1, dash: "dash" },
+        layer: "below",
+      },
+    ],
+  };
+}
+
+/** A word of the page at each x where it changes (the last value where it changes twice), and at the end. */
+function valuesOf(
+  recording: Recording,
+  pfn: number,
+  word: Word,
+  line: Timeline,
+): { x: number[]; y: number[] } {
+  const x: number[] = [];
+  const y: number[] = [];
+  for (let i = 0; i < recording.length; i++) {
+    if (recording.pfn[i] !== pfn || recording.word[i] !== word) continue;
+    if (x.at(-1) === line.at[i]) y[y.length - 1] = recording.value[i];
+    else {
+      x.push(line.at[i]);
+      y.push(recording.value[i]);
+    }
+  }
+  if (x.length > 0 && x.at(-1)! < line.end) {
+    x.push(line.end);
+    y.push(y.at(-1)!);
+  }
+  return { x, y };
+}
+
+function strips(recording: Recording, pfn: number, line: Timeline): Panel {
+  const drawn = GROUPS.flatMap((group) =>
+    group.rows.map((row) => ({ group, label: row.label, spans: spansOf(recording, pfn, row, line) })),
+  ).filter(({ spans }) => spans.length > 0);
+  const rows = drawn.map((row, i) => ({ ...row, y: drawn.length - 1 - i }));
+  const traces = GROUPS.map((group): PanelTrace => {
+    const own = rows.filter((row) => row.group === group);
+    return {
+      name: group.name,
+      mode: "lines",
+      x: own.flatMap(({ spans }) => spans.flatMap(([from, to]) => [from, to, null])),
+      y: own.flatMap(({ spans, y }) => spans.flatMap(() => [y, y, null])),
+      hoverinfo: "skip",
+      line: { color: group.color, width: 9, shape: "linear" },
+      showlegend: false,
+    };
+  });
+  return {
+    title: "",
+    height: Math.max(1, rows.length) * 18,
+    range: [-0.7, rows.length - 0.3],
+    ticks: { values: rows.map(({ y }) => y), labels: rows.map(({ label }) => label) },
+    traces: traces.filter(({ x }) => x.length > 0),
+  };
+}
+
+/** Where the row is on. */
+function spansOf(recording: Recording, pfn: number, row: Row, line: Timeline): [number, number][] {
+  const { x, y } = valuesOf(recording, pfn, row.word, line);
+  const spans: [number, number][] = [];
+  let from: number | null = null;
+  x.forEach((at, i) => {
+    const on = row.holds(y[i]);
+    if (on && from === null) from = at;
+    if (!on && from !== null) {
+      spans.push([from, at]);
+      from = null;
+    }
+  });
+  if (from !== null) spans.push([from, line.end]);
+  return spans;
+}

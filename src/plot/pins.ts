@@ -1,0 +1,184 @@
+/** Pin counts over time: how many references gup holds, what the page's count is, and what a heuristic makes of it. */
+import { pagesOf, type Recording } from "../trace/recording.js";
+import { page_maybe_dma_pinned, WORD } from "../trace/words.js";
+import { compose, type Panel, type PanelTrace } from "./compose.js";
+import { m4 } from "./downsample.js";
+import { COLOR, type Figure } from "./figure.js";
+import { countScale } from "./scale.js";
+import { type AxisOptions, type Timeline, timeline } from "./timeline.js";
+
+export interface PinOptions extends AxisOptions {
+  /** One page frame: its counts. */
+  readonly pfn?: number;
+  /** Several: how many are held, and the range of their counts. Default: all pages of the recording. */
+  readonly pages?: readonly number[];
+}
+
+/** What is drawn, at each x where any of it changes. */
+interface Counts {
+  readonly x: number[];
+  /** Pages with at least one reference of gup. */
+  readonly held: number[];
+  /** Pages for which page_maybe_dma_pinned would say yes. */
+  readonly maybe: number[];
+  readonly most_pins: number[];
+  readonly lowest_ref: number[];
+  readonly highest_ref: number[];
+}
+
+/**
+ * Pin counts. Upper panel: pages that gup holds (counted exactly), and pages that page_maybe_dma_pinned (v5.7), which sees
+ * nothing but a reference count, would take for pinned. Lower panel: the counts themselves, on an axis cut below 1024.
+ *
+ * @throws Error when the recording does not speak of a page asked for
+ * @example pinCounts(recording, { pfn: 0x9489 })
+ */
+export function pinCounts(recording: Recording, options: PinOptions = {}): Figure {
+  const pages = choosePages(recording, options);
+  const line = timeline(recording, options, new Set(pages));
+  const counts = count(recording, pages, line);
+  const one = pages.length === 1;
+  const n = pages.length;
+  return compose({
+    kind: "pins",
+    title: one ? `Pin counts of page ${hex(pages[0])}` : `Pin counts of ${n} pages`,
+    info: recording.info,
+    timeline: line,
+    panels: [whoSaysPinned(counts, n), references(counts, one)],
+    caption: [
+      one
+        ? `References that gup holds on page ${hex(pages[0])}, counted by those who took them, beside the page's reference count.`
+        : `Of ${n} pages: how many gup holds, counted by those who took them; below, the smallest and largest reference count.`,
+      "page_maybe_dma_pinned (since v5.7) sees only the reference count and says yes from 1024 on; a FOLL_GET reference adds 1, a FOLL_PIN reference 1024.",
+    ].join(" "),
+  });
+}
+
+/** Page frame numbers as the kernel prints them. */
+export const hex = (pfn: number): string => `0x${pfn.toString(16)}`;
+
+function choosePages(recording: Recording, { pfn, pages }: PinOptions): readonly number[] {
+  const known = pagesOf(recording);
+  const wanted = pfn !== undefined ? [pfn] : (pages ?? known);
+  const missing = wanted.find((page) => !known.includes(page));
+  if (missing !== undefined) throw new Error(`The recording never speaks of page frame ${missing}.`);
+  if (wanted.length === 0)
+    throw new Error("The recording speaks of no page: there are no pin counts to draw.");
+  return wanted;
+}
+
+function count(recording: Recording, pages: readonly number[], line: Timeline): Counts {
+  const counts: Counts = { x: [], held: [], maybe: [], most_pins: [], lowest_ref: [], highest_ref: [] };
+  const ref = new Map<number, number>();
+  const pins = new Map<number, number>(pages.map((page) => [page, 0]));
+  const write = (x: number): void => {
+    const refs = [...ref.values()].filter((r) => r > 0);
+    if (counts.x.at(-1) === x) for (const column of Object.values(counts)) column.pop();
+    counts.x.push(x);
+    counts.held.push([...pins.values()].filter((p) => p > 0).length);
+    counts.maybe.push(refs.filter(page_maybe_dma_pinned).length);
+    counts.most_pins.push(Math.max(...pins.values()));
+    counts.lowest_ref.push(refs.length === 0 ? 0 : Math.min(...refs));
+    counts.highest_ref.push(refs.length === 0 ? 0 : Math.max(...refs));
+  };
+  write(line.start);
+  for (let i = 0; i < recording.length; i++) {
+    const of = recording.word[i] === WORD.refcount ? ref : recording.word[i] === WORD.pins ? pins : null;
+    if (of === null || !pins.has(recording.pfn[i])) continue;
+    of.set(recording.pfn[i], recording.value[i]);
+    write(line.at[i]);
+  }
+  write(line.end);
+  return counts;
+}
+
+function whoSaysPinned(counts: Counts, pages: number): Panel {
+  const step = Math.max(1, Math.ceil(pages / 4));
+  const values = Array.from({ length: Math.floor(pages / step) + 1 }, (_, i) => i * step);
+  return {
+    title: pages === 1 ? "held?" : "pages",
+    height: pages === 1 ? 64 : 110,
+    range: [-0.12 * Math.max(1, pages / 4), pages * 1.12],
+    ticks: { values, labels: pages === 1 ? ["no", "yes"] : values.map(String) },
+    traces: [
+      stepLine("held by gup (exact)", counts.x, counts.held, COLOR.vermillion, 4),
+      stepLine("page_maybe_dma_pinned says yes", counts.x, counts.maybe, COLOR.black, 1.5, "dash"),
+    ],
+  };
+}
+
+function references(counts: Counts, one: boolean): Panel {
+  const scale = countScale([...counts.highest_ref, ...counts.most_pins]);
+  const refs = one
+    ? [stepLine("reference count", counts.x, counts.highest_ref, COLOR.blue, 2.5, "solid", scale.y)]
+    : [
+        stepLine("largest reference count", counts.x, counts.highest_ref, COLOR.blue, 2.5, "solid", scale.y),
+        stepLine("smallest reference count", counts.x, counts.lowest_ref, COLOR.sky, 1.5, "solid", scale.y),
+      ];
+  const pins = stepLine(
+    one ? "pins" : "most pins on a page",
+    counts.x,
+    counts.most_pins,
+    COLOR.orange,
+    2.5,
+    "solid",
+    scale.y,
+  );
+  return {
+    title: one ? "references" : "references of a page",
+    height: 230,
+    range: scale.range,
+    ticks: scale.ticks,
+    traces: [...refs, pins],
+    shapes: [
+      {
+        type: "line",
+        xref: "paper",
+        x0: 0,
+        x1: 1,
+        y0: scale.threshold,
+        y1: scale.threshold,
+        line: { color: COLOR.ink, width: 1, dash: "dash" },
+        layer: "below",
+      },
+    ],
+    annotations: [
+      {
+        text: "page_maybe_dma_pinned: yes above, no below (axis cut here)",
+        x: 1,
+        y: scale.threshold,
+        xref: "paper",
+        xanchor: "right",
+        yanchor: "bottom",
+        xshift: -4,
+        yshift: 1,
+        showarrow: false,
+        align: "right",
+        font: { size: 11, color: COLOR.dim },
+      },
+    ],
+  };
+}
+
+/** A step line, thinned; `y` places a value on the panel's axis, and the pointer shows the value itself. */
+function stepLine(
+  name: string,
+  x: readonly number[],
+  values: readonly number[],
+  color: string,
+  width: number,
+  dash: "solid" | "dash" = "solid",
+  y: (value: number) => number = (value) => value,
+): PanelTrace {
+  const kept = m4(x, [values]);
+  return {
+    name,
+    mode: "lines",
+    x: kept.map((i) => x[i]),
+    y: kept.map((i) => y(values[i])),
+    text: kept.map((i) => String(values[i])),
+    hovertemplate: `${name}: %{text}<extra></extra>`,
+    line: { color, width, shape: "hv", dash },
+    showlegend: true,
+  };
+}
