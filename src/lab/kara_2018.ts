@@ -10,7 +10,7 @@ import { disk_daemon } from "../kernel/block/disk.js";
 import { dma_engine, do_blockdev_direct_IO } from "../kernel/fs/direct_io.js";
 import { wb_workfn } from "../kernel/fs/fs_writeback.js";
 import type { Geometry, Kernel } from "../kernel/kernel.js";
-import { call, local, path, repeat, step } from "../kernel/language.js";
+import { call, local, path, pause, repeat, step } from "../kernel/language.js";
 import { add_to_page_cache_lru } from "../kernel/mm/filemap.js";
 import { alloc_page, PagePrivate, SetPageSwapBacked, SetPageUptodate } from "../kernel/mm/page.js";
 import { lru_add_drain, put_page } from "../kernel/mm/swap.js";
@@ -34,6 +34,8 @@ const reader = path(
     local((_, f) => {
       f.next = f.at;
     }),
+    // It looks at what it read some time later.
+    pause("looks away"),
     repeat(
       (_, f) => f.done < f.nr,
       [
@@ -126,12 +128,16 @@ function setup(variant: Variant, values: Readonly<Record<string, number>>): Setu
   return {
     geometry,
     tasks,
-    // A slow disk under file2, and memory pressure: the read outlasts several wakings of the daemons.
+    // A slow disk under file2, and memory pressure: the read outlasts several wakings of the daemons, and the process
+    // looks at its data some time later.
     pace: {
-      kswapd: 120,
-      flusher: 200,
+      kswapd: 60,
+      flusher: 120,
       disk: 20,
-      ...Object.fromEntries(tasks.filter((t) => t.path === dma_engine).map((t) => [t.name, 1500])),
+      ...Object.fromEntries(tasks.filter((task) => task.path === reader).map((task) => [task.name, 300])),
+      ...Object.fromEntries(
+        tasks.filter((task) => task.path === dma_engine).map((task) => [task.name, 2000]),
+      ),
     },
     prepare: (k) => {
       k.inode.fs[FILE1] = variant.fs;

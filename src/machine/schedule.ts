@@ -88,7 +88,7 @@ export class SeededScheduler<K extends Running> {
     this.means = machine.tasks.map((task) => pace[task.name] ?? 0);
     this.status = new Uint8Array(machine.tasks.length);
     this.rested = new Uint8Array(machine.tasks.length);
-    machine.tasks.forEach((_, task) => this.awake.push(task));
+    for (let task = 0; task < machine.tasks.length; task++) this.awake.push(task);
   }
 
   /** Whether a task that can move has to sleep first. */

@@ -1,0 +1,36 @@
+/**
+ * guplab: what a notebook or a program imports.
+ *
+ * @example
+ * import { lab, explore } from "guplab";
+ * const run = lab.run("kara-2018", { kernel: "v4.20", seed: 1 });
+ * run.plot.pins();
+ * explore("kara-2018-quiet").verdict; // "safe"
+ */
+import { explore } from "./lab/explore.js";
+import { run } from "./lab/run.js";
+import { scenarios } from "./lab/scenarios.js";
+import { Session } from "./lab/session.js";
+import { open } from "./lab/world.js";
+import { kernels } from "./patches/kernels.js";
+
+/** The laboratory under one name, for notebooks. */
+export const lab = { run, explore, open, Session, scenarios, kernels };
+
+export {
+  type ExploreOptions,
+  explore,
+  type Verdict,
+  type VerdictReport,
+  type WitnessStep,
+} from "./lab/explore.js";
+export { type Plots, plotsOf, type Run, type RunOptions, type RunReport, run } from "./lab/run.js";
+export type { Parameter, Scenario } from "./lab/scenario.js";
+export { scenarios } from "./lab/scenarios.js";
+export { Session } from "./lab/session.js";
+export { open, World, type WorldOptions } from "./lab/world.js";
+export { type KernelVersion, kernels } from "./patches/kernels.js";
+export * from "./plot/index.js";
+export * from "./trace/ftrace.js";
+export * from "./trace/recording.js";
+export * from "./trace/words.js";

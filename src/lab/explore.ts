@@ -1,0 +1,169 @@
+/**
+ * Verdicts: what can happen to a scenario under every interleaving, with the shortest way to it.
+ */
+import type { SearchOptions, Witness } from "../explore/search.js";
+import { formatSchedule } from "../machine/schedule.js";
+import type { Figure } from "../plot/index.js";
+import { lanes } from "../plot/index.js";
+import type { FaultKind } from "../trace/recording.js";
+import { outcomesOf, run } from "./run.js";
+import { open, SEVERITY } from "./world.js";
+
+export interface ExploreOptions {
+  /** Name of a kernel; default v4.20. */
+  readonly kernel?: string;
+  readonly parameters?: Readonly<Record<string, number>>;
+  /** Give up after this many states; default 20 million. */
+  readonly maxStates?: number;
+  /** Called now and then; returning false interrupts the search. */
+  readonly progress?: SearchOptions["progress"];
+}
+
+/** One step of a witness. `also` are the held steps that ran at once with it. */
+export interface WitnessStep {
+  readonly task: string;
+  readonly path: string;
+  readonly step: string;
+  readonly pfn?: number;
+  readonly also: readonly string[];
+}
+
+/** What `guplab explore --json` prints. */
+export interface VerdictReport {
+  readonly scenario: string;
+  readonly kernel: string;
+  readonly pages: number;
+  readonly drivers: number;
+  readonly verdict: "fault" | "safe" | "incomplete";
+  readonly outcomes: readonly (FaultKind | "OK")[];
+  readonly states: number;
+  readonly transitions: number;
+  readonly witness: { readonly replay: string; readonly steps: readonly Omit<WitnessStep, "also">[] } | null;
+}
+
+export interface Verdict extends VerdictReport {
+  /** Number of steps of the shortest way to each kind of fault. */
+  readonly shortest: readonly { readonly kind: FaultKind; readonly steps: number; readonly replay: string }[];
+  readonly steps: readonly WitnessStep[];
+  /** The witness as lanes; null for a safe verdict. */
+  lanes(): Figure | null;
+  toJSON(): VerdictReport;
+  toString(): string;
+}
+
+const DISPLAY = Symbol.for("Jupyter.display");
+
+/** The named steps of a schedule. */
+export function namedSteps(scenario: string, kernel: string, schedule: readonly number[]): WitnessStep[] {
+  const world = open(scenario, { kernel, record: false });
+  const steps: WitnessStep[] = [];
+  let named: { path: string; step: string; pfn: number }[] = [];
+  world.machine.watch = (task, at) => {
+    const { path, step } = world.machine.code[at];
+    named.push({ path, step, pfn: world.machine.page(task) });
+  };
+  for (const task of schedule) {
+    named = [];
+    world.step(task);
+    const [first, ...rest] = named;
+    const { name } = world.machine.tasks[task];
+    steps.push({
+      task: name,
+      path: first.path,
+      step: first.step,
+      ...(first.pfn >= 0 ? { pfn: first.pfn } : {}),
+      also: rest.map(({ step }) => step),
+    });
+  }
+  return steps;
+}
+
+/** A table of steps, a line for each, with the tasks in columns' stead: "12  kswapd  shrink_page_list  trylock_page". */
+export function stepTable(steps: readonly WitnessStep[]): string {
+  const width = Math.max(...steps.map(({ task }) => task.length));
+  const pathWidth = Math.max(...steps.map(({ path }) => path.length));
+  let last = "";
+  return steps
+    .map(({ task, path, step, also }, at) => {
+      const who = task === last ? "" : task;
+      last = task;
+      const held = also.length > 0 ? `  (${also.join(", ")})` : "";
+      return `${String(at + 1).padStart(4)}  ${who.padEnd(width)}  ${path.padEnd(pathWidth)}  ${step}${held}`;
+    })
+    .join("\n");
+}
+
+/**
+ * Visit every interleaving of a scenario.
+ *
+ * @param scenario name, with parameters after commas
+ * @throws Error with one sentence when a name or parameter does not fit
+ * @example explore("kara-2018-quiet").verdict // "safe"
+ */
+export function explore(scenario: string, options: ExploreOptions = {}): Verdict {
+  const world = open(scenario, { ...options, record: false });
+  const { letters, name, kernel } = world;
+  const drivers = world.parameters.drivers ?? 1;
+  const pages = (world.parameters.pages ?? 1) * drivers;
+  const result = world.explore({
+    maxStates: options.maxStates ?? 20_000_000,
+    progress: options.progress ?? (() => true),
+  });
+  const replayOf = ({ schedule }: Witness): string =>
+    `${name}@${kernel.name}:${formatSchedule(schedule, letters)}`;
+  const bySeverity = [...result.witnesses].sort(
+    (a, b) => SEVERITY.indexOf(a.kind) - SEVERITY.indexOf(b.kind),
+  );
+  const worst: Witness | undefined = bySeverity[0];
+  const verdict = worst ? "fault" : result.complete ? "safe" : "incomplete";
+  const outcomes = outcomesOf(result.witnesses.map(({ kind }) => kind));
+  const steps = worst ? namedSteps(name, kernel.name, worst.schedule) : [];
+  const witness = worst
+    ? { replay: replayOf(worst), steps: steps.map(({ also: _, ...step }) => step) }
+    : null;
+  const bound =
+    `${pages} page${pages === 1 ? "" : "s"}, ${drivers} driver${drivers === 1 ? "" : "s"}, ` +
+    (result.complete
+      ? `every interleaving: ${result.states} states, ${result.transitions} transitions`
+      : `not every interleaving: stopped at ${result.states} states, with states left to expand`);
+  const shortest = bySeverity.map((found) => ({
+    kind: found.kind,
+    steps: found.schedule.length,
+    replay: replayOf(found),
+  }));
+  const report: VerdictReport = {
+    scenario: name,
+    kernel: kernel.name,
+    pages,
+    drivers,
+    verdict,
+    outcomes,
+    states: result.states,
+    transitions: result.transitions,
+    witness,
+  };
+  const headline =
+    verdict === "safe"
+      ? "SAFE"
+      : verdict === "incomplete"
+        ? "INCOMPLETE"
+        : outcomes.includes("BUG")
+          ? "CRASH"
+          : `FAULT ${outcomes[0]}`;
+  const text = (): string =>
+    [
+      `${name} on ${kernel.name}: ${headline}`,
+      `bound: ${bound}`,
+      ...shortest.map(({ kind, steps: count }) => `${kind}: reached in ${count} steps, no way is shorter`),
+      ...(witness ? ["", stepTable(steps), "", `replay: ${witness.replay}`] : []),
+    ].join("\n");
+  const made: Verdict = {
+    ...report,
+    shortest,
+    steps,
+    lanes: () => (witness ? lanes(run(witness.replay).recording) : null),
+    toString: text,
+    toJSON: () => report,
+  };
+  return Object.assign(made, { [DISPLAY]: () => ({ "text/plain": text() }) });
+}

@@ -1,0 +1,164 @@
+/**
+ * Runs: one schedule of a scenario, by seed or by replay line, and what came of it.
+ */
+import type { Counter } from "../kernel/structs.js";
+import { VMSTAT } from "../kernel/structs.js";
+import { dirtyStates, type Figure, lanes, pageLife, pinCounts, reclaimProgress } from "../plot/index.js";
+import type { Fault, FaultKind, Recording } from "../trace/recording.js";
+import { applySchedule, open, parseReplay, SEVERITY, type World } from "./world.js";
+
+export interface RunOptions {
+  /** Name of a kernel; default v4.20. */
+  readonly kernel?: string;
+  /** Seed of the scheduler; default the scenario's. */
+  readonly seed?: number;
+  /** A replay line, or its schedule alone, instead of a seed. */
+  readonly schedule?: string;
+  /** Values for the scenario's parameters. */
+  readonly parameters?: Readonly<Record<string, number>>;
+  /** Stop after this many steps; default 100000. */
+  readonly steps?: number;
+}
+
+/** The five figures of a recording. */
+export interface Plots {
+  pins(): Figure;
+  dirty(): Figure;
+  reclaim(): Figure;
+  lanes(): Figure;
+  /** The life of one page; default the page of the first fault, or the first page. */
+  life(pfn?: number): Figure;
+}
+
+/** What `guplab run --json` prints. */
+export interface RunReport {
+  readonly scenario: string;
+  readonly kernel: string;
+  readonly outcomes: readonly (FaultKind | "OK")[];
+  readonly faults: readonly Omit<Fault, "message">[];
+  readonly counters: Readonly<Record<Counter, number>>;
+  readonly replay: string;
+}
+
+export interface Run {
+  readonly world: World;
+  readonly recording: Recording;
+  readonly outcomes: readonly (FaultKind | "OK")[];
+  readonly faults: readonly Fault[];
+  readonly counters: Readonly<Record<Counter, number>>;
+  /** The line that reproduces this run anywhere. */
+  readonly replay: string;
+  readonly steps: number;
+  /** False when the bound on steps ended the run before it was over. */
+  readonly finished: boolean;
+  readonly plot: Plots;
+  toJSON(): RunReport;
+  toString(): string;
+}
+
+const DISPLAY = Symbol.for("Jupyter.display");
+
+/** Kinds of fault, worst first, each once; OK when there is none. */
+export function outcomesOf(kinds: Iterable<FaultKind>): (FaultKind | "OK")[] {
+  const seen = new Set(kinds);
+  const outcomes = SEVERITY.filter((kind) => seen.has(kind));
+  return outcomes.length > 0 ? outcomes : ["OK"];
+}
+
+/** The /proc/vmstat counters of a world. */
+export const countersOf = (world: World): Record<Counter, number> =>
+  Object.fromEntries(VMSTAT.map((name) => [name, world.k.vmstat[name][0]])) as Record<Counter, number>;
+
+export function plotsOf(recording: Recording): Plots {
+  const page = (): number => recording.info.faults.find((fault) => fault.pfn >= 0)?.pfn ?? 0;
+  return {
+    pins: () => pinCounts(recording),
+    dirty: () => dirtyStates(recording),
+    reclaim: () => reclaimProgress(recording),
+    lanes: () => lanes(recording),
+    life: (pfn = page()) => pageLife(recording, pfn),
+  };
+}
+
+/** Let the seeded scheduler move a world until it is over or the bound is reached; gives whether it is over. */
+export function runToEnd(world: World, seed: number, steps: number): boolean {
+  const scheduler = world.scheduler(seed);
+  for (let made = 0; made < steps; made++) {
+    if (world.settled()) return true;
+    const task = scheduler.next();
+    if (task < 0) return true;
+    world.step(task);
+  }
+  return world.settled();
+}
+
+/** A fault as one line. */
+export const faultLine = ({ kind, message, pfn, task, tick }: Fault): string =>
+  `${kind} at tick ${tick}, ${task}, pfn ${pfn}: ${message}`;
+
+/** What came of a world's steps so far. */
+export function reportRun(world: World, finished: boolean): Run {
+  const recording = world.recording();
+  const faults = [...world.k.faults];
+  const lost = world.lostWrites();
+  const outcomes = outcomesOf([
+    ...faults.map((fault) => fault.kind),
+    ...(lost.length > 0 ? (["LOST"] as const) : []),
+  ]);
+  const counters = countersOf(world);
+  const { replay, name } = world;
+  const steps = world.schedule.length;
+  const bound = finished ? "" : `, stopped at the bound of ${steps} steps before it was over`;
+  const text = (): string =>
+    [
+      `${name} on ${world.kernel.name}: ${outcomes.join(", ")} (${steps} steps${bound})`,
+      ...faults.map((fault) => `  ${faultLine(fault)}`),
+      ...lost.map((pfn) => `  LOST: pfn ${pfn} is clean, but the disk has older bytes`),
+      `replay: ${replay}`,
+    ].join("\n");
+  const run: Run = {
+    world,
+    recording,
+    outcomes,
+    faults,
+    counters,
+    replay,
+    steps,
+    finished,
+    plot: plotsOf(recording),
+    toString: text,
+    toJSON: () => ({
+      scenario: name,
+      kernel: world.kernel.name,
+      outcomes,
+      faults: faults.map(({ kind, path, step, pfn, task, tick }) => ({ kind, path, step, pfn, task, tick })),
+      counters,
+      replay,
+    }),
+  };
+  return Object.assign(run, { [DISPLAY]: () => ({ "text/plain": text() }) });
+}
+
+/**
+ * Run a scenario once.
+ *
+ * @param scenario name, with parameters after commas: "kara-2018,pages=4"; or a whole replay line
+ * @throws Error with one sentence when a name, parameter or schedule does not fit
+ * @example run("kara-2018", { seed: 1 }).outcomes // ["BUG", "HANG", "WARN"]
+ */
+export function run(scenario: string, options: RunOptions = {}): Run {
+  const line = scenario.includes("@") ? scenario : options.schedule?.includes("@") ? options.schedule : null;
+  if (line !== null) {
+    const parsed = parseReplay(line);
+    const world = open(parsed.scenario, { ...options, kernel: parsed.kernel });
+    applySchedule(world, parsed.schedule);
+    return reportRun(world, true);
+  }
+  const world = open(scenario, options);
+  if (options.schedule !== undefined) {
+    applySchedule(world, options.schedule);
+    return reportRun(world, true);
+  }
+  const finished = runToEnd(world, options.seed ?? world.scenario.seed, options.steps ?? 100_000);
+  return reportRun(world, finished);
+}
