@@ -6,7 +6,7 @@
  * A multi-line text is one string in memory and a list of lines in the file. Times that JupyterLab leaves in a cell's
  * metadata are dropped on writing: they would make every run a change.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 /** Any value that JSON can say. */
@@ -247,7 +247,7 @@ export function writeWhole(path: string, text: string): void {
     writeFileSync(temporary, text);
     renameSync(temporary, path);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    if (existsSync(temporary)) rmSync(temporary);
     throw new NotebookError(`${path} cannot be written: ${reason(error)}`);
   }
 }
@@ -257,6 +257,7 @@ function reason(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === "ENOENT") return "there is no such file or folder";
   if (code === "EISDIR") return "it is a folder";
+  if (code === "ENOTDIR") return "a part of its path is a file, not a folder";
   if (code === "EACCES" || code === "EPERM" || code === "EROFS") return "permission denied";
   return message;
 }

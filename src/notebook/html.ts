@@ -9,7 +9,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import katexPlugin from "@vscode/markdown-it-katex";
+import type KatexPlugin from "@vscode/markdown-it-katex";
 import { AnsiUp } from "ansi_up";
 import hljs from "highlight.js/lib/core";
 import typescript from "highlight.js/lib/languages/typescript";
@@ -24,6 +24,10 @@ import {
 } from "./format.js";
 import { PAGE_SCRIPT, PAGE_STYLE } from "./page.js";
 import { isPlotlyLoader, needsPlotly, plotlyLoader } from "./plotly.js";
+
+const require = createRequire(import.meta.url);
+// Required, because what an import of this CommonJS module gives differs between Node and bundlers.
+const katexPlugin = (require("@vscode/markdown-it-katex") as typeof KatexPlugin).default;
 
 export interface RenderOptions {
   /** Of the browser's window. */
@@ -58,6 +62,7 @@ export function renderNotebook(notebook: Notebook, options: RenderOptions): stri
     (cell) =>
       cell.cell_type === "code" && shown(cell).some((output) => "data" in output && needsPlotly(output.data)),
   );
+  const nav = contents(markdown.headings);
   return `<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -70,9 +75,8 @@ ${PAGE_STYLE}${body.includes('class="katex') ? katexStyle() : ""}
 </style>
 </head>
 <body>
-${contents(markdown.headings)}
 <main>
-${body}
+${body.includes("</h1>") ? body.replace("</h1>", () => `</h1>\n${nav}`) : nav + body}
 </main>
 ${figures && options.plotly ? plotlyLoader() : ""}
 ${options.plotly || !figures ? PAGE_SCRIPT : ""}
@@ -101,7 +105,7 @@ class Markdown {
 
   constructor() {
     this.parser = markdownIt({ html: true, highlight: (code, language) => highlighted(code, language) });
-    this.parser.use(katexPlugin.default, { throwOnError: false });
+    this.parser.use(katexPlugin, { throwOnError: false });
   }
 
   render(source: string, picture: (src: string) => string): string {
@@ -116,11 +120,11 @@ class Markdown {
   }
 
   private addHeading({ tag }: Token, inline: Token): string {
-    const words = inline.content.toLowerCase().match(/[\p{L}\p{N}_]+/gu) ?? ["section"];
-    const slug = words.join("-");
+    const unlinked = (inline.children ?? []).filter(({ type }) => !type.startsWith("link_"));
+    const text = unlinked.map(({ content }) => content).join("");
+    const slug = (text.toLowerCase().match(/[\p{L}\p{N}_]+/gu) ?? ["section"]).join("-");
     let id = slug;
     for (let n = 2; this.headings.some((heading) => heading.id === id); n++) id = `${slug}-${n}`;
-    const unlinked = (inline.children ?? []).filter(({ type }) => !type.startsWith("link_"));
     const html = this.parser.renderer.renderInline(unlinked, this.parser.options, {});
     this.headings.push({ level: Number(tag.slice(1)), id, html });
     return id;
@@ -162,7 +166,8 @@ function codeCell(cell: CodeCell): string {
     .map((output) => outputHtml(output, cell.id))
     .join("\n");
   return `<section class="code">
-<pre class="source" data-count="${cell.execution_count ?? " "}"><code>${highlighted(cell.source, "typescript")}</code></pre>
+<div class="count">[${cell.execution_count ?? " "}]</div>
+<pre class="source"><code>${highlighted(cell.source, "typescript")}</code></pre>
 ${outputs}
 </section>`;
 }
@@ -188,24 +193,29 @@ function outputHtml(output: Output, cellId: string): string {
   );
 }
 
-const coloured = (text: string) => new AnsiUp().ansi_to_html(text);
+function coloured(text: string): string {
+  const ansi = new AnsiUp();
+  ansi.use_classes = true;
+  return ansi.ansi_to_html(text);
+}
 
 function richest(data: MimeBundle): string | undefined {
   const svg = data["image/svg+xml"];
-  // A picture of its own, so that no two figures share ids.
+  // As an image of its own, so that no two pictures share ids.
   const picture =
     svg && `<img alt="" src="data:image/svg+xml;base64,${Buffer.from(String(svg)).toString("base64")}">`;
   if (data["text/html"]) {
     const html = String(data["text/html"]);
-    const isBlank =
-      html.replace(/<script\b[\s\S]*?<\/script>|<[^>]*>/gi, "").trim() === "" &&
-      !/<(img|svg|canvas)\b/i.test(html);
-    return `<div class="rich">\n${deferScripts(html)}${picture && isBlank ? `<noscript>${picture}</noscript>` : ""}\n</div>`;
+    const hasPicture = /<(img|svg)\b/i.test(html);
+    const still = picture && !hasPicture && /<script\b/i.test(html) ? `<noscript>${picture}</noscript>` : "";
+    return `<div class="rich${hasPicture || still ? " figure" : ""}">\n${deferScripts(html)}${still}\n</div>`;
   }
-  if (picture) return `<div class="rich">${picture}</div>`;
+  if (picture) return `<div class="rich figure">${picture}</div>`;
   const png = data["image/png"];
-  if (png)
-    return `<div class="rich"><img alt="" src="data:image/png;base64,${String(png).replace(/\s/g, "")}"></div>`;
+  if (png) {
+    const src = `data:image/png;base64,${String(png).replace(/\s/g, "")}`;
+    return `<div class="rich figure"><img alt="" src="${src}"></div>`;
+  }
   const plain = data["text/plain"];
   return plain === undefined ? undefined : `<pre class="stream">${coloured(String(plain))}</pre>`;
 }
@@ -230,7 +240,7 @@ function refuseForeign(html: string, where: string): void {
 
 /** KaTeX's style with its fonts in it, and only in the one format that every browser of today reads. */
 function katexStyle(): string {
-  const file = createRequire(import.meta.url).resolve("katex/dist/katex.min.css");
+  const file = require.resolve("katex/dist/katex.min.css");
   return readFileSync(file, "utf8").replace(/src:url\(([^)]+\.woff2)\)[^;}]*/g, (_, font: string) => {
     const bytes = readFileSync(join(dirname(file), font));
     return `src:url(data:font/woff2;base64,${bytes.toString("base64")}) format("woff2")`;

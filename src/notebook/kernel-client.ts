@@ -38,9 +38,8 @@ export class KernelError extends Error {
 
 /** What a cell did. */
 export interface Execution {
-  readonly ok: boolean;
   /** Of a cell that failed, what tslab printed about it: the findings of its type check, or the error's stack. */
-  readonly complaint: string;
+  readonly complaint: string | undefined;
   /** As nbformat stores them; prints on the same stream in a row are one output. */
   readonly outputs: readonly Output[];
 }
@@ -73,7 +72,7 @@ interface Message {
  * @throws KernelError when it does not come up
  * @example
  * const kernel = await startKernel("notebooks");
- * await kernel.execute("1 + 1", 10); // {ok: true, outputs: [{output_type: "stream", name: "stdout", text: "2\n"}]}
+ * await kernel.execute("1 + 1", 10); // {outputs: [{output_type: "stream", name: "stdout", text: "2\n"}]}
  * kernel.close();
  */
 export async function startKernel(cwd: string): Promise<Kernel> {
@@ -222,7 +221,8 @@ class TslabClient implements Kernel {
     if (messages >= MESSAGES_MAX) throw new KernelError(OUTPUT_LOST);
     // Findings are one print each, and then nothing else was printed; a stack is the last of the cell's prints.
     const last = errors.at(-1) ?? "";
-    return { ok: status === "ok", complaint: FINDING.test(last) ? errors.join("") : last, outputs };
+    const complaint = FINDING.test(last) ? errors.join("") : last;
+    return { complaint: status === "ok" ? undefined : complaint, outputs };
   }
 
   private collect({ type, content }: Message, outputs: Output[]): void {

@@ -26,29 +26,31 @@ a { color: var(--link); text-underline-offset: 0.15em; }
 blockquote { margin: 1em 0; padding: 0 0 0 1em; border-left: 3px solid var(--line); color: var(--faint); }
 table { border-collapse: collapse; display: block; overflow-x: auto; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.3em 0.8em; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
-img, svg { max-width: 100%; height: auto; }
+img { max-width: 100%; height: auto; }
 .katex-display { overflow-x: auto; overflow-y: hidden; }
 code, pre { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: 0.85rem; }
 pre { line-height: 1.5; overflow-x: auto; margin: 0.8rem 0; tab-size: 2; }
 :not(pre) > code { background: var(--shade); padding: 0.1em 0.3em; border-radius: 3px; }
 .text pre, .source { background: var(--shade); padding: 0.8rem 1rem; border-radius: 6px; }
 .code { margin: 1.4rem 0; }
-.source { position: relative; border-left: 3px solid var(--line); }
-.source::before {
-  content: "[" attr(data-count) "]"; float: right; margin-left: 1rem; color: var(--faint); user-select: none;
-}
+.source { border-left: 3px solid var(--line); margin-top: 0; }
+.count { color: var(--faint); font-size: 0.75rem; text-align: right; user-select: none; }
 .stream { padding: 0 1rem; }
 .stderr { border-left: 3px solid var(--alarm); }
 .rich { overflow-x: auto; margin: 0.8rem 0; }
-@media (prefers-color-scheme: dark) {
-  .rich { background: #ffffff; color: #1d2228; color-scheme: light; border-radius: 6px; }
+.figure { background: #ffffff; color: #1d2228; color-scheme: light; border-radius: 6px; }
+@media (min-width: 64rem) {
+  .code { position: relative; }
+  .count { position: absolute; right: calc(100% + 0.6rem); top: 0.9rem; }
 }
-nav ol { list-style: none; margin: 0 0 2.5rem; padding: 0; font-size: 0.95rem; }
+nav ol { list-style: none; margin: 1.5rem 0 2rem; padding: 0; font-size: 0.95rem; }
+nav li { max-width: none; }
 nav a { text-decoration: none; }
 nav a:hover { text-decoration: underline; }
 nav .level-3 { padding-left: 1.2em; }
 @media (min-width: 84rem) {
   nav { position: fixed; top: 2.5rem; left: calc(50% + 29rem); width: 12rem; max-height: 90vh; overflow-y: auto; }
+  nav ol { margin: 0; }
   nav li { margin-bottom: 0.4em; line-height: 1.35; }
 }
 .hljs-keyword, .hljs-literal, .hljs-built_in, .hljs-type { color: var(--keyword); }
@@ -56,13 +58,21 @@ nav .level-3 { padding-left: 1.2em; }
 .hljs-number { color: var(--number); }
 .hljs-title, .hljs-title.function_, .hljs-title.class_ { color: var(--name); }
 .hljs-comment { color: var(--faint); font-style: italic; }
+.ansi-red-fg, .ansi-bright-red-fg { color: var(--alarm); }
+.ansi-green-fg, .ansi-bright-green-fg { color: var(--string); }
+.ansi-yellow-fg, .ansi-bright-yellow-fg { color: var(--number); }
+.ansi-blue-fg, .ansi-bright-blue-fg, .ansi-cyan-fg, .ansi-bright-cyan-fg { color: var(--name); }
+.ansi-magenta-fg, .ansi-bright-magenta-fg { color: var(--keyword); }
+.ansi-bright-black-fg { color: var(--faint); }
 @media print {
   :root { --paper: #ffffff; --ink: #000000; --faint: #555555; --line: #cccccc; --shade: #f5f5f5; --link: #000000; }
   body { max-width: none; padding: 0; font-size: 10.5pt; }
   nav { display: none; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; }
   h1, h2, h3, h4 { break-after: avoid; }
-  .rich, table, blockquote { break-inside: avoid; overflow: visible; }
+  .figure, table, blockquote { break-inside: avoid; overflow: visible; }
+  /* Plotly has drawn for the width of the screen's column, 53.5rem, and paper holds about 42. */
+  .js-plotly-plot { zoom: 0.78; }
 }
 `;
 

@@ -124,7 +124,7 @@ async function executeCell(
     if (error instanceof KernelError) throw new CellError(`${where}: ${error.message}`);
     throw error;
   }
-  if (execution.ok) return execution.outputs;
+  if (execution.complaint === undefined) return execution.outputs;
   const line = errorLine(source, execution.complaint);
   throw new CellError(`${where}${line ? `, line ${line}` : ""}: ${sentence(execution.complaint)}`);
 }
