@@ -5,7 +5,7 @@
  * counter says; `dead` tasks (a BUG killed them) and finished ones never move again.
  */
 import { i16, i32, type Memory, type Struct, struct, u8, u16 } from "./memory.js";
-import { END, type Image, type Instruction, LOCAL, type Program, WAIT } from "./program.js";
+import { END, HELD, type Image, type Instruction, LOCAL, type Program, WAIT } from "./program.js";
 
 /** What a machine tells the kernel it runs, and what the kernel tells it back. */
 export interface Running {
@@ -101,16 +101,23 @@ export class Machine<K extends Running> {
       const instruction = this.code[here];
       const frame = instruction.frame;
       frame.base = base;
-      if (instruction.op < LOCAL) {
+      if (instruction.op === LOCAL) {
+        const answer = instruction.run(k, frame);
+        here =
+          answer === undefined || answer === true
+            ? instruction.next
+            : answer === false
+              ? instruction.otherwise
+              : instruction.targets[answer];
+        continue;
+      }
+      if (instruction.op === END) return here;
+      if (instruction.op !== HELD) {
         if (instruction.held === null || !instruction.held(k, frame)) return here;
         if (instruction.until !== null && !instruction.until(k, frame)) return here;
-      } else if (instruction.op === END) {
-        return here;
       }
-      if (instruction.step !== "") {
-        k.at = here;
-        if (this.watch !== null) this.watch(task, here);
-      }
+      k.at = here;
+      if (this.watch !== null) this.watch(task, here);
       const answer = instruction.run(k, frame);
       if (k.dying) {
         k.dying = false;
@@ -181,7 +188,7 @@ export class Machine<K extends Running> {
           ? instruction.otherwise
           : instruction.targets[answer];
     const after = this.code[next];
-    this.pc[task] = after.op < LOCAL && after.held === null ? next : this.settle(task, next);
+    this.pc[task] = after.op <= WAIT && after.held === null ? next : this.settle(task, next);
   }
 
   /** A local of the task's innermost path, or undefined when that path has none of that name. */

@@ -8,14 +8,16 @@
  */
 import type { Node, Operations, Path } from "./path.js";
 
+/** A preemption point. */
 export const STEP = 0;
+/** A preemption point that sleeps until a condition holds. */
 export const WAIT = 1;
-export const CHOOSE = 2;
-/** From here on: instructions that run at once with the step before them. */
-export const LOCAL = 4;
-export const LOCAL_CHOOSE = 5;
-const JUMP = 6;
-export const END = 7;
+/** A named step that is no preemption point: it runs at once with the step before it. */
+export const HELD = 2;
+/** Bookkeeping without a name: it runs at once with the step before it. */
+export const LOCAL = 3;
+const JUMP = 4;
+export const END = 5;
 
 /** What an instruction's function answers: undefined or true go on, false takes `otherwise`, a number picks a target. */
 // biome-ignore lint/suspicious/noConfusingVoidType: steps are written as functions without a result
@@ -339,17 +341,9 @@ class Linker {
       return frame.slots[at];
     };
     const emit = (step: string, op: number, run: Run, held?: true | Instruction["held"]) => {
-      const always = held === true && (op === STEP || op === CHOOSE);
-      const made = this.emit(
-        path,
-        frame,
-        stack,
-        step,
-        always ? (op === STEP ? LOCAL : LOCAL_CHOOSE) : op,
-        run,
-      );
+      const made = this.emit(path, frame, stack, step, held === true && op === STEP ? HELD : op, run);
       if (typeof held === "function") made.held = held;
-      if (made.op < LOCAL && this.pause !== null) {
+      if (made.op <= WAIT && this.pause !== null) {
         made.pause = this.pause;
         this.pause = null;
       }
@@ -389,7 +383,7 @@ class Linker {
       this.expand(target, inner, callStack, own);
       if (scratch > 0) {
         this.emit(target, inner, callStack, "", LOCAL, () => {
-          inner.stack.fill(0, inner.base + free, inner.base + free + scratch);
+          for (let at = inner.base + free, end = at + scratch; at < end; at++) inner.stack[at] = 0;
         });
       }
     };
@@ -438,7 +432,7 @@ class Linker {
             break;
           }
           case "choose": {
-            const at = emit(node.name ?? "", node.name === null ? LOCAL_CHOOSE : CHOOSE, node.index);
+            const at = emit(node.name ?? "", node.name === null ? LOCAL : STEP, node.index);
             node.labels.forEach((label, index) => {
               jumps.push({ at, how: index, label });
             });
@@ -480,7 +474,7 @@ class Linker {
     ): void => {
       if (!table.operations.includes(operation))
         throw new Error(`${path.name}: ${table.name} has no ${operation}`);
-      const choice = emit("", LOCAL_CHOOSE, select);
+      const choice = emit("", LOCAL, select);
       const over: Instruction[] = [];
       const variants = this.implementations[table.name] ?? {};
       const missing: number[] = [];

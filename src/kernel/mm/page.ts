@@ -14,6 +14,8 @@ import { heldIf, wait } from "../language.js";
 import { LOCKED_FOR_READ } from "../structs.js";
 import { NONE, type Pfn } from "../types.js";
 
+const PG_locked = pg("locked");
+const PG_private = pg("private");
 const LRU_FLAGS = pg("lru") | pg("active");
 
 /** Change flags and tell the recording. */
@@ -23,7 +25,7 @@ function write_flags(k: Kernel, page: Pfn, flags: number): void {
   if (k.recorder === null || changed === 0) return;
   k.note(WORD.flags, page, flags);
   if ((changed & LRU_FLAGS) !== 0) k.note(WORD.lru, page, k.lruWord(page));
-  if ((changed & pg("private")) !== 0) k.note(WORD.buffers, page, k.buffersWord(page));
+  if ((changed & PG_private) !== 0) k.note(WORD.buffers, page, k.buffersWord(page));
 }
 
 const tester = (flag: PageFlag) => {
@@ -135,20 +137,20 @@ export function count_pin(k: Kernel, page: Pfn, by: 1 | -1): void {
 
 export function trylock_page(k: Kernel, page: Pfn): boolean {
   if (PageLocked(k, page)) return false;
-  write_flags(k, page, k.page.flags[page] | pg("locked"));
+  write_flags(k, page, k.page.flags[page] | PG_locked);
   k.page.locked_by[page] = k.task + 1;
   return true;
 }
 
 /** __SetPageLocked of a page that a read will unlock when it completes. */
 export function lock_page_for_read(k: Kernel, page: Pfn): void {
-  write_flags(k, page, k.page.flags[page] | pg("locked"));
+  write_flags(k, page, k.page.flags[page] | PG_locked);
   k.page.locked_by[page] = LOCKED_FOR_READ;
 }
 
 export function unlock_page(k: Kernel, page: Pfn): void {
   if (!PageLocked(k, page)) throw new Error(`unlock_page: page ${page} is not locked`);
-  write_flags(k, page, k.page.flags[page] & ~pg("locked"));
+  write_flags(k, page, k.page.flags[page] & ~PG_locked);
   k.page.locked_by[page] = 0;
 }
 
