@@ -1,20 +1,23 @@
 /**
- * Showing figures in a notebook on the stock tslab kernel, which prints the last value of a cell as text and knows
- * nothing of `Symbol.for("Jupyter.display")`: a cell says `show(figure)`.
+ * What a cell on the stock tslab kernel must say to use guplab: `import { show } from "guplab"`, then `show(figure)`.
  *
- * tslab's public display API shows one MIME type at a time, so that a figure's picture, page and text would be three
- * outputs. The function below it takes a whole bundle and metadata; it is private to tslab 1.0.22, the version
- * that package.json pins and a test holds to its shape.
+ * The import is found by its name, as in any project that depends on guplab: package.json lists guplab among its own
+ * development dependencies as "file:.", for which npm makes the link node_modules/guplab. Node would find the package
+ * from within itself without a link, but tslab's type checker looks in node_modules alone (and reads `main`, `types`
+ * and `typesVersions`, not `exports`). An import of "../dist/src/index.js" works as well, as long as the notebook
+ * never moves.
+ *
+ * The call is needed because tslab prints the last value of a cell as text and knows nothing of
+ * `Symbol.for("Jupyter.display")`. Its public display API shows one MIME type at a time, so that a figure's picture,
+ * page and text would be three outputs. The function beneath that API takes a whole bundle and metadata; it is private
+ * to tslab 1.0.22, the version that package.json pins, and a test holds it to its shape.
  */
 import { createRequire } from "node:module";
 import type { MimeBundle } from "./format.js";
 import { LOADER_MARK, needsPlotly, plotlyLoader } from "./plotly.js";
 
 interface TslabInternals {
-  /** Null while no cell has run in this process. */
-  readonly lastWriteDisplayData:
-    | ((content: { data: MimeBundle; metadata: MimeBundle; transient: object }, update?: boolean) => void)
-    | null;
+  lastWriteDisplayData(content: { data: MimeBundle; metadata: MimeBundle; transient: object }): void;
 }
 
 const DISPLAY = Symbol.for("Jupyter.display");
@@ -37,9 +40,9 @@ export function show(...displayables: readonly object[]): void {
     }
     return display.call(displayable) as MimeBundle;
   });
-  const tslab: TslabInternals = createRequire(import.meta.url)("tslab/dist/jupyter.js");
+  const tslab = runningTslab();
   for (const data of bundles) {
-    if (!tslab.lastWriteDisplayData) {
+    if (!tslab) {
       console.log(data["text/plain"]);
       continue;
     }
@@ -53,4 +56,10 @@ export function show(...displayables: readonly object[]): void {
     }
     tslab.lastWriteDisplayData({ data, metadata: {}, transient: {} });
   }
+}
+
+/** tslab if this process is its kernel, in which case the module is loaded; loading it elsewhere would cost half a second. */
+function runningTslab(): TslabInternals | undefined {
+  const require = createRequire(import.meta.url);
+  return require.cache[require.resolve("tslab/dist/jupyter.js")]?.exports as TslabInternals | undefined;
 }

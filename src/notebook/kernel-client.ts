@@ -48,7 +48,7 @@ export interface Kernel {
   /** What the kernel says of its language, as notebooks keep it in their metadata. */
   readonly languageInfo: MimeBundle;
   /**
-   * Run one cell, one at a time.
+   * Run one cell, one at a time. For 0.2 s after a cell that failed tslab refuses the next.
    *
    * @throws KernelError when the kernel died, the limit passed, or output was lost
    */
@@ -137,10 +137,7 @@ class TslabClient implements Kernel {
     this.death = new Promise((_, reject) => {
       child.once("error", (error) => reject(new KernelError(`the kernel did not start: ${error.message}`)));
       child.once("close", (code, signal) => {
-        const said = this.lastWords.match(/^.*error.*$/im)?.[0].trim();
-        reject(
-          new KernelError(`the kernel died (${signal ?? `exit code ${code}`})${said ? `: ${said}` : ""}`),
-        );
+        reject(new KernelError(`the kernel died (${signal ?? `exit code ${code}`})${this.lastError()}`));
       });
     });
     this.death.catch(() => {});
@@ -148,6 +145,12 @@ class TslabClient implements Kernel {
     for (const signal of SIGNALS) process.once(signal, this.onSignal);
     void this.listen(shell);
     void this.listen(iopub);
+  }
+
+  /** What the process itself, not a cell, said of an error. */
+  private lastError(): string {
+    const said = this.lastWords.match(/^.*error.*$/im)?.[0].trim();
+    return said ? `: ${said}` : "";
   }
 
   private async listen(socket: Dealer | Subscriber): Promise<void> {
@@ -199,7 +202,7 @@ class TslabClient implements Kernel {
       const info = await this.within(
         READY_LIMIT_S,
         answer,
-        `the kernel did not answer within ${READY_LIMIT_S} s`,
+        () => `the kernel did not answer within ${READY_LIMIT_S} s${this.lastError()}`,
       );
       this.languageInfo = info.language_info as MimeBundle;
     } finally {
@@ -217,7 +220,7 @@ class TslabClient implements Kernel {
       if (message.content.name === "stderr") errors.push(String(message.content.text));
       this.collect(message, outputs);
     });
-    const { status } = await this.within(timeout_s, reply, `not finished within ${timeout_s} s`);
+    const { status } = await this.within(timeout_s, reply, () => `not finished within ${timeout_s} s`);
     if (messages >= MESSAGES_MAX) throw new KernelError(OUTPUT_LOST);
     // Findings are one print each, and then nothing else was printed; a stack is the last of the cell's prints.
     const last = errors.at(-1) ?? "";
@@ -247,10 +250,10 @@ class TslabClient implements Kernel {
   }
 
   /** What an answer is, unless the kernel dies or the time passes first. */
-  private async within<T>(seconds: number, answer: Promise<T>, complaint: string): Promise<T> {
+  private async within<T>(seconds: number, answer: Promise<T>, complaint: () => string): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new KernelError(complaint)), seconds * 1000);
+      timer = setTimeout(() => reject(new KernelError(complaint())), seconds * 1000);
     });
     try {
       return await Promise.race([answer, this.death, late]);

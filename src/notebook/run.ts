@@ -5,6 +5,7 @@
  */
 import { basename, dirname } from "node:path";
 import {
+  type Cell,
   type CodeCell,
   type Notebook,
   type Output,
@@ -41,7 +42,7 @@ export class CellError extends Error {
 /**
  * Execute a notebook and write the outputs back into it.
  *
- * Cells are counted as Jupyter counts them, code cells only: "cell 7" is the one that shows as [7].
+ * Cells are counted as Jupyter counts them, code cells that are not blank: "cell 7" is the one that shows as [7].
  *
  * @throws CellError when a cell failed, took too long or killed the kernel; the file is then as it was
  * @throws NotebookError when the file is no notebook or cannot be written
@@ -60,52 +61,47 @@ export async function runNotebook(path: string, options: RunOptions): Promise<vo
  * @example await checkNotebook("notebooks/01-the-crash.ipynb", { timeout_s: 60, progress: () => {} })
  */
 export async function checkNotebook(path: string, options: RunOptions): Promise<void> {
-  const committed = codeCells(readNotebook(path));
-  const fresh = codeCells(await execute(path, readNotebook(path), options));
-  for (const [at, cell] of committed.entries()) {
+  const notebook = readNotebook(path);
+  const fresh = codeCells(await execute(path, notebook, options));
+  for (const [at, cell] of codeCells(notebook).entries()) {
     const [was, is] = [cell, fresh[at]].map((one) => outputLines(one.outputs));
     const line = is.findIndex((text, index) => text !== was[index]);
     if (line < 0 && was.length === is.length) continue;
     const first = line < 0 ? is.length : line;
-    throw new CellError(
-      `${basename(path)}, cell ${at + 1}: its outputs are not those that a run gives: ${excerpt(is[first])} where the file has ${excerpt(was[first])}`,
-    );
+    const fact = `its outputs are not those that a run gives: ${excerpt(is[first])} where the file has ${excerpt(was[first])}`;
+    throw new CellError(`${basename(path)}, cell ${at + 1}: ${fact}`);
   }
 }
 
 async function execute(path: string, notebook: Notebook, options: RunOptions): Promise<Notebook> {
   const name = basename(path);
-  const count = codeCells(notebook).length;
-  options.progress({ notebook: name, done: 0, cells: count });
+  const code = codeCells(notebook);
+  const outputs: (readonly Output[])[] = [];
+  options.progress({ notebook: name, done: 0, cells: code.length });
   const kernel = await startKernel(dirname(path));
   try {
-    let done = 0;
-    const executed: (() => Notebook["cells"][number])[] = [];
-    for (const cell of notebook.cells) {
-      if (cell.cell_type !== "code") {
-        executed.push(() => cell);
-        continue;
-      }
-      const execution_count = done + 1;
-      const outputs = await executeCell(
-        kernel,
-        cell.source,
-        options.timeout_s,
-        `${name}, cell ${execution_count}`,
-      );
-      // Read at the end: a later cell may replace what this one displays.
-      executed.push(() => ({
-        ...cell,
-        execution_count,
-        outputs: outputs.filter((output) => !isPlotlyLoader(output)),
-      }));
-      options.progress({ notebook: name, done: ++done, cells: count });
+    for (const [at, cell] of code.entries()) {
+      outputs.push(await executeCell(kernel, cell.source, options.timeout_s, `${name}, cell ${at + 1}`));
+      options.progress({ notebook: name, done: at + 1, cells: code.length });
     }
-    const metadata = { ...notebook.metadata, kernelspec: KERNELSPEC, language_info: kernel.languageInfo };
-    return { cells: executed.map((cell) => cell()), metadata };
   } finally {
     kernel.close();
   }
+  // Only now, because a later cell may replace what an earlier one displayed.
+  const cells = notebook.cells.map((cell): Cell => {
+    if (cell.cell_type !== "code") return cell;
+    const at = code.indexOf(cell);
+    if (at < 0) return { ...cell, execution_count: null, outputs: [] };
+    return {
+      ...cell,
+      execution_count: at + 1,
+      outputs: outputs[at].filter((output) => !isPlotlyLoader(output)),
+    };
+  });
+  return {
+    cells,
+    metadata: { ...notebook.metadata, kernelspec: KERNELSPEC, language_info: kernel.languageInfo },
+  };
 }
 
 /** The stock kernel as `tslab install` registers it. */
@@ -135,8 +131,9 @@ function sentence(complaint: string): string {
   return text.split("\n", 1)[0] || "it failed and printed no reason";
 }
 
+/** The cells that are executed and counted; Jupyter passes over blank ones, and so do we. */
 const codeCells = (notebook: Notebook) =>
-  notebook.cells.filter((cell): cell is CodeCell => cell.cell_type === "code");
+  notebook.cells.filter((cell): cell is CodeCell => cell.cell_type === "code" && cell.source.trim() !== "");
 
 /** Outputs as lines that can be compared and shown. */
 function outputLines(outputs: readonly Output[]): string[] {
