@@ -29,6 +29,7 @@ export type { Parameter, Scenario } from "./lab/scenario.js";
 export { scenarios } from "./lab/scenarios.js";
 export { Session } from "./lab/session.js";
 export { open, World, type WorldOptions } from "./lab/world.js";
+export { show } from "./notebook/display.js";
 export { type KernelVersion, kernels } from "./patches/kernels.js";
 export * from "./plot/index.js";
 export * from "./trace/ftrace.js";

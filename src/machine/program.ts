@@ -265,14 +265,10 @@ class Linker {
   /** A pause that the next step will begin with. */
   private pause: string | null = null;
 
-  constructor(
-    private readonly replace: (path: Path<never>) => Path<never>,
-    private readonly implementations: Implementations,
-  ) {}
+  constructor(private readonly implementations: Implementations) {}
 
-  program(root: Path<never>): Program {
+  program(path: Path<never>): Program {
     const entry = this.code.length;
-    const path = this.replace(root);
     const args = Object.keys(path.args);
     const own = args.length + (path.returns ? 1 : 0);
     this.words = own;
@@ -351,11 +347,10 @@ class Linker {
     };
 
     const call = (
-      callee: Path<never>,
+      target: Path<never>,
       args: Readonly<Record<string, string | number>>,
       into: string | null,
     ): void => {
-      const target = this.replace(callee);
       if (stack.includes(target.name)) throw new Error(`${path.name}: ${target.name} calls itself`);
       let next = free;
       const constants: [number, number][] = [];
@@ -525,16 +520,14 @@ function thread(code: readonly Instruction[]): void {
 /**
  * Link root paths into an image.
  *
- * @param replace what patches made of a path: called for every path before it is expanded
  * @throws Error when a label, argument or operation is missing, or a path calls itself: a fault of guplab
  */
 export function link(
   // biome-ignore lint/suspicious/noExplicitAny: roots of any kernel and any frame
   roots: readonly Path<any>[],
   implementations: Implementations = {},
-  replace: (path: Path<never>) => Path<never> = (path) => path,
 ): Image {
-  const linker = new Linker(replace, implementations);
+  const linker = new Linker(implementations);
   const programs = roots.map((root) => linker.program(root as Path<never>));
   thread(linker.code);
   return { code: linker.code, programs, frames: linker.frames };

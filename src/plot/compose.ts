@@ -43,8 +43,6 @@ export interface Composition {
   /** What to see; marks and replay line are added. */
   readonly caption: string;
   readonly hovermode?: "closest" | "x";
-  /** Room for text above the highest panel's marks, pixels. */
-  readonly headroom?: number;
 }
 
 const GAP = 18;
@@ -58,21 +56,21 @@ export function compose(c: Composition): Figure {
   const { timeline } = c;
   const labels = c.panels.flatMap((p) => p.ticks?.labels ?? []);
   const left = Math.min(230, Math.max(56, 26 + Math.max(0, ...labels.map((l) => textWidth(l, FONT_SIZE)))));
-  const notes = faultNotes(timeline, left);
   const markRow = timeline.marks.length > 0 ? LINE_HEIGHT + 4 : 0;
   const inner = c.panels.reduce((sum, p) => sum + p.height, 0) + GAP * (c.panels.length - 1);
+  const notes = faultNotes(timeline, left, inner, markRow);
   const names = c.panels.flatMap((p) => p.traces.filter((t) => t.showlegend).map((t) => t.name));
   const margin = {
     l: left,
     r: RIGHT,
-    t: 62 + markRow + notes.height + (c.headroom ?? 0),
+    t: 62 + markRow + notes.height,
     b: 52 + 20 * legendRows(names, WIDTH - left - RIGHT).length,
   };
   const height = inner + margin.t + margin.b;
   const axes: Record<`yaxis${string}`, Axis> = {};
   const data: Trace[] = [];
   const shapes: Shape[] = [...markLines(timeline), ...notes.shapes];
-  const annotations: Annotation[] = [...markNumbers(timeline), ...notes.at(markRow + (c.headroom ?? 0))];
+  const annotations: Annotation[] = [...markNumbers(timeline), ...notes.annotations];
   let top = inner;
   c.panels.forEach((panel, i) => {
     const yaxis = i === 0 ? "y" : `y${i + 1}`;
@@ -196,43 +194,52 @@ const markName = (text: string, i: number): string => /^(\d+) /.exec(text)?.[1] 
 
 const MAX_NOTES = 4;
 
-function faultNotes(timeline: Timeline, left: number) {
+/**
+ * Labels of faults, stacked above the panels. A label begins or ends at its fault's line, and the line reaches up to
+ * it. In the right half labels lie to the left of their lines, the earliest lowest; in the left half to the right, the
+ * earliest highest: so no line crosses a label of its half.
+ */
+function faultNotes(timeline: Timeline, left: number, inner: number, markRow: number) {
   const shown = timeline.faults.slice(0, MAX_NOTES);
-  const scale = (WIDTH - left - RIGHT) / (timeline.end - timeline.start);
+  const width = WIDTH - left - RIGHT;
   const notes = shown.map((group) => {
-    const toLeft = group.x > (timeline.start + timeline.end) / 2;
-    const px = (group.x - timeline.start) * scale;
-    const room = toLeft ? px : WIDTH - left - RIGHT - px;
-    return { group, toLeft, lines: wrap(faultText(group), LABEL_SIZE, Math.max(260, room - 8)) };
+    const px = ((group.x - timeline.start) / (timeline.end - timeline.start)) * width;
+    const toLeft = px > width / 2;
+    return {
+      group,
+      toLeft,
+      lines: wrap(faultText(group), LABEL_SIZE, Math.max(260, (toLeft ? px : width - px) - 8)),
+    };
   });
   const more = timeline.faults.length - shown.length;
   if (more > 0) notes.at(-1)!.lines.push(`(and ${more} more faults after these)`);
-  const height = notes.reduce((sum, n) => sum + n.lines.length * LINE_HEIGHT + 4, 0);
-  return {
-    height,
-    shapes: notes.map(({ group }) => vertical(group.x, COLOR.vermillion, "solid", "above")),
-    /** The first fault's text is highest, so that no text is crossed by a later fault's line. */
-    at(bottom: number): Annotation[] {
-      let top = bottom + height;
-      return notes.map(({ group, toLeft, lines }) => {
-        top -= lines.length * LINE_HEIGHT + 4;
-        return {
-          text: lines.join("<br>"),
-          x: group.x,
-          y: 1,
-          xref: "x",
-          yref: "paper",
-          xanchor: toLeft ? "right" : "left",
-          yanchor: "bottom",
-          xshift: toLeft ? 3 : -3,
-          yshift: top + 2,
-          showarrow: false,
-          align: toLeft ? "right" : "left",
-          font: { size: LABEL_SIZE, color: COLOR.vermillion },
-        };
-      });
-    },
-  };
+  const upwards = [...notes.filter((n) => n.toLeft), ...notes.filter((n) => !n.toLeft).reverse()];
+  const shapes: Shape[] = [];
+  const annotations: Annotation[] = [];
+  let bottom = markRow;
+  for (const { group, toLeft, lines } of upwards) {
+    const height = lines.length * LINE_HEIGHT + 4;
+    shapes.push({
+      ...vertical(group.x, COLOR.vermillion, "solid", "above"),
+      y1: 1 + (bottom + height) / inner,
+    });
+    annotations.push({
+      text: lines.join("<br>"),
+      x: group.x,
+      y: 1,
+      xref: "x",
+      yref: "paper",
+      xanchor: toLeft ? "right" : "left",
+      yanchor: "bottom",
+      xshift: toLeft ? -4 : 4,
+      yshift: bottom + 1,
+      showarrow: false,
+      align: toLeft ? "right" : "left",
+      font: { size: LABEL_SIZE, color: COLOR.vermillion },
+    });
+    bottom += height;
+  }
+  return { height: bottom - markRow, shapes, annotations };
 }
 
 /** What a fault's label says. */
@@ -242,7 +249,13 @@ export function faultText({ fault, count }: FaultGroup): string {
 
 function captionOf(c: Composition): string {
   const { marks } = c.timeline;
-  const list = marks.map(({ text }, i) => `${markName(text, i)} ${text.replace(/^\d+ /, "")}`).join("; ");
+  const unit = c.info.timeUnit;
+  const list = marks
+    .map(
+      ({ text, time }, i) =>
+        `${markName(text, i)} (${time.toFixed(unit === "s" ? 2 : 0)} ${unit}) ${text.replace(/^\d+ /, "")}`,
+    )
+    .join("; ");
   const parts = [c.caption];
   if (marks.length > 0) parts.push(`Dotted lines are the workload's own steps: ${list}.`);
   if (c.info.replay !== "") parts.push(`Replay: ${c.info.replay}`);

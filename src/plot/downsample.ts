@@ -7,6 +7,16 @@
 export const MAX_POINTS = 4000;
 
 /**
+ * A step line without the points at which it does not turn; its last point stays.
+ *
+ * @example turns([0, 1, 2, 3], [5, 5, 7, 7]) // { x: [0, 2, 3], y: [5, 7, 7] }
+ */
+export function turns(x: readonly number[], y: readonly number[]): { x: number[]; y: number[] } {
+  const kept = x.map((_, i) => i).filter((i) => i === 0 || i === x.length - 1 || y[i] !== y[i - 1]);
+  return { x: kept.map((i) => x[i]), y: kept.map((i) => y[i]) };
+}
+
+/**
  * Indexes to keep of several series over one x, so that they stay aligned (stacked areas): for each bucket of equal
  * width in x, first and last, and each series' smallest and largest.
  *

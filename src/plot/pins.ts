@@ -2,7 +2,7 @@
 import { pagesOf, type Recording } from "../trace/recording.js";
 import { page_maybe_dma_pinned, WORD } from "../trace/words.js";
 import { compose, type Panel, type PanelTrace } from "./compose.js";
-import { m4 } from "./downsample.js";
+import { m4, turns } from "./downsample.js";
 import { COLOR, type Figure } from "./figure.js";
 import { countScale } from "./scale.js";
 import { type AxisOptions, type Timeline, timeline } from "./timeline.js";
@@ -170,13 +170,14 @@ function stepLine(
   dash: "solid" | "dash" = "solid",
   y: (value: number) => number = (value) => value,
 ): PanelTrace {
-  const kept = m4(x, [values]);
+  const points = turns(x, values);
+  const kept = m4(points.x, [points.y]);
   return {
     name,
     mode: "lines",
-    x: kept.map((i) => x[i]),
-    y: kept.map((i) => y(values[i])),
-    text: kept.map((i) => String(values[i])),
+    x: kept.map((i) => points.x[i]),
+    y: kept.map((i) => y(points.y[i])),
+    text: kept.map((i) => String(points.y[i])),
     hovertemplate: `${name}: %{text}<extra></extra>`,
     line: { color, width, shape: "hv", dash },
     showlegend: true,

@@ -20,23 +20,27 @@ export interface CountScale {
 export function countScale(counts: Iterable<number>): CountScale {
   let small = 3;
   let multiples = 1;
+  let top = 1;
   for (const count of counts) {
     small = Math.max(small, count % GUP_PIN_COUNTING_BIAS);
-    multiples = Math.max(multiples, Math.floor(count / GUP_PIN_COUNTING_BIAS));
+    const m = Math.floor(count / GUP_PIN_COUNTING_BIAS);
+    if (m > multiples) top = 1;
+    multiples = Math.max(multiples, m);
+    if (m === multiples) top = Math.max(top, count % GUP_PIN_COUNTING_BIAS);
   }
   const band = small + 2;
   const step = Math.max(1, Math.ceil(small / 6));
   const values: number[] = [];
   const labels: string[] = [];
   for (let m = 0; m <= multiples; m++) {
-    for (let rest = 0; rest <= small; rest += step) {
+    for (let rest = 0; rest <= (m === multiples ? top : small); rest += step) {
       values.push(m * band + rest);
       labels.push(String(m * GUP_PIN_COUNTING_BIAS + rest));
     }
   }
   return {
     y: (count) => Math.floor(count / GUP_PIN_COUNTING_BIAS) * band + (count % GUP_PIN_COUNTING_BIAS),
-    range: [-0.3, multiples * band + small + 0.5],
+    range: [-0.3, multiples * band + top + 0.3],
     ticks: { values, labels },
     threshold: band - 1,
   };

@@ -13,7 +13,7 @@ import {
   type Trace,
   WIDTH,
 } from "./figure.js";
-import { escapeXml, legendItemWidth, legendRows, wrap } from "./text.js";
+import { escapeXml, legendItemWidth, legendRows, textWidth, wrap } from "./text.js";
 import { niceTicks, tickLabel } from "./ticks.js";
 
 export interface SvgOptions {
@@ -157,7 +157,7 @@ function yAxis(frame: Frame, box: Box): string[] {
     text(frame.left - 7, py(box, value) + 4, label, { anchor: "end" }),
   );
   const title = axis.title?.text ?? "";
-  const titleX = 16;
+  const titleX = frame.left - 18 - Math.max(0, ...yTicks(box).map(({ label }) => textWidth(label, 12)));
   return [
     line(frame.left, box.top, frame.left, box.bottom, axis.linecolor, 1),
     ...labels,
@@ -259,8 +259,9 @@ function area(frame: Frame, box: Box, trace: Trace, stacked: Map<string, number[
 function stepPath(x: readonly number[], y: readonly number[]): [number, number][] {
   const corners: [number, number][] = [];
   x.forEach((at, i) => {
-    if (i > 0) corners.push([at, y[i - 1]]);
-    if (i === 0 || y[i] !== y[i - 1]) corners.push([at, y[i]]);
+    const turns = i > 0 && y[i] !== y[i - 1];
+    if (turns) corners.push([at, y[i - 1]]);
+    if (i === 0 || turns || i === x.length - 1) corners.push([at, y[i]]);
   });
   return corners;
 }

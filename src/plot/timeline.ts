@@ -17,6 +17,8 @@ export interface AxisOptions {
 /** A text that the workload wrote into its recording. */
 export interface Mark {
   readonly x: number;
+  /** In the recording's unit, whatever the axis. */
+  readonly time: number;
   readonly text: string;
 }
 
@@ -84,7 +86,8 @@ function marksOf(recording: Recording, at: Float64Array): Mark[] {
   for (let i = 0; i < recording.length; i++) {
     if (recording.word[i] !== WORD.step) continue;
     const { path, step } = recording.info.steps[recording.step[i]];
-    if (path === MARK && step.startsWith("STEP ")) marks.push({ x: at[i], text: step.slice("STEP ".length) });
+    if (path === MARK && step.startsWith("STEP "))
+      marks.push({ x: at[i], time: recording.time[i], text: step.slice("STEP ".length) });
   }
   return marks;
 }
