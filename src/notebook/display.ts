@@ -13,14 +13,13 @@
  * to tslab 1.0.22, the version that package.json pins, and a test holds it to its shape.
  */
 import { createRequire } from "node:module";
+import { DISPLAY } from "../plot/figure.js";
 import type { MimeBundle } from "./format.js";
 import { LOADER_MARK, needsPlotly, plotlyLoader } from "./plotly.js";
 
 interface TslabInternals {
   lastWriteDisplayData(content: { data: MimeBundle; metadata: MimeBundle; transient: object }): void;
 }
-
-const DISPLAY = Symbol.for("Jupyter.display");
 
 let plotlySent = false;
 

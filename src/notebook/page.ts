@@ -38,7 +38,10 @@ pre { line-height: 1.5; overflow-x: auto; margin: 0.8rem 0; tab-size: 2; }
 .stream { padding: 0 1rem; }
 .stderr { border-left: 3px solid var(--alarm); }
 .rich { overflow-x: auto; margin: 0.8rem 0; }
-.figure { background: #ffffff; color: #1d2228; color-scheme: light; border-radius: 6px; }
+.figure { color-scheme: light; background: #ffffff; color: #1d2228; --shade: #f5f7f9; border-radius: 6px; }
+@media screen and (prefers-color-scheme: dark) {
+  .figure { padding: 0.25rem 1rem; }
+}
 @media (min-width: 64rem) {
   .code { position: relative; }
   .count { position: absolute; right: calc(100% + 0.6rem); top: 0.9rem; }
@@ -65,8 +68,11 @@ nav .level-3 { padding-left: 1.2em; }
 .ansi-magenta-fg, .ansi-bright-magenta-fg { color: var(--keyword); }
 .ansi-bright-black-fg { color: var(--faint); }
 @media print {
-  :root { --paper: #ffffff; --ink: #000000; --faint: #555555; --line: #cccccc; --shade: #f5f5f5; --link: #000000; }
-  body { max-width: none; padding: 0; font-size: 10.5pt; }
+  :root {
+    font-size: 13px;
+    --paper: #ffffff; --ink: #000000; --faint: #555555; --line: #cccccc; --shade: #f5f5f5; --link: #000000;
+  }
+  body { max-width: none; padding: 0; }
   nav { display: none; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; }
   h1, h2, h3, h4 { break-after: avoid; }
