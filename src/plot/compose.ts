@@ -55,7 +55,7 @@ const LINE_HEIGHT = 14;
 export function compose(c: Composition): Figure {
   const { timeline } = c;
   const labels = c.panels.flatMap((p) => p.ticks?.labels ?? []);
-  const left = Math.min(230, Math.max(56, 26 + Math.max(0, ...labels.map((l) => textWidth(l, FONT_SIZE)))));
+  const left = Math.min(230, Math.max(56, 34 + Math.max(0, ...labels.map((l) => textWidth(l, FONT_SIZE)))));
   const markRow = timeline.marks.length > 0 ? LINE_HEIGHT + 4 : 0;
   const inner = c.panels.reduce((sum, p) => sum + p.height, 0) + GAP * (c.panels.length - 1);
   const notes = faultNotes(timeline, left, inner, markRow);
@@ -95,7 +95,7 @@ export function compose(c: Composition): Figure {
     height,
     margin,
     xaxis: {
-      title: { text: timeline.title, standoff: 8 },
+      title: axisTitle(timeline.title),
       range: [timeline.start, timeline.end],
       anchor: c.panels.length === 1 ? "y" : `y${c.panels.length}`,
       showgrid: false,
@@ -134,9 +134,11 @@ export function compose(c: Composition): Figure {
   return figure;
 }
 
+const axisTitle = (text: string) => ({ text, standoff: 8, font: { size: FONT_SIZE, color: COLOR.dim } });
+
 function panelAxis(panel: Panel, from: number, to: number): Axis {
   return {
-    title: { text: panel.title, standoff: 8 },
+    title: axisTitle(panel.title),
     range: panel.range,
     domain: [from, to],
     ...(panel.ticks === undefined ? {} : { tickvals: panel.ticks.values, ticktext: panel.ticks.labels }),
@@ -244,7 +246,7 @@ function faultNotes(timeline: Timeline, left: number, inner: number, markRow: nu
 
 /** What a fault's label says. */
 export function faultText({ fault, count }: FaultGroup): string {
-  return `${fault.kind}${count > 1 ? ` ×${count}` : ""} ${fault.message}`;
+  return `${fault.kind}${count > 1 ? ` ×${count}, the first` : ""}: ${fault.message}`;
 }
 
 function captionOf(c: Composition): string {

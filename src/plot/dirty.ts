@@ -3,7 +3,8 @@ import { pagesOf, type Recording } from "../trace/recording.js";
 import { BUFFER_BIT, PTE_BIT, pg, TAG_BIT, WORD, type WordName } from "../trace/words.js";
 import { compose } from "./compose.js";
 import { m4 } from "./downsample.js";
-import { COLOR, type Figure } from "./figure.js";
+import { type Annotation, COLOR, type Figure, WIDTH } from "./figure.js";
+import { textWidth } from "./text.js";
 import { type AxisOptions, type Timeline, timeline } from "./timeline.js";
 
 /**
@@ -24,7 +25,7 @@ export const DIRTY_CLASSES = [
   { id: "pte", name: "PTE-dirty", color: COLOR.yellow },
   { id: "dirty", name: "PG_dirty", color: COLOR.orange },
   { id: "tagged", name: "tagged", color: COLOR.purple },
-  { id: "writeback", name: "under writeback", color: COLOR.sky },
+  { id: "writeback", name: "under writeback", color: COLOR.green },
   { id: "device", name: "device wrote but nobody said", color: COLOR.blue },
   { id: "no_buffers", name: "dirty without buffers", color: COLOR.vermillion },
   { id: "absent", name: "not in memory", color: COLOR.pale },
@@ -63,6 +64,13 @@ export function dirtyStates(recording: Recording, options: AxisOptions = {}): Fi
   const line = timeline(recording, options);
   const { x, counts } = countClasses(recording, pages, line);
   const kept = m4(x, counts);
+  const panel = {
+    title: "pages",
+    height: 300,
+    range: [0, pages.length] as const,
+    ...wholeTicks(pages.length),
+    grid: false,
+  };
   const traces = DIRTY_CLASSES.map(({ name, color }, c) => ({ name, color, values: counts[c] }))
     .filter(({ values }) => values.some((v) => v > 0))
     .map(({ name, color, values }) => ({
@@ -71,7 +79,7 @@ export function dirtyStates(recording: Recording, options: AxisOptions = {}): Fi
       x: kept.map((i) => x[i]),
       y: kept.map((i) => values[i]),
       hovertemplate: `${name}: %{y}<extra></extra>`,
-      line: { color: COLOR.ink, width: 0.4, shape: "hv" as const },
+      line: { color, width: 0, shape: "hv" as const },
       stackgroup: "pages",
       fillcolor: color,
       showlegend: true,
@@ -81,19 +89,53 @@ export function dirtyStates(recording: Recording, options: AxisOptions = {}): Fi
     title: pages.length === 1 ? "Dirty states of a page" : `Dirty states of ${pages.length} pages`,
     info: recording.info,
     timeline: line,
-    panels: [
-      {
-        title: "pages",
-        height: 300,
-        range: [0, pages.length],
-        ...wholeTicks(pages.length),
-        grid: false,
-        traces,
-      },
-    ],
+    panels: [{ ...panel, traces, annotations: names(x, counts, pages.length, line) }],
     caption:
       "Each page is in one class, the most alarming that holds: dirty without buffers; written by a device and not marked dirty; under writeback; PG_dirty; tagged in the mapping while PG_dirty is clear; dirty only in a PTE; clean.",
   });
+}
+
+/** The name of a class on its area, where it holds most of the pages for long enough to write it. */
+function names(
+  x: readonly number[],
+  counts: readonly number[][],
+  pages: number,
+  line: Timeline,
+): Omit<Annotation, "yref">[] {
+  const notes: Omit<Annotation, "yref">[] = [];
+  DIRTY_CLASSES.forEach(({ name, id, color }, c) => {
+    const run = longestRun(x, counts[c], pages / 2);
+    const px = ((run.to - run.from) / (line.end - line.start)) * (WIDTH - 90);
+    if (id === "absent" || px < textWidth(name, 11) + 6) return;
+    const i = x.findLastIndex((at) => at <= (run.from + run.to) / 2);
+    const below = counts.slice(0, c).reduce((sum, column) => sum + column[i], 0);
+    notes.push({
+      text: name,
+      x: (run.from + run.to) / 2,
+      y: below + counts[c][i] / 2,
+      xref: "x",
+      xanchor: "center",
+      yanchor: "middle",
+      xshift: 0,
+      yshift: 0,
+      showarrow: false,
+      align: "center",
+      font: { size: 11, color: color === COLOR.blue || color === COLOR.vermillion ? "#FFFFFF" : COLOR.black },
+    });
+  });
+  return notes;
+}
+
+/** The longest stretch of x on which a step line is at least `level`. */
+function longestRun(x: readonly number[], y: readonly number[], level: number): { from: number; to: number } {
+  let best = { from: x[0], to: x[0] };
+  let from = Number.NaN;
+  x.forEach((at, i) => {
+    if (y[i] >= level && Number.isNaN(from)) from = at;
+    if (!Number.isNaN(from) && at - from > best.to - best.from) best = { from, to: at };
+    if (y[i] < level) from = Number.NaN;
+  });
+  return best;
 }
 
 /** Ticks at whole numbers, where plotly's own would be fractions. */

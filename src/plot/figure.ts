@@ -67,7 +67,11 @@ export interface Trace {
 }
 
 export interface Axis {
-  readonly title?: { readonly text: string; readonly standoff?: number };
+  readonly title: {
+    readonly text: string;
+    readonly standoff: number;
+    readonly font: { readonly size: number; readonly color: string };
+  };
   readonly range: readonly [number, number];
   readonly domain?: readonly [number, number];
   readonly anchor?: string;

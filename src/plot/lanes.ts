@@ -3,10 +3,12 @@ import { MARK, type Recording } from "../trace/recording.js";
 import { WORD } from "../trace/words.js";
 import { compose, type PanelTrace } from "./compose.js";
 import { type Annotation, COLOR, type Figure } from "./figure.js";
+import { textWidth } from "./text.js";
 import { type AxisOptions, type Timeline, timeline } from "./timeline.js";
 
 /** Above this many steps their names no longer fit beside them. */
 const MAX_NAMED = 48;
+const NAME_SIZE = 10;
 /** Above this many, only one step for each half pixel of a lane is drawn. */
 const COLUMNS = 1800;
 
@@ -23,10 +25,14 @@ interface Lane {
  * @example lanes(recording)
  */
 export function lanes(recording: Recording, options: AxisOptions = {}): Figure {
-  const line = timeline(recording, options);
+  const whole = timeline(recording, options);
   const rows = lanesOf(recording);
-  const steps = stepsOf(recording, line, rows);
+  const steps = stepsOf(recording, whole, rows);
   const named = steps.length <= MAX_NAMED;
+  // Names are written upwards at 45 degrees: their width is also the room they need above and to the right.
+  const rise = named ? 10 + 0.72 * Math.max(...steps.map(({ step }) => textWidth(step, NAME_SIZE)), 0) : 0;
+  const rowHeight = 34 + rise;
+  const line = { ...whole, end: whole.end + ((whole.end - whole.start) * rise) / 780 };
   const waits = waitsOf(recording, line, rows);
   const faults = faultsOf(recording, line, rows);
   return compose({
@@ -38,8 +44,8 @@ export function lanes(recording: Recording, options: AxisOptions = {}): Figure {
     panels: [
       {
         title: "",
-        height: rows.length * (named ? 96 : 34),
-        range: [-0.6, rows.length - 0.35 + (named ? 0.15 : 0)],
+        height: rows.length * rowHeight,
+        range: [-17 / rowHeight, rows.length - 17 / rowHeight],
         ticks: { values: rows.map(({ y }) => y), labels: rows.map(({ name }) => name) },
         traces: [
           ...(waits.x.length > 0 ? [waitTrace(waits)] : []),
@@ -128,7 +134,7 @@ function stepName({ x, y, step }: StepPoint): Omit<Annotation, "yref"> {
     yshift: 8,
     showarrow: false,
     align: "left",
-    font: { size: 10, color: COLOR.ink },
+    font: { size: NAME_SIZE, color: COLOR.ink },
     textangle: -45,
   };
 }

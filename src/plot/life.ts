@@ -67,7 +67,7 @@ export function pageLife(recording: Recording, pfn: number, options: AxisOptions
     title: `The life of page ${hex(pfn)}`,
     info: recording.info,
     timeline: line,
-    panels: [counts(recording, pfn, line), strips(recording, pfn, line)],
+    panels: [counts(recording, pfn, line), ...strips(recording, pfn, line)],
     caption: `Page ${hex(pfn)}: its counts (the axis is cut below 1024, where page_maybe_dma_pinned begins to say yes) and, below, a strip for each bit of its state while it is set. Bits that are never set are left out.`,
   });
 }
@@ -138,7 +138,8 @@ function valuesOf(
   return { x, y };
 }
 
-function strips(recording: Recording, pfn: number, line: Timeline): Panel {
+/** One panel with a row for each bit that is ever on; none when no bit is. */
+function strips(recording: Recording, pfn: number, line: Timeline): Panel[] {
   const drawn = GROUPS.flatMap((group) =>
     group.rows.map((row) => ({ group, label: row.label, spans: spansOf(recording, pfn, row, line) })),
   ).filter(({ spans }) => spans.length > 0);
@@ -155,13 +156,16 @@ function strips(recording: Recording, pfn: number, line: Timeline): Panel {
       showlegend: false,
     };
   });
-  return {
-    title: "",
-    height: Math.max(1, rows.length) * 18,
-    range: [-0.7, rows.length - 0.3],
-    ticks: { values: rows.map(({ y }) => y), labels: rows.map(({ label }) => label) },
-    traces: traces.filter(({ x }) => x.length > 0),
-  };
+  if (rows.length === 0) return [];
+  return [
+    {
+      title: "",
+      height: rows.length * 18,
+      range: [-0.7, rows.length - 0.3],
+      ticks: { values: rows.map(({ y }) => y), labels: rows.map(({ label }) => label) },
+      traces: traces.filter(({ x }) => x.length > 0),
+    },
+  ];
 }
 
 /** Where the row is on. */

@@ -60,7 +60,8 @@ export const hex = (pfn: number): string => `0x${pfn.toString(16)}`;
 function choosePages(recording: Recording, { pfn, pages }: PinOptions): readonly number[] {
   const known = pagesOf(recording);
   const wanted = pfn !== undefined ? [pfn] : (pages ?? known);
-  const missing = wanted.find((page) => !known.includes(page));
+  const here = new Set(known);
+  const missing = wanted.find((page) => !here.has(page));
   if (missing !== undefined) throw new Error(`The recording never speaks of page frame ${missing}.`);
   if (wanted.length === 0)
     throw new Error("The recording speaks of no page: there are no pin counts to draw.");
@@ -69,27 +70,63 @@ function choosePages(recording: Recording, { pfn, pages }: PinOptions): readonly
 
 function count(recording: Recording, pages: readonly number[], line: Timeline): Counts {
   const counts: Counts = { x: [], held: [], maybe: [], most_pins: [], lowest_ref: [], highest_ref: [] };
-  const ref = new Map<number, number>();
-  const pins = new Map<number, number>(pages.map((page) => [page, 0]));
+  const pins = new Tally(pages);
+  const refs = new Tally(pages);
   const write = (x: number): void => {
-    const refs = [...ref.values()].filter((r) => r > 0);
     if (counts.x.at(-1) === x) for (const column of Object.values(counts)) column.pop();
     counts.x.push(x);
-    counts.held.push([...pins.values()].filter((p) => p > 0).length);
-    counts.maybe.push(refs.filter(page_maybe_dma_pinned).length);
-    counts.most_pins.push(Math.max(...pins.values()));
-    counts.lowest_ref.push(refs.length === 0 ? 0 : Math.min(...refs));
-    counts.highest_ref.push(refs.length === 0 ? 0 : Math.max(...refs));
+    counts.held.push(pins.pagesWhere((p) => p > 0));
+    counts.maybe.push(refs.pagesWhere(page_maybe_dma_pinned));
+    counts.most_pins.push(pins.highest());
+    counts.lowest_ref.push(refs.lowestAboveZero());
+    counts.highest_ref.push(refs.highest());
   };
   write(line.start);
   for (let i = 0; i < recording.length; i++) {
-    const of = recording.word[i] === WORD.refcount ? ref : recording.word[i] === WORD.pins ? pins : null;
-    if (of === null || !pins.has(recording.pfn[i])) continue;
-    of.set(recording.pfn[i], recording.value[i]);
-    write(line.at[i]);
+    const tally = recording.word[i] === WORD.refcount ? refs : recording.word[i] === WORD.pins ? pins : null;
+    if (tally?.set(recording.pfn[i], recording.value[i])) write(line.at[i]);
   }
   write(line.end);
   return counts;
+}
+
+/** A number for each page, 0 to begin with, and how many pages have each number: few numbers, however many pages. */
+class Tally {
+  private readonly value: Map<number, number>;
+  private readonly pages = new Map<number, number>();
+
+  constructor(pages: readonly number[]) {
+    this.value = new Map(pages.map((page) => [page, 0]));
+    this.pages.set(0, this.value.size);
+  }
+
+  /** Returns whether the page is one of those counted. */
+  set(page: number, value: number): boolean {
+    const before = this.value.get(page);
+    if (before === undefined) return false;
+    this.value.set(page, value);
+    const left = this.pages.get(before)! - 1;
+    if (left === 0) this.pages.delete(before);
+    else this.pages.set(before, left);
+    this.pages.set(value, (this.pages.get(value) ?? 0) + 1);
+    return true;
+  }
+
+  pagesWhere(holds: (value: number) => boolean): number {
+    let sum = 0;
+    for (const [value, pages] of this.pages) if (holds(value)) sum += pages;
+    return sum;
+  }
+
+  highest(): number {
+    return Math.max(...this.pages.keys());
+  }
+
+  /** Smallest number of a page that has any; 0 when none has. */
+  lowestAboveZero(): number {
+    const lowest = Math.min(...[...this.pages.keys()].filter((value) => value > 0));
+    return Number.isFinite(lowest) ? lowest : 0;
+  }
 }
 
 function whoSaysPinned(counts: Counts, pages: number): Panel {
@@ -101,7 +138,7 @@ function whoSaysPinned(counts: Counts, pages: number): Panel {
     range: [-0.12 * Math.max(1, pages / 4), pages * 1.12],
     ticks: { values, labels: pages === 1 ? ["no", "yes"] : values.map(String) },
     traces: [
-      stepLine("held by gup (exact)", counts.x, counts.held, COLOR.vermillion, 4),
+      stepLine("held by gup (exact)", counts.x, counts.held, COLOR.vermillion, 3),
       stepLine("page_maybe_dma_pinned says yes", counts.x, counts.maybe, COLOR.black, 1.5, "dash"),
     ],
   };

@@ -156,7 +156,7 @@ function yAxis(frame: Frame, box: Box): string[] {
   const labels = yTicks(box).map(({ value, label }) =>
     text(frame.left - 7, py(box, value) + 4, label, { anchor: "end" }),
   );
-  const title = axis.title?.text ?? "";
+  const title = axis.title.text;
   const titleX = frame.left - 18 - Math.max(0, ...yTicks(box).map(({ label }) => textWidth(label, 12)));
   return [
     line(frame.left, box.top, frame.left, box.bottom, axis.linecolor, 1),
@@ -182,7 +182,7 @@ function xAxis(frame: Frame): string[] {
   return [
     line(left, bottom, right, bottom, layout.xaxis.linecolor, 1),
     ...labels,
-    text((left + right) / 2, bottom + 37, layout.xaxis.title?.text ?? "", {
+    text((left + right) / 2, bottom + 37, layout.xaxis.title.text, {
       anchor: "middle",
       color: COLOR.dim,
     }),
@@ -252,7 +252,7 @@ function area(frame: Frame, box: Box, trace: Trace, stacked: Map<string, number[
   );
   const back = down.reverse();
   const outline = [...up, ...back].map(([a, b]) => `${n(a)} ${n(b)}`).join("L");
-  return `<path d="M${outline}Z" fill="${trace.fillcolor ?? trace.line!.color}" stroke="${trace.line!.color}" stroke-width="${trace.line!.width}"/>`;
+  return `<path d="M${outline}Z" fill="${trace.fillcolor ?? trace.line!.color}"/>`;
 }
 
 /** Corners of a line whose value holds until the next point. */
@@ -384,5 +384,5 @@ function sample(trace: Trace, x: number, y: number): string {
   if (trace.mode === "markers") return marker(trace, x + 11, y);
   const { color, width, dash } = trace.line!;
   if (trace.stackgroup === undefined) return line(x, y, x + 22, y, color, width, dash);
-  return `<rect x="${n(x)}" y="${n(y - 6)}" width="22" height="12" fill="${trace.fillcolor}" stroke="${color}" stroke-width="0.4"/>`;
+  return `<rect x="${n(x)}" y="${n(y - 6)}" width="22" height="12" fill="${trace.fillcolor}" stroke="${COLOR.rule}" stroke-width="0.5"/>`;
 }

@@ -8,7 +8,7 @@ import { niceTicks, tickLabel } from "./ticks.js";
 export interface TerminalOptions {
   /** Width in characters; at least 40. */
   readonly columns: number;
-  /** Height in lines; at least 12. */
+  /** Height in lines; at least 14. */
   readonly rows: number;
   /** Use 24-bit colours. */
   readonly color: boolean;
@@ -34,14 +34,14 @@ const BLANK: Cell = { glyph: " ", color: "" };
 /**
  * The figure in at most `columns` by `rows` characters.
  *
- * @throws Error when there is less room than 40 by 12
+ * @throws Error when there is less room than 40 by 14
  * @example console.log(toTerminal(dirtyStates(recording), { columns: 80, rows: 24, color: true }))
  */
 export function toTerminal(figure: Figure, options: TerminalOptions): string {
   const { columns, rows, color } = options;
-  if (!(columns >= 40 && rows >= 12)) {
+  if (!(columns >= 40 && rows >= 14)) {
     throw new Error(
-      `A figure needs a terminal of at least 40 columns and 12 rows; this one has ${columns} by ${rows}.`,
+      `A figure needs a terminal of at least 40 columns and 14 rows; this one has ${columns} by ${rows}.`,
     );
   }
   const { layout, data } = figure;
@@ -65,15 +65,26 @@ export function toTerminal(figure: Figure, options: TerminalOptions): string {
   const faults = faultLines(figure, columns).map(red);
   const marks = markLine(figure, scale);
   const foot = figure.replay === "" ? [] : [dim(cut(`Replay: ${figure.replay}`, columns))];
-  const fixed = head.length + faults.length + (marks === null ? 0 : 1) + 2 + legend.length + foot.length;
-  const heights = share(panels, rows - fixed);
+  const axis = xAxisLines(figure, gutter, scale).map(dim);
+  const room = () =>
+    rows - head.length - faults.length - (marks === null ? 0 : 1) - axis.length - legend.length - foot.length;
+  // What a small terminal does without, least important first.
+  for (const [block, least] of [
+    [axis, 2],
+    [faults, 1],
+    [legend, 0],
+    [head, 1],
+  ] as const) {
+    while (room() < leastRows(panels) && block.length > least) block.pop();
+  }
+  const heights = share(panels, room());
   const body = panels.flatMap((panel, i) => drawPanel(panel, heights[i], gutter, scale, paint));
   return [
     ...head,
     ...faults,
     ...(marks === null ? [] : [dim(`${" ".repeat(gutter + 1)}${marks}`)]),
     ...body,
-    ...xAxisLines(figure, gutter, scale).map(dim),
+    ...axis,
     ...legend,
     ...foot,
   ]
@@ -103,9 +114,13 @@ const endRoom = (panels: readonly Panel[]): number =>
 
 // ---- room
 
+const leastOf = ({ kind }: Panel): number => (kind === "bars" || kind === "rows" ? 1 : 3);
+const leastRows = (panels: readonly Panel[]): number =>
+  panels.reduce((sum, panel) => sum + leastOf(panel), 0);
+
 /** Lines for each panel: what it must have first, the rest in proportion to the figure. */
 function share(panels: readonly Panel[], available: number): number[] {
-  const least = panels.map(({ kind }) => (kind === "bars" || kind === "rows" ? 1 : 3));
+  const least = panels.map(leastOf);
   const most = panels.map((p) =>
     p.kind === "rows" ? Math.max(1, labelsOf(p).length) : Number.POSITIVE_INFINITY,
   );
@@ -159,8 +174,9 @@ function xAxisLines(figure: Figure, gutter: number, scale: Scale): string[] {
   const { xaxis } = figure.layout;
   const rule = Array.from({ length: scale.width }, () => "─");
   const labels = Array.from({ length: scale.width + 1 }, () => " ");
-  const title = xaxis.title?.text ?? "";
-  const room = scale.width - title.length - 2;
+  const title = xaxis.title.text;
+  const beside = title.length <= scale.width / 3;
+  const room = beside ? scale.width - title.length - 2 : scale.width;
   let free = 0;
   for (const value of niceTicks(xaxis.range[0], xaxis.range[1], Math.max(2, Math.floor(scale.width / 12)))) {
     const column = columnOf(scale, value);
@@ -172,8 +188,9 @@ function xAxisLines(figure: Figure, gutter: number, scale: Scale): string[] {
     free = from + label.length + 1;
   }
   const pad = " ".repeat(gutter);
-  const line = labels.join("").slice(0, Math.max(0, room)).padEnd(Math.max(0, room));
-  return [`${pad}└${rule.join("")}`, `${pad} ${line}  ${cut(title, scale.width)}`];
+  const line = labels.join("").slice(0, room).padEnd(room);
+  if (beside) return [`${pad}└${rule.join("")}`, `${pad} ${line}  ${title}`];
+  return [`${pad}└${rule.join("")}`, `${pad} ${line}`, `${pad} ${cut(title, scale.width)}`];
 }
 
 function legendLines(data: readonly Trace[], columns: number, paint: (cell: Cell) => string): string[] {
@@ -230,9 +247,19 @@ function drawPanel(
   paint: (c: Cell) => string,
 ): string[] {
   const { labels, cells } = DRAW[panel.kind](panel, height, scale);
+  writeTitle(cells[0], panel.axis.title.text);
   return cells.map((row, r) => {
     const label = cut(labels[r] ?? "", gutter).padStart(gutter);
     return `${label}${labels[r] === undefined ? "│" : "┤"}${row.map(paint).join("")}`;
+  });
+}
+
+/** The panel's title on its first row, where nothing is drawn. */
+function writeTitle(row: Cell[], title: string): void {
+  const room = row.slice(1, title.length + 3);
+  if (title === "" || room.length < title.length + 2 || room.some(({ glyph }) => glyph !== " ")) return;
+  [...title].forEach((glyph, i) => {
+    row[i + 1] = { glyph, color: COLOR.dim };
   });
 }
 
@@ -339,7 +366,7 @@ const TEXTURE: Readonly<Record<string, string>> = {
   [COLOR.yellow]: "░",
   [COLOR.orange]: "▒",
   [COLOR.purple]: "+",
-  [COLOR.sky]: "▓",
+  [COLOR.green]: "▓",
   [COLOR.blue]: "o",
   [COLOR.vermillion]: "X",
   [COLOR.pale]: " ",
@@ -467,6 +494,8 @@ function drawStep(cells: Grid, trace: Trace, panel: Panel, height: number, scale
   const pen = penOf(trace, panel.traces);
   const color = inkOf(trace.line!.color);
   const put = (r: number, c: number, glyph: string): void => {
+    // A dashed line leaves every second character of a line below it to be seen.
+    if (pen === DASHED && c % 2 === 1 && glyph === cells[r][c].glyph.replace(/[━═─]/, pen.h)) return;
     cells[r][c] = { glyph, color };
   };
   const first = trace.x.length > 0 ? columnOf(scale, trace.x[0]!) : scale.width;

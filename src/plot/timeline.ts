@@ -33,6 +33,7 @@ export interface Timeline {
   /** x of each event. */
   readonly at: Float64Array;
   readonly start: number;
+  /** One step beyond the last event, so that what the last step did can be seen. */
   readonly end: number;
   readonly title: string;
   readonly marks: readonly Mark[];
@@ -57,7 +58,7 @@ export function timeline(
   return {
     at,
     start: at[0],
-    end: Math.max(at[recording.length - 1], at[0] + (axis === "time" && seconds ? 1e-6 : 1)),
+    end: at[recording.length - 1] + (axis === "time" && seconds ? 1e-6 : 1),
     title:
       axis === "order"
         ? "order of events"

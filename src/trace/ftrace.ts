@@ -822,7 +822,7 @@ class Importer {
       this.fault("WARN", where, life, fact);
       return;
     }
-    this.fault("LOST", where, life, `${fact}; its dirty bit is dropped and nothing is written`);
+    this.fault("LOST", where, life, `${fact}; made clean, never written`);
     this.set(life, "flags", life.get(WORD.flags) & ~pg("dirty"));
   }
 

@@ -77,7 +77,15 @@ export type Word = (typeof WORD)[WordName];
 
 export const PTE_BIT = { present: 1, write: 2, dirty: 4, young: 8 } as const;
 
-export const BUFFER_BIT = { attached: 1, uptodate: 2, dirty: 4, mapped: 8, async_write: 16, delay: 32, unwritten: 64 } as const;
+export const BUFFER_BIT = {
+  attached: 1,
+  uptodate: 2,
+  dirty: 4,
+  mapped: 8,
+  async_write: 16,
+  delay: 32,
+  unwritten: 64,
+} as const;
 
 export const TAG_BIT = { dirty: 1, writeback: 2, towrite: 4 } as const;
 

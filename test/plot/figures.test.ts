@@ -1,0 +1,443 @@
+import { readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { m4, turns } from "../../src/plot/downsample.js";
+import {
+  DIRTY_CLASSES,
+  DISPLAY,
+  dirtyClass,
+  dirtyStates,
+  type Figure,
+  lanes,
+  pageLife,
+  pinCounts,
+  reclaimProgress,
+  toHtml,
+  toPage,
+  toSvg,
+  toTerminal,
+} from "../../src/plot/index.js";
+import { countScale } from "../../src/plot/scale.js";
+import { readFtrace } from "../../src/trace/ftrace.js";
+import { Recorder, type Recording } from "../../src/trace/recording.js";
+import { BUFFER_BIT, PTE_BIT, pg, TAG_BIT, WORD, type Word } from "../../src/trace/words.js";
+import { PAGE, small } from "./small.js";
+
+function load(name: string): Recording {
+  const folder = new URL(`../../notebooks/data/${name}/`, import.meta.url);
+  const text = gunzipSync(readFileSync(new URL("trace.txt.gz", folder))).toString("utf8");
+  return readFtrace(text, JSON.parse(readFileSync(new URL("outcome.json", folder), "utf8")));
+}
+
+const old = load("b-dio-pageout-6.1");
+const recent = load("b-dio-pageout-6.12");
+
+const all = (recording: Recording, pfn: number): Figure[] => [
+  pinCounts(recording),
+  pinCounts(recording, { pfn }),
+  dirtyStates(recording),
+  reclaimProgress(recording),
+  lanes(recording),
+  pageLife(recording, pfn),
+];
+
+const RECORDINGS: [string, Recording, number][] = [
+  ["small", small(), PAGE],
+  ["several pages", small(3), PAGE + 1],
+  ["6.1", old, 0x9489],
+  ["6.12", recent, 0x8c5c],
+];
+
+/** The last value of a trace. */
+const last = (figure: Figure, name: string): number =>
+  figure.data.find((trace) => trace.name === name)!.y.at(-1)!;
+
+/** Random events: any words with any values of a few pages, time never going back. */
+const anyRecording: fc.Arbitrary<Recording> = fc
+  .array(
+    fc.record({
+      wait: fc.integer({ min: 0, max: 3 }),
+      task: fc.integer({ min: 0, max: 2 }),
+      step: fc.integer({ min: 0, max: 4 }),
+      pfn: fc.integer({ min: 0, max: 5 }),
+      word: fc.constantFrom(...Object.values(WORD).filter((word) => word !== WORD.fault)),
+      value: fc.oneof(fc.integer({ min: 0, max: 8 }), fc.integer({ min: 0, max: 0x1fffff })),
+    }),
+    { minLength: 1, maxLength: 80 },
+  )
+  .map((events) => {
+    const recorder = new Recorder();
+    let time = 0;
+    for (const { wait, task, step, pfn, word, value } of events) {
+      time += wait;
+      recorder.add(time, task, step, pfn, word as Word, value);
+    }
+    return recorder.finish({ ...small().info, faults: [] });
+  });
+
+describe("figure JSON of a small recording", () => {
+  for (const figure of all(small(), PAGE).slice(1)) {
+    it(`${figure.kind}: ${figure.layout.title.text}`, async () => {
+      await expect(`${JSON.stringify(figure, null, 1)}\n`).toMatchFileSnapshot(
+        `fixtures/${figure.kind}.json`,
+      );
+    });
+  }
+});
+
+describe("every figure", () => {
+  for (const [name, recording, pfn] of RECORDINGS) {
+    for (const figure of all(recording, pfn)) {
+      it(`${name}, ${figure.kind}: explains itself, and is thin enough to be drawn`, () => {
+        const { layout, data, caption } = figure;
+        expect(layout.title.text).not.toBe("");
+        expect(layout.title.subtitle.text).toBe(recording.info.title);
+        expect(layout.xaxis.title.text).toMatch(/tick|time \(s\)|order of events/);
+        expect(caption.endsWith(recording.info.replay)).toBe(true);
+        expect(figure.replay).toBe(recording.info.replay);
+        for (const trace of data) {
+          expect(trace.type).toBe("scatter");
+          expect(trace.x.length).toBe(trace.y.length);
+          expect(trace.x.length).toBeLessThanOrEqual(4000);
+        }
+        const notes = layout.annotations.map(({ text }) => text.replaceAll("<br>", " ")).join("\n");
+        const aboutOnePage = figure.layout.title.text.includes(`0x${pfn.toString(16)}`);
+        const [first] = recording.info.faults.filter((fault) => !aboutOnePage || fault.pfn === pfn);
+        if (first !== undefined) expect(notes).toContain(first.message);
+      });
+
+      it(`${name}, ${figure.kind}: the SVG names every trace, is well formed, and is the same twice`, () => {
+        const svg = toSvg(figure);
+        for (const trace of figure.data) expect(svg).toContain(`<title>${trace.name}</title>`);
+        for (const trace of figure.data.filter((t) => t.showlegend))
+          expect(svg).toContain(`>${trace.name}</text>`);
+        expect(svg).not.toMatch(/NaN|undefined|Infinity|null/);
+        expect((svg.match(/<g>/g) ?? []).length).toBe((svg.match(/<\/g>/g) ?? []).length);
+        expect(svg).toBe(toSvg(figure));
+      });
+
+      it(`${name}, ${figure.kind}: fits the terminal it is given`, () => {
+        for (const [columns, rows] of [
+          [80, 24],
+          [40, 14],
+          [132, 50],
+          [61, 17],
+        ]) {
+          const plain = toTerminal(figure, { columns, rows, color: false });
+          const lines = plain.split("\n");
+          expect(lines.length).toBeLessThanOrEqual(rows);
+          expect(Math.max(...lines.map((line) => [...line].length))).toBeLessThanOrEqual(columns);
+          expect(plain).not.toMatch(/undefined|NaN/);
+          expect(plain).not.toContain("\u001b");
+          // biome-ignore lint/suspicious/noControlCharactersInRegex: the colours are what is taken out
+          const bare = toTerminal(figure, { columns, rows, color: true }).replace(/\u001b\[[0-9;]*m/g, "");
+          expect(bare.split("\n").map((line) => line.trimEnd())).toEqual(lines);
+        }
+      });
+    }
+  }
+
+  it("is what a notebook can show: plain text, HTML and SVG", () => {
+    const figure = pinCounts(small());
+    const bundle = figure[DISPLAY]();
+    expect(Object.keys(bundle)).toEqual(["text/plain", "text/html", "image/svg+xml"]);
+    expect((figure as unknown as Record<symbol, unknown>)[Symbol.for("Jupyter.display")]).toBe(
+      figure[DISPLAY],
+    );
+    expect(Object.keys(JSON.parse(JSON.stringify(figure)))).toEqual([
+      "kind",
+      "data",
+      "layout",
+      "caption",
+      "replay",
+    ]);
+  });
+
+  it("draws whatever a recording holds", () => {
+    fc.assert(
+      fc.property(anyRecording, (recording) => {
+        for (const figure of [
+          pinCounts(recording),
+          dirtyStates(recording),
+          reclaimProgress(recording),
+          lanes(recording),
+          pageLife(recording, recording.pfn[0]),
+        ]) {
+          expect(toSvg(figure)).not.toMatch(/NaN|undefined|Infinity/);
+          toTerminal(figure, { columns: 80, rows: 24, color: true });
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe("text in terminals", () => {
+  it("80 by 24: the story of one page", async () => {
+    const text = all(small(), PAGE)
+      .slice(1)
+      .map((figure) => toTerminal(figure, { columns: 80, rows: 24, color: false }));
+    await expect(`${text.join("\n\n")}\n`).toMatchFileSnapshot("fixtures/terminal.txt");
+  });
+
+  it("80 by 24: the recordings", async () => {
+    const figures = [pinCounts(old), dirtyStates(old), reclaimProgress(recent), pageLife(recent, 0x8c5c)];
+    const text = figures.map((figure) => toTerminal(figure, { columns: 80, rows: 24, color: false }));
+    await expect(`${text.join("\n\n")}\n`).toMatchFileSnapshot("fixtures/terminal-recordings.txt");
+  });
+
+  it("says how much room it needs", () => {
+    expect(() => toTerminal(pinCounts(small()), { columns: 20, rows: 24, color: false })).toThrow(
+      "A figure needs a terminal of at least 40 columns and 14 rows; this one has 20 by 24.",
+    );
+  });
+});
+
+describe("pin counts", () => {
+  it("6.1: 64 pages are held and page_maybe_dma_pinned never says so", () => {
+    const figure = pinCounts(old);
+    const [held, maybe] = figure.data;
+    expect(Math.max(...held.y.map(Number))).toBe(64);
+    expect(Math.max(...maybe.y.map(Number))).toBe(0);
+    expect(last(figure, "held by gup (exact)")).toBe(0);
+  });
+
+  it("6.12: page_maybe_dma_pinned says yes for exactly the pages that are held", () => {
+    const [held, maybe] = pinCounts(recent).data;
+    expect(maybe.x).toEqual(held.x);
+    expect(maybe.y).toEqual(held.y);
+    expect(Math.max(...held.y.map(Number))).toBe(64);
+  });
+
+  it("the pointer shows the counts themselves, not their place on the cut axis", () => {
+    const refs = pinCounts(recent, { pfn: 0x8c5c }).data.find(({ name }) => name === "reference count")!;
+    expect(refs.text).toContain("1027");
+    expect(Math.max(...refs.y.map(Number))).toBeLessThan(20);
+  });
+
+  it("says which page the recording does not know", () => {
+    expect(() => pinCounts(old, { pfn: 3 })).toThrow("The recording never speaks of page frame 3.");
+    expect(() => pageLife(old, 3)).toThrow("The recording never speaks of page frame 3.");
+  });
+});
+
+describe("the axis of counts", () => {
+  it("keeps order and gives whole steps, below and above 1024", () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 5000 }), { minLength: 1 }), (counts) => {
+        const { y, range, ticks } = countScale(counts);
+        const sorted = [...counts].sort((a, b) => a - b);
+        for (let i = 1; i < sorted.length; i++) {
+          if (sorted[i] > sorted[i - 1]) expect(y(sorted[i])).toBeGreaterThan(y(sorted[i - 1]));
+        }
+        for (const count of counts) {
+          expect(y(count)).toBeGreaterThan(range[0]);
+          expect(y(count)).toBeLessThan(range[1]);
+        }
+        expect(ticks.labels.map((label) => y(Number(label)))).toEqual(ticks.values);
+      }),
+    );
+  });
+
+  it("puts the cut between the last count below 1024 and 1024", () => {
+    const scale = countScale([3, 4, 1027]);
+    expect(scale.y(4)).toBeLessThan(scale.threshold);
+    expect(scale.y(1024)).toBeGreaterThan(scale.threshold);
+  });
+});
+
+describe("dirty states", () => {
+  const dirty = pg("dirty");
+  const cases: [string, Parameters<typeof dirtyClass>[0], ReturnType<typeof dirtyClass>][] = [
+    ["nothing known", {}, "absent"],
+    ["freed", { flags: dirty, refcount: 0 }, "absent"],
+    ["clean", { flags: 0, refcount: 2 }, "clean"],
+    ["a dirty PTE", { flags: 0, refcount: 3, pte: PTE_BIT.present | PTE_BIT.dirty }, "pte"],
+    ["PG_dirty over a dirty PTE", { flags: dirty, refcount: 3, pte: PTE_BIT.dirty, buffers: 1 }, "dirty"],
+    ["a tag left behind", { flags: 0, refcount: 1, tags: TAG_BIT.dirty | TAG_BIT.towrite }, "tagged"],
+    [
+      "under writeback and dirty again",
+      { flags: dirty | pg("writeback"), refcount: 3, buffers: 1 },
+      "writeback",
+    ],
+    ["written by a device", { flags: 0, refcount: 2, buffers: 0, device: 1 }, "device"],
+    ["dirty without buffers", { flags: dirty, refcount: 2, buffers: 0 }, "no_buffers"],
+  ];
+  for (const [name, words, wanted] of cases) {
+    it(`${name}: ${wanted}`, () => expect(dirtyClass(words, true)).toBe(wanted));
+  }
+
+  it("the absence of buffers means nothing on a filesystem that has none", () => {
+    expect(dirtyClass({ flags: dirty, refcount: 2, buffers: 0 }, false)).toBe("dirty");
+  });
+
+  it("the counts add up to the number of pages everywhere", () => {
+    fc.assert(
+      fc.property(anyRecording, (recording) => {
+        const figure = dirtyStates(recording);
+        const [, pages] = figure.layout.yaxis.range;
+        figure.data[0].x.forEach((_, i) => {
+          expect(figure.data.reduce((sum, { y }) => sum + y[i]!, 0)).toBe(pages);
+        });
+      }),
+    );
+  });
+
+  it("6.1 ends dirty without buffers, then tagged; 6.12 never", () => {
+    const name = (id: string): string => DIRTY_CLASSES.find((c) => c.id === id)!.name;
+    const most = (figure: Figure, id: string): number =>
+      Math.max(0, ...(figure.data.find((trace) => trace.name === name(id))?.y.map(Number) ?? []));
+    expect(most(dirtyStates(old), "no_buffers")).toBe(64);
+    expect(most(dirtyStates(old), "tagged")).toBe(64);
+    expect(most(dirtyStates(recent), "no_buffers")).toBe(0);
+    expect(most(dirtyStates(recent), "device")).toBe(64);
+  });
+
+  it("a page that never had buffers is not dirty without them", () => {
+    const recorder = new Recorder();
+    recorder.add(0, 0, 0, 1, WORD.refcount, 3);
+    recorder.add(1, 0, 0, 1, WORD.flags, dirty);
+    recorder.add(1, 0, 0, 1, WORD.buffers, 0);
+    const info = { ...small().info, faults: [] };
+    expect(dirtyStates(recorder.finish(info)).data.map(({ name }) => name)).not.toContain(
+      "dirty without buffers",
+    );
+    recorder.add(2, 0, 0, 2, WORD.buffers, BUFFER_BIT.attached);
+    expect(dirtyStates(recorder.finish(info)).data.map(({ name }) => name)).toContain(
+      "dirty without buffers",
+    );
+  });
+});
+
+describe("reclaim's progress", () => {
+  it("6.1: stripped and backed out; 6.12: activated", () => {
+    const ends = (recording: Recording) =>
+      Object.fromEntries(reclaimProgress(recording).data.map(({ name, y }) => [name, y.at(-1)]));
+    expect(ends(old)).toEqual({
+      scanned: 64,
+      unmapped: 64,
+      "stripped of buffers": 64,
+      "backed out": 64,
+      reclaimed: 0,
+      activated: 0,
+    });
+    expect(ends(recent)).toEqual({
+      scanned: 64,
+      unmapped: 64,
+      "stripped of buffers": 0,
+      "backed out": 0,
+      reclaimed: 0,
+      activated: 64,
+    });
+  });
+});
+
+describe("lanes", () => {
+  it("a short run has its steps named, its waits drawn, its faults crossed", () => {
+    const figure = lanes(small());
+    expect(figure.layout.annotations.map(({ text }) => text)).toContain("try_to_release_page");
+    expect(figure.data.map(({ name }) => name)).toEqual(["waiting", "step", "fault"]);
+    expect(figure.layout.yaxis.ticktext).toEqual(["K kswapd0", "A reader", "D disk"]);
+  });
+});
+
+describe("thinning", () => {
+  const series = fc
+    .array(fc.tuple(fc.integer({ min: 0, max: 9 }), fc.integer({ min: -50, max: 50 })), {
+      minLength: 1,
+      maxLength: 400,
+    })
+    .map((points) => {
+      const x = points.map(([dx]) => dx);
+      for (let i = 1; i < x.length; i++) x[i] += x[i - 1];
+      return { x, y: points.map(([, value]) => value) };
+    });
+
+  it("keeps first, last, smallest and largest of every column, and not more than asked for", () => {
+    fc.assert(
+      fc.property(series, fc.integer({ min: 4, max: 60 }), ({ x, y }, limit) => {
+        const kept = m4(x, [y], limit);
+        expect(kept.length).toBeLessThanOrEqual(Math.max(limit, 0));
+        expect([...kept].sort((a, b) => a - b)).toEqual(kept);
+        if (x.length <= limit) {
+          expect(kept).toEqual([...x.keys()]);
+          return;
+        }
+        const buckets = Math.floor(limit / 4);
+        const width = (x[x.length - 1] - x[0]) / buckets || 1;
+        const columns = new Map<number, number[]>();
+        for (const i of x.keys()) {
+          const column = Math.min(buckets - 1, Math.floor((x[i] - x[0]) / width));
+          columns.set(column, [...(columns.get(column) ?? []), i]);
+        }
+        for (const column of columns.values()) {
+          const values = column.map((i) => y[i]);
+          const left = column.filter((i) => kept.includes(i)).map((i) => y[i]);
+          expect(kept).toContain(column[0]);
+          expect(kept).toContain(column.at(-1));
+          expect(Math.min(...left)).toBe(Math.min(...values));
+          expect(Math.max(...left)).toBe(Math.max(...values));
+        }
+      }),
+    );
+  });
+
+  it("several series stay aligned", () => {
+    const x = Array.from({ length: 1000 }, (_, i) => i);
+    const series = [x.map((i) => i % 7), x.map((i) => 10 - (i % 7))];
+    const kept = m4(x, series, 100);
+    expect(kept.length).toBeLessThanOrEqual(100);
+    for (const i of kept) expect(series[0][i] + series[1][i]).toBe(10);
+    expect(() => m4(x, series, 5)).toThrow("m4: 5 points are too few for 2 series.");
+  });
+
+  it("a step line loses only points at which it does not turn", () => {
+    expect(turns([0, 1, 2, 3, 4], [5, 5, 7, 7, 7])).toEqual({ x: [0, 2, 4], y: [5, 7, 7] });
+  });
+});
+
+describe("HTML", () => {
+  const figure = dirtyStates(small());
+
+  it("a fragment carries the picture, the caption and the replay line, and waits for plotly", () => {
+    const html = toHtml(figure);
+    const svg = /src="data:image\/svg\+xml;base64,([^"]+)"/.exec(html)![1];
+    expect(Buffer.from(svg, "base64").toString("utf8")).toBe(toSvg(figure, { caption: false }));
+    expect(html).toContain(`<code>${figure.replay}</code>`);
+    expect(html).toContain("window.Plotly");
+    expect(html).toBe(toHtml(dirtyStates(small())));
+  });
+
+  it("nothing in a recording can end the script or the attribute it stands in", () => {
+    const recording = small();
+    const evil = {
+      ...recording,
+      info: { ...recording.info, title: '</script><img src=x onerror="alert(1)">\u2028' },
+    };
+    const html = toHtml(pinCounts(evil));
+    expect(html.match(/<\/script>/g)).toHaveLength(1);
+    expect(html).not.toContain("<img src=x");
+    expect(toSvg(pinCounts(evil))).not.toContain("<img");
+  });
+
+  it("a page carries plotly itself and refers to nothing outside", () => {
+    const page = toPage([figure], { title: "A & B", plotly: 'var x = "</script>";' });
+    expect(page).toContain("<title>A &amp; B</title>");
+    expect(page).toContain('var x = "<\\/script>";');
+    expect(page).not.toMatch(/(src|href)="https?:/);
+  });
+});
+
+describe("a recording with nothing in it", () => {
+  it("is refused in one sentence", () => {
+    const empty = new Recorder().finish({ ...small().info, faults: [] });
+    expect(() => lanes(empty)).toThrow("The recording is empty: there is nothing to draw.");
+    expect(() => dirtyStates(empty)).toThrow(
+      "The recording speaks of no page: there are no dirty states to draw.",
+    );
+    expect(() => pinCounts(empty)).toThrow(
+      "The recording speaks of no page: there are no pin counts to draw.",
+    );
+  });
+});
