@@ -17,6 +17,7 @@ import { kernels } from "./patches/kernels.js";
 /** The laboratory under one name, for notebooks. */
 export const lab = { run, explore, open, Session, scenarios, kernels };
 
+export { type Beside, beside, besideTable, type Call, realCalls, simulatedCalls } from "./lab/beside.js";
 export {
   type ExploreOptions,
   explore,
@@ -33,5 +34,6 @@ export { show } from "./notebook/display.js";
 export { type KernelVersion, kernels } from "./patches/kernels.js";
 export * from "./plot/index.js";
 export * from "./trace/ftrace.js";
+export * from "./trace/history.js";
 export * from "./trace/recording.js";
 export * from "./trace/words.js";
