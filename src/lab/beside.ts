@@ -7,6 +7,7 @@
 import { equivalentStep } from "../trace/ftrace.js";
 import { pageHistory } from "../trace/history.js";
 import type { Recording } from "../trace/recording.js";
+import { WORD } from "../trace/words.js";
 import { applySchedule, open, parseReplay } from "./world.js";
 
 /** A call of a kernel function on a page, and what the page's words were when it began. */
@@ -29,41 +30,49 @@ export interface Beside {
 }
 
 /**
- * The calls of kernel functions on a page during a simulated run, in order.
+ * The calls of kernel functions on a page during a simulated run, in order, with the page's words before each.
  *
  * @param replay a replay line
  * @param names only functions of these names
  */
 export function simulatedCalls(replay: string, pfn: number, names: ReadonlySet<string>): Call[] {
   const { scenario, kernel, schedule } = parseReplay(replay);
-  const world = open(scenario, { kernel, record: false });
-  const { k, machine } = world;
-  const calls: Call[] = [];
-  const stacks = machine.tasks.map((): readonly string[] => []);
-  machine.watch = (task, at) => {
-    const { stack, path, step } = machine.code[at];
-    const before = stacks[task];
-    let same = 0;
-    while (same < before.length && before[same] === stack[same]) same++;
-    stacks[task] = stack;
-    if (machine.page(task) !== pfn) return;
-    const entered = [...stack.slice(same), step].filter(
-      (name, i, all) => names.has(name) && all.indexOf(name) === i,
-    );
-    for (const name of entered) {
-      if (name === step && name === path && same === stack.length) continue;
-      calls.push({
-        name,
-        time: k.tick,
-        task: machine.tasks[task].name,
-        refcount: k.page._refcount[pfn],
-        mapcount: k.page.mapcount[pfn],
-        pins: k.page.pins[pfn],
-        buffers: (k.buffersWord(pfn) & 1) !== 0,
-      });
-    }
-  };
+  const world = open(scenario, { kernel });
   applySchedule(world, schedule);
+  const { code, tasks } = world.machine;
+  const events = world.recording();
+  const calls: Call[] = [];
+  const stacks = tasks.map((): readonly string[] => []);
+  const known: Record<number, number> = {};
+  let last = -1;
+  for (let i = 0; i < events.length; i++) {
+    const task = events.task[i];
+    const at = events.step[i];
+    const { stack, step } = code[at];
+    if (events.word[i] === WORD.step) last = -1;
+    if (events.pfn[i] !== pfn) continue;
+    if (last !== at) {
+      last = at;
+      const before = stacks[task];
+      let same = 0;
+      while (same < before.length && before[same] === stack[same]) same++;
+      stacks[task] = stack;
+      const entered = new Set([...stack.slice(same), step]);
+      for (const name of entered) {
+        if (!names.has(name)) continue;
+        calls.push({
+          name,
+          time: events.time[i],
+          task: tasks[task].name,
+          refcount: known[WORD.refcount] ?? -1,
+          mapcount: known[WORD.mapcount] ?? -1,
+          pins: known[WORD.pins] ?? -1,
+          buffers: ((known[WORD.buffers] ?? 0) & 1) !== 0,
+        });
+      }
+    }
+    known[events.word[i]] = events.value[i];
+  }
   return calls;
 }
 
