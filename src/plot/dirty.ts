@@ -1,5 +1,5 @@
 /** Dirty states over time: which of the many places that can hold "dirty" does, for how many pages. */
-import { pagesOf, type Recording } from "../trace/recording.js";
+import { pagesOf, placesOf, type Recording } from "../trace/recording.js";
 import { BUFFER_BIT, PTE_BIT, pg, TAG_BIT, WORD, type WordName } from "../trace/words.js";
 import { compose } from "./compose.js";
 import { m4 } from "./downsample.js";
@@ -147,41 +147,41 @@ function wholeTicks(n: number) {
 
 /** How many pages are in each class, at each x where that changes, and at the end. */
 function countClasses(recording: Recording, pages: readonly number[], line: Timeline) {
-  const known = new Map<number, DirtyWords>(pages.map((page) => [page, {}]));
-  const current = new Map<number, DirtyClass>(pages.map((page) => [page, "absent"]));
-  const total = new Map<DirtyClass, number>([["absent", pages.length]]);
+  const place = placesOf(pages);
+  const known: DirtyWords[] = pages.map(() => ({}));
+  const current: DirtyClass[] = pages.map(() => "absent");
+  const total = new Map<DirtyClass, number>(DIRTY_CLASSES.map(({ id }) => [id, 0]));
+  total.set("absent", pages.length);
   const hasBuffers = buffersSeen(recording);
   const x: number[] = [];
   const counts: number[][] = DIRTY_CLASSES.map(() => []);
-  const write = (at: number): void => {
-    const again = x.at(-1) === at;
-    if (!again) x.push(at);
-    DIRTY_CLASSES.forEach(({ id }, c) => {
-      if (again) counts[c].pop();
-      counts[c].push(total.get(id) ?? 0);
-    });
+  const write = (now: number): void => {
+    const at = x[x.length - 1] === now ? x.length - 1 : x.length;
+    x[at] = now;
+    for (let c = 0; c < counts.length; c++) counts[c][at] = total.get(DIRTY_CLASSES[c].id)!;
   };
   write(line.start);
   for (let i = 0; i < recording.length; i++) {
-    const name = RELEVANT.get(recording.word[i]);
+    const name = RELEVANT[recording.word[i]];
     if (name === undefined || recording.pfn[i] < 0) continue;
-    const words = known.get(recording.pfn[i])!;
-    words[name] = recording.value[i];
-    const before = current.get(recording.pfn[i])!;
-    const after = dirtyClass(words, hasBuffers);
+    const page = place(recording.pfn[i]);
+    known[page][name] = recording.value[i];
+    const before = current[page];
+    const after = dirtyClass(known[page], hasBuffers);
     if (before === after) continue;
-    current.set(recording.pfn[i], after);
+    current[page] = after;
     total.set(before, total.get(before)! - 1);
-    total.set(after, (total.get(after) ?? 0) + 1);
+    total.set(after, total.get(after)! + 1);
     write(line.at[i]);
   }
   write(line.end);
   return { x, counts };
 }
 
-const RELEVANT = new Map<number, WordName>(
-  (["flags", "refcount", "pte", "buffers", "tags", "device"] as const).map((name) => [WORD[name], name]),
-);
+/** The words that decide the class, by their number. */
+const RELEVANT: (WordName | undefined)[] = [];
+for (const name of ["flags", "refcount", "pte", "buffers", "tags", "device"] as const)
+  RELEVANT[WORD[name]] = name;
 
 function buffersSeen(recording: Recording): boolean {
   for (let i = 0; i < recording.length; i++) {

@@ -2,15 +2,16 @@
 import { MARK, type Recording } from "../trace/recording.js";
 import { WORD } from "../trace/words.js";
 import { compose, type PanelTrace } from "./compose.js";
+import { MAX_POINTS } from "./downsample.js";
 import { type Annotation, COLOR, type Figure } from "./figure.js";
 import { textWidth } from "./text.js";
 import { type AxisOptions, type Timeline, timeline } from "./timeline.js";
 
 /** Above this many steps their names no longer fit beside them. */
-const MAX_NAMED = 48;
+const MAX_NAMED = 64;
 const NAME_SIZE = 10;
-/** Above this many, only one step for each half pixel of a lane is drawn. */
-const COLUMNS = 1800;
+/** Steep enough that names 12 pixels apart do not touch. */
+const NAME_ANGLE = -65;
 
 interface Lane {
   readonly task: number;
@@ -29,10 +30,11 @@ export function lanes(recording: Recording, options: AxisOptions = {}): Figure {
   const rows = lanesOf(recording);
   const steps = stepsOf(recording, whole, rows);
   const named = steps.length <= MAX_NAMED;
-  // Names are written upwards at 45 degrees: their width is also the room they need above and to the right.
-  const rise = named ? 10 + 0.72 * Math.max(...steps.map(({ step }) => textWidth(step, NAME_SIZE)), 0) : 0;
+  // Room that the names need above a lane and to the right of the last step.
+  const longest = named ? Math.max(0, ...steps.map(({ step }) => textWidth(step, NAME_SIZE))) : 0;
+  const rise = named ? 12 + 0.91 * longest : 0;
   const rowHeight = 34 + rise;
-  const line = { ...whole, end: whole.end + ((whole.end - whole.start) * rise) / 780 };
+  const line = { ...whole, end: whole.end + ((whole.end - whole.start) * 0.45 * longest) / 780 };
   const waits = waitsOf(recording, line, rows);
   const faults = faultsOf(recording, line, rows);
   return compose({
@@ -49,7 +51,7 @@ export function lanes(recording: Recording, options: AxisOptions = {}): Figure {
         ticks: { values: rows.map(({ y }) => y), labels: rows.map(({ name }) => name) },
         traces: [
           ...(waits.x.length > 0 ? [waitTrace(waits)] : []),
-          stepTrace(named ? steps : thin(steps, line)),
+          stepTrace(named ? steps : thin(steps, line, rows.length)),
           ...(faults.length > 0 ? [faultTrace(faults)] : []),
         ],
         annotations: named ? steps.map(stepName) : [],
@@ -81,12 +83,18 @@ interface StepPoint {
   readonly text: string;
 }
 
+/** One point for each tick of a task: what it did at once, named after the first of it. */
 function stepsOf(recording: Recording, line: Timeline, rows: readonly Lane[]): StepPoint[] {
   const y = new Map(rows.map((row) => [row.task, row.y]));
   const points: StepPoint[] = [];
   for (let i = 0; i < recording.length; i++) {
     if (recording.word[i] !== WORD.step || isMark(recording, i)) continue;
     const { path, step } = recording.info.steps[recording.step[i]];
+    const last = points.at(-1);
+    if (last !== undefined && last.x === line.at[i] && last.y === y.get(recording.task[i])) {
+      points[points.length - 1] = { ...last, text: `${last.text}, ${step}` };
+      continue;
+    }
     const page = recording.pfn[i] >= 0 ? ` page 0x${recording.pfn[i].toString(16)}` : "";
     const text = `${path === step ? step : `${path}: ${step}`}${page}`;
     points.push({ x: line.at[i], y: y.get(recording.task[i])!, step, text });
@@ -94,12 +102,13 @@ function stepsOf(recording: Recording, line: Timeline, rows: readonly Lane[]): S
   return points;
 }
 
-/** Steps of one lane that fall on the same half pixel: the first is drawn, and says how many more there are. */
-function thin(steps: readonly StepPoint[], line: Timeline): StepPoint[] {
-  if (steps.length <= COLUMNS) return [...steps];
+/** Of steps of one lane that fall on the same half pixel or so the first is drawn, and says how many more there are. */
+function thin(steps: readonly StepPoint[], line: Timeline, rows: number): StepPoint[] {
+  const columns = Math.min(1800, Math.floor(MAX_POINTS / rows));
+  if (steps.length <= columns) return [...steps];
   const cells = new Map<string, { point: StepPoint; more: number }>();
   for (const point of steps) {
-    const key = `${point.y} ${Math.floor(((point.x - line.start) / (line.end - line.start)) * COLUMNS)}`;
+    const key = `${point.y} ${Math.floor(((point.x - line.start) / (line.end - line.start)) * columns)}`;
     const cell = cells.get(key);
     if (cell === undefined) cells.set(key, { point, more: 0 });
     else cell.more++;
@@ -130,12 +139,12 @@ function stepName({ x, y, step }: StepPoint): Omit<Annotation, "yref"> {
     xref: "x",
     xanchor: "left",
     yanchor: "bottom",
-    xshift: 0,
+    xshift: 2,
     yshift: 8,
     showarrow: false,
     align: "left",
     font: { size: NAME_SIZE, color: COLOR.ink },
-    textangle: -45,
+    textangle: NAME_ANGLE,
   };
 }
 

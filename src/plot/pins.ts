@@ -1,5 +1,5 @@
 /** Pin counts over time: how many references gup holds, what the page's count is, and what a heuristic makes of it. */
-import { pagesOf, type Recording } from "../trace/recording.js";
+import { pagesOf, placesOf, type Recording } from "../trace/recording.js";
 import { page_maybe_dma_pinned, WORD } from "../trace/words.js";
 import { compose, type Panel, type PanelTrace } from "./compose.js";
 import { m4, turns } from "./downsample.js";
@@ -70,21 +70,26 @@ function choosePages(recording: Recording, { pfn, pages }: PinOptions): readonly
 
 function count(recording: Recording, pages: readonly number[], line: Timeline): Counts {
   const counts: Counts = { x: [], held: [], maybe: [], most_pins: [], lowest_ref: [], highest_ref: [] };
-  const pins = new Tally(pages);
-  const refs = new Tally(pages);
+  const place = placesOf(pages);
+  const pins = new Tally(pages.length);
+  const refs = new Tally(pages.length);
   const write = (x: number): void => {
-    if (counts.x.at(-1) === x) for (const column of Object.values(counts)) column.pop();
-    counts.x.push(x);
-    counts.held.push(pins.pagesWhere((p) => p > 0));
-    counts.maybe.push(refs.pagesWhere(page_maybe_dma_pinned));
-    counts.most_pins.push(pins.highest());
-    counts.lowest_ref.push(refs.lowestAboveZero());
-    counts.highest_ref.push(refs.highest());
+    const at = counts.x[counts.x.length - 1] === x ? counts.x.length - 1 : counts.x.length;
+    counts.x[at] = x;
+    counts.held[at] = pins.pagesWhere((p) => p > 0);
+    counts.maybe[at] = refs.pagesWhere(page_maybe_dma_pinned);
+    counts.most_pins[at] = pins.highest();
+    counts.lowest_ref[at] = refs.lowestAboveZero();
+    counts.highest_ref[at] = refs.highest();
   };
   write(line.start);
   for (let i = 0; i < recording.length; i++) {
-    const tally = recording.word[i] === WORD.refcount ? refs : recording.word[i] === WORD.pins ? pins : null;
-    if (tally?.set(recording.pfn[i], recording.value[i])) write(line.at[i]);
+    const word = recording.word[i];
+    if (word !== WORD.refcount && word !== WORD.pins) continue;
+    const page = place(recording.pfn[i]);
+    if (page < 0) continue;
+    (word === WORD.refcount ? refs : pins).set(page, recording.value[i]);
+    write(line.at[i]);
   }
   write(line.end);
   return counts;
@@ -92,24 +97,21 @@ function count(recording: Recording, pages: readonly number[], line: Timeline): 
 
 /** A number for each page, 0 to begin with, and how many pages have each number: few numbers, however many pages. */
 class Tally {
-  private readonly value: Map<number, number>;
+  private readonly value: Int32Array;
   private readonly pages = new Map<number, number>();
 
-  constructor(pages: readonly number[]) {
-    this.value = new Map(pages.map((page) => [page, 0]));
-    this.pages.set(0, this.value.size);
+  constructor(pages: number) {
+    this.value = new Int32Array(pages);
+    this.pages.set(0, pages);
   }
 
-  /** Returns whether the page is one of those counted. */
-  set(page: number, value: number): boolean {
-    const before = this.value.get(page);
-    if (before === undefined) return false;
-    this.value.set(page, value);
+  set(place: number, value: number): void {
+    const before = this.value[place];
+    this.value[place] = value;
     const left = this.pages.get(before)! - 1;
     if (left === 0) this.pages.delete(before);
     else this.pages.set(before, left);
     this.pages.set(value, (this.pages.get(value) ?? 0) + 1);
-    return true;
   }
 
   pagesWhere(holds: (value: number) => boolean): number {
@@ -119,13 +121,16 @@ class Tally {
   }
 
   highest(): number {
-    return Math.max(...this.pages.keys());
+    let highest = 0;
+    for (const value of this.pages.keys()) if (value > highest) highest = value;
+    return highest;
   }
 
   /** Smallest number of a page that has any; 0 when none has. */
   lowestAboveZero(): number {
-    const lowest = Math.min(...[...this.pages.keys()].filter((value) => value > 0));
-    return Number.isFinite(lowest) ? lowest : 0;
+    let lowest = 0;
+    for (const value of this.pages.keys()) if (value > 0 && (lowest === 0 || value < lowest)) lowest = value;
+    return lowest;
   }
 }
 

@@ -145,11 +145,36 @@ export class Recorder {
   }
 }
 
+/** Page frame numbers below this are few enough for a table. */
+const DENSE = 1 << 26;
+
 /** Pages that the recording speaks of, ascending. */
 export function pagesOf(recording: Recording): number[] {
-  const pages = new Set<number>();
-  for (let i = 0; i < recording.length; i++) if (recording.pfn[i] >= 0) pages.add(recording.pfn[i]);
-  return [...pages].sort((a, b) => a - b);
+  const { pfn } = recording;
+  let highest = -1;
+  for (let i = 0; i < pfn.length; i++) if (pfn[i] > highest) highest = pfn[i];
+  if (highest < DENSE) {
+    const seen = new Uint8Array(highest + 1);
+    for (let i = 0; i < pfn.length; i++) if (pfn[i] >= 0) seen[pfn[i]] = 1;
+    const pages: number[] = [];
+    for (let page = 0; page <= highest; page++) if (seen[page] === 1) pages.push(page);
+    return pages;
+  }
+  return [...new Set(pfn)].filter((page) => page >= 0).sort((a, b) => a - b);
+}
+
+/** Place of each page in a list of pages; -1 for a page that is not in it. */
+export function placesOf(pages: readonly number[]): (pfn: number) => number {
+  const highest = pages.reduce((high, page) => Math.max(high, page), -1);
+  if (highest < DENSE) {
+    const places = new Int32Array(highest + 1).fill(-1);
+    pages.forEach((page, place) => {
+      places[page] = place;
+    });
+    return (pfn) => (pfn >= 0 && pfn <= highest ? places[pfn] : -1);
+  }
+  const places = new Map(pages.map((page, place) => [page, place]));
+  return (pfn) => places.get(pfn) ?? -1;
 }
 
 /** The events of one word of one page, as (time, value) pairs in order. */

@@ -7,29 +7,33 @@
  * came from: an importer translates.
  */
 
-/** Page flags by Linux v4.20's bit numbers (enum pageflags; the reference has them from the v4.19 tree). */
+/**
+ * Page flags by Linux v4.20's bit numbers (enum pageflags). v4.20 added PG_workingset behind PG_active and moved
+ * PG_error behind PG_waiters, so the numbers differ from v4.19's.
+ */
 export const PG = {
   locked: 0,
-  error: 1,
-  referenced: 2,
-  uptodate: 3,
-  dirty: 4,
-  lru: 5,
-  active: 6,
+  referenced: 1,
+  uptodate: 2,
+  dirty: 3,
+  lru: 4,
+  active: 5,
+  workingset: 6,
   waiters: 7,
-  slab: 8,
-  checked: 9,
-  arch_1: 10,
-  reserved: 11,
-  private: 12,
-  private_2: 13,
-  writeback: 14,
-  head: 15,
-  mappedtodisk: 16,
-  reclaim: 17,
-  swapbacked: 18,
-  unevictable: 19,
-  mlocked: 20,
+  error: 8,
+  slab: 9,
+  checked: 10,
+  arch_1: 11,
+  reserved: 12,
+  private: 13,
+  private_2: 14,
+  writeback: 15,
+  head: 16,
+  mappedtodisk: 17,
+  reclaim: 18,
+  swapbacked: 19,
+  unevictable: 20,
+  mlocked: 21,
 } as const;
 
 export type PageFlag = keyof typeof PG;
