@@ -10,6 +10,7 @@
 import { WORD } from "../../trace/words.js";
 import type { Kernel } from "../kernel.js";
 import { call, check, given, held, heldIf, label, leave, path, step, when } from "../language.js";
+import { page_mapping } from "../mm/filemap.js";
 import {
   ClearPagePrivate,
   get_page,
@@ -73,10 +74,11 @@ const buffer_busy = (k: Kernel, page: Pfn): boolean => buffer_dirty(k, page);
 export function try_to_free_buffers(k: Kernel, page: Pfn): boolean {
   if (PageWriteback(k, page)) return false;
   if (!page_has_buffers(k, page) || buffer_busy(k, page)) return false;
+  const orphan = page_mapping(k, page) === 0;
   ClearPagePrivate(k, page);
   write_buffer(k, page, 0, 0xff);
   put_page(k, page);
-  cancel_dirty_page(k, page);
+  if (!orphan) cancel_dirty_page(k, page);
   return true;
 }
 
@@ -96,7 +98,7 @@ export const __set_page_dirty_buffers = path(
     given(
       (_, f) => f.ret === 1,
       [
-        step("__set_page_dirty", (k, f) => __set_page_dirty(k, f.page)),
+        step("__set_page_dirty", (k, f) => __set_page_dirty(k, f.page, true)),
         step("__mark_inode_dirty", (k, f) => __mark_inode_dirty(k, f.page)),
       ],
     ),
@@ -119,7 +121,7 @@ export const mark_buffer_dirty = path(
     given(
       (_, f) => f.newly === 1,
       [
-        step("__set_page_dirty", (k, f) => __set_page_dirty(k, f.page)),
+        step("__set_page_dirty", (k, f) => __set_page_dirty(k, f.page, false)),
         step("__mark_inode_dirty", (k, f) => __mark_inode_dirty(k, f.page)),
       ],
     ),

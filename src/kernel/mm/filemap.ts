@@ -16,6 +16,7 @@ import {
   given,
   goto,
   held,
+  heldIf,
   label,
   leave,
   local,
@@ -37,6 +38,7 @@ import {
   lock_page_for_read,
   PageReclaim,
   PageUptodate,
+  PageWriteback,
   unlock_page,
 } from "./page.js";
 import { test_clear_page_writeback } from "./page_writeback.js";
@@ -146,7 +148,8 @@ export const page_cache_read = path(
 );
 
 /**
- * The page of a file at an index, uptodate and locked, with a reference for the caller. Gives pfn + 1.
+ * The page of a file at an index, uptodate and locked (reads here do not fail, so that a page that is not uptodate is
+ * one that left its mapping), with a reference for the caller. Gives pfn + 1.
  * shmem_fault finds its page in the same way as long as it is in memory.
  */
 export const filemap_fault = path(
@@ -172,6 +175,13 @@ export const filemap_fault = path(
         call(() => page_cache_read, { mapping: "mapping", index: "index" }),
         goto("retry_find"),
       ],
+    ),
+    // The same bit means readahead here: the fault takes a page that reclaim has marked for one to read ahead of.
+    heldIf(
+      (k, f) => !PageReclaim(k, f.page),
+      when("PageReadahead", (k, f) => PageReclaim(k, f.page) && !PageWriteback(k, f.page), [
+        step("page_cache_async_readahead", (k, f) => ClearPageReclaim(k, f.page)),
+      ]),
     ),
     lock_page(),
     held(

@@ -10,17 +10,10 @@
 import { type Kernel, PTE } from "../kernel.js";
 import { call, check, given, goto, label, leave, local, path, repeat, step } from "../language.js";
 import { VM_FAULT } from "../operations.js";
-import { type DioNr, dio_nr, int, type Pfn, pfn, vpn } from "../types.js";
+import { type DioNr, dio_nr, int, type Pfn, pfn, type Vpn, vpn } from "../types.js";
 import { handle_mm_fault, pte_pfn, pte_present, pte_write } from "./memory.js";
-import {
-  count_pin,
-  get_page,
-  get_page_unless_zero,
-  PageDirty,
-  SetPageReferenced,
-  TestSetPageDirty,
-} from "./page.js";
-import { __mark_inode_dirty, __set_page_dirty } from "./page_writeback.js";
+import { count_pin, get_page, get_page_unless_zero, PageDirty, SetPageReferenced } from "./page.js";
+import { set_page_dirty } from "./page_writeback.js";
 import { mark_page_accessed, put_page } from "./swap.js";
 
 /** The caller's array of pages: pages[] of a dio. */
@@ -62,20 +55,16 @@ const gup_pte_range = path(
   ],
 );
 
-/** follow_page_pte with FOLL_TOUCH | FOLL_GET, one ptl section. Gives whether the page was taken. */
-function follow_page_pte(k: Kernel, at: number, write: boolean, dio: DioNr): boolean {
+/** What follow_page_pte found: no page, a page, or one that it must mark dirty first. */
+const FOLLOW = { none: 0, taken: 1, dirty: 2 } as const;
+
+/** follow_page_pte with FOLL_GET: take the reference under the ptl. FOLL_TOUCH wants a written page to be dirty. */
+function follow_page_pte(k: Kernel, at: Vpn, write: boolean): number {
   const pte = k.pte.entry[at];
-  if (!pte_present(pte) || (write && !pte_write(pte))) return false;
+  if (!pte_present(pte) || (write && !pte_write(pte))) return FOLLOW.none;
   const page = pte_pfn(pte);
   get_page(k, page);
-  if (write && (pte & PTE.dirty) === 0 && !PageDirty(k, page) && !TestSetPageDirty(k, page)) {
-    // set_page_dirty under the ptl, without the page lock.
-    __set_page_dirty(k, page);
-    __mark_inode_dirty(k, page);
-  }
-  mark_page_accessed(k, page);
-  store_page(k, dio, page);
-  return true;
+  return write && (pte & PTE.dirty) === 0 && !PageDirty(k, page) ? FOLLOW.dirty : FOLLOW.taken;
 }
 
 /** The slow path for one page: look, fault, look again. Between the fault and the look the PTE may be protected again. */
@@ -84,15 +73,27 @@ const __get_user_pages = path(
   {
     source: "mm/gup.c v4.20",
     args: { at: vpn, write: int, dio: dio_nr },
-    locals: { taken: int, fault: int },
+    locals: { followed: int, fault: int, page: pfn },
     returns: true,
   },
   [
     label("retry"),
     step("follow_page_pte", (k, f) => {
-      f.taken = follow_page_pte(k, f.at, f.write === 1, f.dio) ? 1 : 0;
+      f.followed = follow_page_pte(k, f.at, f.write === 1);
+      if (f.followed !== FOLLOW.none) f.page = pte_pfn(k.pte.entry[f.at]);
     }),
-    given((_, f) => f.taken === 1, [leave(() => 1)]),
+    given(
+      (_, f) => f.followed !== FOLLOW.none,
+      [
+        // Under the ptl, without the page lock.
+        given((_, f) => f.followed === FOLLOW.dirty, [call(() => set_page_dirty, { page: "page" })]),
+        step("mark_page_accessed", (k, f) => {
+          mark_page_accessed(k, f.page);
+          store_page(k, f.dio, f.page);
+        }),
+        leave(() => 1),
+      ],
+    ),
     call(() => handle_mm_fault, { at: "at", write: "write" }, "fault"),
     given((_, f) => (f.fault & VM_FAULT.SIGBUS) !== 0, [leave(() => 0)]),
     goto("retry"),

@@ -7,7 +7,8 @@
  * store comes nowhere.
  *
  * ptl sections are single steps. Left out: mmap_sem (held for reading by all faults; nobody here takes it for
- * writing), huge pages, swap, userfaultfd, throttling in balance_dirty_pages, FAULT_FLAG_ALLOW_RETRY.
+ * writing), huge pages, swap, userfaultfd, throttling in balance_dirty_pages, FAULT_FLAG_ALLOW_RETRY, the
+ * reference that fault-around holds for a moment (it is one step).
  */
 import { type Kernel, PFN_SHIFT, PTE } from "../kernel.js";
 import { call, dispatch, given, goto, label, leave, local, path, step, wait } from "../language.js";
@@ -21,6 +22,7 @@ import {
   get_page_unless_zero,
   has_free_page,
   PageLocked,
+  PageReclaim,
   PageUptodate,
   SetPageActive,
   SetPageSwapBacked,
@@ -161,7 +163,8 @@ export const do_read_fault = path(
     step("do_fault_around", (k, f) => {
       const page = k.xa_slot.page[k.slotOf(f.mapping, f.index)] - 1;
       if (page === NONE || !get_page_unless_zero(k, page)) return;
-      const ready = PageUptodate(k, page) && !PageLocked(k, page);
+      // PG_reclaim is also PG_readahead, of which filemap_map_pages keeps away.
+      const ready = PageUptodate(k, page) && !PageLocked(k, page) && !PageReclaim(k, page);
       f.mapped = ready && alloc_set_pte(k, f.at, f.vma, page, false) ? 1 : 0;
       if (f.mapped === 0) put_page(k, page);
     }),

@@ -46,12 +46,15 @@ function account_page_cleaned(k: Kernel, mapping: InodeNr): void {
   if (mapping_cap_account_dirty(k, mapping)) k.count("nr_dirty", -1);
 }
 
-/** __set_page_dirty: account and tag, under the xa_lock; nothing when the page left its mapping meanwhile. */
-export function __set_page_dirty(k: Kernel, page: Pfn): void {
+/**
+ * __set_page_dirty: account and tag, under the xa_lock; nothing when the page left its mapping meanwhile. Only a caller
+ * that dirties whole pages wants to be warned (`warn`) of one that is not uptodate.
+ */
+export function __set_page_dirty(k: Kernel, page: Pfn, warn: boolean): void {
   const mapping = page_mapping(k, page);
   if (mapping === 0) return;
   k.WARN_ON_ONCE(
-    !PageUptodate(k, page),
+    warn && !PageUptodate(k, page),
     WARN.set_page_dirty_not_uptodate,
     "__set_page_dirty: page is not uptodate",
     page,

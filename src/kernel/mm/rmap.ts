@@ -4,7 +4,10 @@
  * Source: mm/rmap.c in v4.20. Each PTE is changed under its ptl, so one PTE is one step. A device that reaches the
  * page through a gup reference has no PTE: it is told nothing here, and leaves no young or dirty bit.
  *
- * Left out: i_mmap_rwsem and anon_vma locks (nobody changes VMAs here), mlocked VMAs, MMU notifiers.
+ * A mapped page is tested for (page_mapped) under the page lock, which keeps new PTEs away; that an old one may go
+ * meanwhile commutes with the step before the test.
+ *
+ * Left out: batched TLB flushes (TTU_BATCH_FLUSH; a cleared PTE is flushed at once), i_mmap_rwsem and anon_vma locks (nobody changes VMAs here), mlocked VMAs, MMU notifiers.
  */
 import { WORD } from "../../trace/words.js";
 import { type Kernel, PTE } from "../kernel.js";
@@ -24,6 +27,7 @@ import {
 } from "../language.js";
 import { ANON_MAPPING, VM_SHARED } from "../structs.js";
 import { int, type Pfn, pfn } from "../types.js";
+import { page_mapping } from "./filemap.js";
 import { page_mapped, trylock_page, unlock_page } from "./page.js";
 import { set_page_dirty } from "./page_writeback.js";
 import { put_page } from "./swap.js";
@@ -52,7 +56,7 @@ export function set_pte(k: Kernel, at: number, entry: number, page: Pfn): void {
 export function page_add_rmap(k: Kernel, page: Pfn): void {
   k.page.mapcount[page]++;
   if (k.recorder !== null) k.note(WORD.mapcount, page, k.page.mapcount[page]);
-  k.count("nr_mapped");
+  if (k.page.mapcount[page] === 1 && page_mapping(k, page) !== 0) k.count("nr_mapped");
 }
 
 export function page_remove_rmap(k: Kernel, page: Pfn): void {
@@ -61,7 +65,7 @@ export function page_remove_rmap(k: Kernel, page: Pfn): void {
     k.note(WORD.mapcount, page, k.page.mapcount[page]);
     k.note(WORD.pte, page, k.pteWord(page));
   }
-  k.count("nr_mapped", -1);
+  if (k.page.mapcount[page] === 0 && page_mapping(k, page) !== 0) k.count("nr_mapped", -1);
 }
 
 /** Write-protect and clean every shared PTE of a page. Gives how many were dirty or writable. */

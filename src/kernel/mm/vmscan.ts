@@ -6,6 +6,10 @@
  * reference. Then it backs out, and the buffers are not put back. pageout() comes before that with a stricter test
  * (is_page_cache_freeable), so kswapd alone never cleans a page that somebody holds.
  *
+ * Held tests of PG_dirty rest on this: whoever sets it without the page lock (follow_page_pte, under the ptl) reaches the
+ * page through a PTE and does not look at the lock, so that its step commutes with the one before the test. A driver
+ * that dirties a page that is neither locked nor mapped would make a preemption point of them.
+ *
  * Left out: watermarks (memory is always short here, so the node is never balanced and its PGDAT_ flags stay set),
  * falling priorities, direct reclaim, memcgs, swap, mlock, congestion, buffer_heads_over_limit. A machine of few
  * pages stands for the tail of a long list: at least one page of each list is scanned at a time.
@@ -184,7 +188,15 @@ export const shrink_page_list = path(
   {
     source: "mm/vmscan.c v4.20",
     args: { page_list: int, ret_pages: int, nr_unqueued_dirty: int, nr_writeback: int },
-    locals: { page: pfn, last: int, references: int, unmapped: int, result: int, released: int },
+    locals: {
+      page: pfn,
+      last: int,
+      references: int,
+      unmapped: int,
+      result: int,
+      released: int,
+      free_pages: int,
+    },
   },
   [
     repeat(
@@ -286,6 +298,8 @@ export const shrink_page_list = path(
                 [
                   step("put_page_testzero", (k, f) => {
                     unlock_page(k, f.page);
+                    act(k, f.page, "reclaimed");
+                    k.count("pgsteal_kswapd");
                     put_page(k, f.page);
                   }),
                   goto("next"),
@@ -295,12 +309,16 @@ export const shrink_page_list = path(
           ]),
         ),
         when("__remove_mapping", (k, f) => page_mapping(k, f.page) !== 0 && __remove_mapping(k, f.page), [
-          step("free_unref_page_list", (k, f) => {
-            unlock_page(k, f.page);
-            act(k, f.page, "reclaimed");
-            k.count("pgsteal_kswapd");
-            free_page(k, f.page);
-          }),
+          // Nobody can reach the page any more.
+          held(
+            step("unlock_page", (k, f) => {
+              unlock_page(k, f.page);
+              act(k, f.page, "reclaimed");
+              k.count("pgsteal_kswapd");
+              k.page.lru_next[f.page] = f.free_pages;
+              f.free_pages = f.page + 1;
+            }),
+          ),
           goto("next"),
         ]),
         // The page has lost its PTEs and its buffers, and nothing puts them back.
@@ -332,6 +350,18 @@ export const shrink_page_list = path(
         }),
       ],
     ),
+    given(
+      (_, f) => f.free_pages !== 0,
+      [
+        step("free_unref_page_list", (k, f) => {
+          while (f.free_pages !== 0) {
+            const page = f.free_pages - 1;
+            f.free_pages = unlink_first(k, f.free_pages);
+            free_page(k, page);
+          }
+        }),
+      ],
+    ),
   ],
 );
 
@@ -341,7 +371,6 @@ function putback_pages(k: Kernel, chain: number): void {
     const page = first - 1;
     first = unlink_first(k, first);
     putback_lru_page(k, page);
-    k.count("nr_isolated_file", -1);
   }
 }
 
@@ -375,6 +404,7 @@ export const shrink_inactive_list = path(
     }),
     step("putback_inactive_pages", (k, f) => {
       putback_pages(k, f.ret_pages);
+      k.count("nr_isolated_file", -f.taken);
       f.nr_taken += f.taken;
       f.nr_writeback += f.writeback;
       f.nr_unqueued_dirty += f.dirty;
@@ -416,6 +446,7 @@ export const shrink_active_list = path(
       ],
     ),
     step("move_active_pages_to_lru", (k, f) => {
+      k.count("nr_isolated_file", -chain_length(k, f.l_hold));
       putback_pages(k, f.l_hold);
       f.l_hold = 0;
     }),
