@@ -93,7 +93,7 @@ export class Kernel implements Running {
   readonly vmstat: Of<typeof S.vmstat>;
   readonly pagevecSize: number;
 
-  /** Steps made so far: the clock of events and faults. */
+  /** The number of the step that runs, counted from 1: the clock of events and faults. 0 is the start. */
   tick = 0;
   /** Faults so far. */
   readonly faults: Fault[] = [];

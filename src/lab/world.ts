@@ -155,9 +155,9 @@ export class World {
    */
   step(task: number): void {
     if (!this.enabled(task)) throw new Error(this.whyNot(task));
+    this.k.tick++;
     this.machine.step(task);
     this.schedule.push(task);
-    this.k.tick++;
     this.reportHanging();
   }
 
