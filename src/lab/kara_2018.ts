@@ -131,12 +131,12 @@ function setup(variant: Variant, values: Readonly<Record<string, number>>): Setu
     // A slow disk under file2, and memory pressure: the read outlasts several wakings of the daemons, and the process
     // looks at its data some time later.
     pace: {
-      kswapd: 60,
-      flusher: 120,
+      kswapd: 100,
+      flusher: 150,
       disk: 20,
       ...Object.fromEntries(tasks.filter((task) => task.path === reader).map((task) => [task.name, 300])),
       ...Object.fromEntries(
-        tasks.filter((task) => task.path === dma_engine).map((task) => [task.name, 2000]),
+        tasks.filter((task) => task.path === dma_engine).map((task) => [task.name, 1200]),
       ),
     },
     prepare: (k) => {
