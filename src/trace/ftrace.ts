@@ -19,7 +19,10 @@
  *   and dropped by the bio that held them. A bio's pages are those dirtied between bio_set_pages_dirty and the
  *   task's next other event. bio_release_pages(bio, mark_dirty = 0) drops them all there. bio_dirty_fn, and
  *   bio_release_pages(mark_dirty = 1), take each page in turn, dirty it, and put it: the reference of a page goes
- *   after the last event of its dirtying, in a step put_page that no probe printed. refcount follows; the next print of the page confirms or corrects it.
+ *   after the last event of its dirtying, in a step put_page that no probe printed (a page that was truncated
+ *   meanwhile is not dirtied, it goes when bio_dirty_fn begins). refcount follows. At each print what is counted is
+ *   cut to what the reference count leaves after page cache, buffers and page tables, so that a put which no probe
+ *   saw does not stay for ever.
  * - **buffers** are attached when private is not 0 (ext4; a filesystem that keeps no buffers never shows them).
  *   block_dirty_folio dirties them, folio_start_writeback makes them clean and in flight, folio_end_writeback ends that.
  * - **tags**: DIRTY at writeback_dirty_folio; TOWRITE on all dirty pages at the ext4_writepages tracepoint with
@@ -44,6 +47,7 @@
  *
  * What a first print does not say (a page's words before it) is absent, not zero.
  */
+import { field, type Line, type Print, parse } from "./ftrace_text.js";
 import { type Fault, MARK, Recorder, type Recording, type StepInfo, type TaskInfo } from "./recording.js";
 import {
   BUFFER_BIT,
@@ -65,7 +69,10 @@ interface KernelLayout {
   readonly flags: readonly (PageFlag | null)[];
   readonly FOLL_GET: number;
   readonly FOLL_PIN: number;
-  /** Lowest bit of the three-bit generation number of the multi-generational LRU, where it is in use. */
+  /**
+   * Lowest bit of the three-bit generation number of the multi-generational LRU, where it is in use: there a listed
+   * page never shows PG_active, and being activated shows as a younger generation (in the 6.12 recording 1 becomes 3).
+   */
   readonly generationShift: bigint | null;
 }
 
@@ -111,37 +118,7 @@ const KERNELS: Readonly<Record<string, KernelLayout>> = {
   },
 };
 
-const VMEMMAP = 0xffd4000000000000n;
-const SIZEOF_STRUCT_PAGE = 64n;
 const MADV_PAGEOUT = 21;
-
-/** What a kprobe printed of a page. */
-interface Print {
-  readonly pfn: number;
-  readonly ino: number;
-  readonly index: number;
-  readonly flags: bigint;
-  readonly refcount: number;
-  readonly mapcount: number;
-  readonly private: boolean;
-  readonly mapping: string;
-}
-
-interface Line {
-  readonly time: number;
-  readonly task: string;
-  readonly probe: string;
-  /** Everything after the probe's name. */
-  readonly text: string;
-  readonly print: Print | null;
-  /** For an entry whose return probe was seen: who called, and what came back. */
-  returned: { readonly caller: string; readonly value: number; readonly at: number } | null;
-  /** For a return probe: the line of the entry it belongs to. */
-  entry: Line | null;
-}
-
-const LINE = /^\s*(.+)-(\d+)\s+\[\d+\]\s+\S+\s+(\d+\.\d+): ([^\s:(]+)(.*)$/;
-const ENTRIES = /^#\s*entries-in-buffer\/entries-written:\s*(\d+)\/(\d+)/m;
 
 /**
  * Read an ftrace text recording.
@@ -183,83 +160,6 @@ function readOutcome(outcome: unknown): { run: string; release: string; inode: n
   return { run: o.run, release: o.kernel_release, inode: o.inode };
 }
 
-function parse(text: string): Line[] {
-  if (!text.startsWith("# tracer:")) {
-    throw new Error('The text is not an ftrace recording: its first line should begin with "# tracer:".');
-  }
-  const promised = ENTRIES.exec(text);
-  if (promised === null) {
-    throw new Error(
-      "The ftrace recording is truncated: its header has no line entries-in-buffer/entries-written.",
-    );
-  }
-  const lines: Line[] = [];
-  const open = new Map<string, Line[]>();
-  for (const row of text.split("\n")) {
-    const m = LINE.exec(row);
-    if (m === null) continue;
-    const [, comm, pid, time, probe, rest] = m;
-    const line: Line = {
-      time: Number(time),
-      task: `${comm.trim()}-${pid}`,
-      probe,
-      text: rest.replace(/^: /, ""),
-      print: readPrint(rest),
-      returned: null,
-      entry: null,
-    };
-    pairWithEntry(line, lines.length, open);
-    lines.push(line);
-  }
-  if (lines.length < Number(promised[1]) || !text.endsWith("\n")) {
-    throw new Error(
-      `The ftrace recording is truncated: its header promises ${promised[1]} events and the text holds ${lines.length}.`,
-    );
-  }
-  return lines;
-}
-
-/** Return probes print no page: find the entry they end, by task and nesting. */
-function pairWithEntry(line: Line, at: number, open: Map<string, Line[]>): void {
-  const name = line.probe.replace(/_ret$/, "");
-  const key = `${line.task} ${name}`;
-  if (name === line.probe) {
-    if (line.print !== null) open.set(key, [...(open.get(key) ?? []), line].slice(-8));
-    return;
-  }
-  const entry = line.print === null ? open.get(key)?.pop() : undefined;
-  const m = /\(([^\s+]+)\S* <- .*ret=(-?\d+)/.exec(line.text);
-  if (entry === undefined || m === null) return;
-  line.entry = entry;
-  entry.returned = { caller: m[1], value: Number(m[2]), at };
-}
-
-const PRINT =
-  /page=(0x[0-9a-f]+) ino=(\d+) index=(\d+) flags=(0x[0-9a-f]+) ref=(-?\d+) mapc=(-?\d+) private=(0x[0-9a-f]+) mapping=(0x[0-9a-f]+)/;
-
-/** A page that a probe printed; null when there is none or when its address is no struct page (a failed lookup). */
-function readPrint(text: string): Print | null {
-  const m = PRINT.exec(text);
-  if (m === null) return null;
-  const page = BigInt(m[1]);
-  if (page < VMEMMAP || page - VMEMMAP > 0x7fffffffn * SIZEOF_STRUCT_PAGE) return null;
-  return {
-    pfn: Number((page - VMEMMAP) / SIZEOF_STRUCT_PAGE),
-    ino: Number(m[2]),
-    index: Number(m[3]),
-    flags: BigInt(m[4]),
-    refcount: Number(m[5]),
-    mapcount: Number(m[6]) + 1,
-    private: m[7] !== "0x0",
-    mapping: m[8],
-  };
-}
-
-/** The number after `name=` or `name ` or `name: ` in a probe's text, decimal or hexadecimal; NaN when absent. */
-function field(text: string, name: string): number {
-  return Number(new RegExp(`\\b${name}[=: ]+(0x[0-9a-f]+|-?\\d+)`).exec(text)?.[1] ?? Number.NaN);
-}
-
 /** One page of the workload, from its first print or from its arrival in the page cache to its departure. */
 class Life {
   /** Last value written for each word; absent until known. */
@@ -285,6 +185,9 @@ class Life {
   }
 }
 
+/** Events of a task that is still walking the pages of a bio. */
+const WALKING = /^(folio_mark_dirty|set_page_dirty_lock|gup_put_folio|unpin_|bio_)/;
+
 /** A madvise(MADV_PAGEOUT) under way. */
 interface Pageout {
   /** User addresses. */
@@ -298,7 +201,9 @@ interface Pageout {
 
 /** What one task is in the middle of, as far as later events need to know. */
 interface TaskState {
-  /** bio whose pages the task is dirtying before submission. */
+  /** bio whose pages the task is dirtying before submission; "" when it does something else. */
+  dirtyingFor: string;
+  /** bio that the task's next read request is for. */
   submitting: string;
   /** The task walks a finished bio, dirtying and putting each page. */
   putting: boolean;
@@ -309,7 +214,7 @@ interface TaskState {
 
 /** Events that belong to the dirtying of one page, after folio_mark_dirty. */
 const DIRTYING =
-  /^(ext4_dirty_folio|block_dirty_folio|filemap_dirty_folio|iomap_dirty_folio|writeback_dirty_folio|writeback_mark_inode_dirty|writeback_dirty_inode|warn|console|<stack)/;
+  /^(ext4_dirty_folio|block_dirty_folio|filemap_dirty_folio|iomap_dirty_folio|noop_dirty_folio|writeback_dirty_folio|writeback_mark_inode_dirty|writeback_dirty_inode|warn|console|<stack)/;
 
 class Importer {
   private readonly recorder = new Recorder();
@@ -318,6 +223,8 @@ class Importer {
   private readonly steps = new Map<string, number>();
   private readonly stepInfos: StepInfo[] = [];
   private readonly mapping: string;
+  /** Of the workload's file, "254:0"; "" when the recording does not say. */
+  private readonly device: string;
   private readonly zero: number;
   /** Indexes of the lines that print each followed page, ascending. */
   private readonly prints = new Map<number, number[]>();
@@ -325,6 +232,8 @@ class Importer {
   private readonly states = new Map<string, TaskState>();
   private readonly bios = new Map<string, Life[]>();
   private readonly requests = new Map<string, string>();
+  /** Pages of reads that completed since bio_dirty_fn last ran. */
+  private readonly read = new Set<Life>();
   /** FOLL_GET references to drop after a line, by its index. */
   private readonly pendingPuts = new Map<number, Life[]>();
   /** Index in the file of the last page that the current writeback pass warned about. */
@@ -346,10 +255,21 @@ class Importer {
       if (seen === undefined) this.prints.set(print.pfn, [at]);
       else seen.push(at);
     });
+    this.device = this.deviceOf();
     this.zero = (
       lines.find((l) => l.probe === "tracing_mark_write" && l.text.startsWith("START")) ?? lines[0]
     ).time;
     this.line = lines[0];
+  }
+
+  /** The device of the file whose page-cache additions are the pages that are followed. */
+  private deviceOf(): string {
+    for (const { probe, text } of this.lines) {
+      const m = probe === "mm_filemap_add_to_page_cache" ? /dev (\d+:\d+) ino ([0-9a-f]+) /.exec(text) : null;
+      if (m !== null && Number.parseInt(m[2], 16) === this.inode && this.prints.has(field(text, "pfn")))
+        return m[1];
+    }
+    return "";
   }
 
   run(info: { title: string; kernel: string }): Recording {
@@ -379,6 +299,10 @@ class Importer {
 
   private event(): void {
     const { probe, text } = this.line;
+    if (!DIRTYING.test(probe) && !WALKING.test(probe)) {
+      this.state().dirtyingFor = "";
+      this.state().putting = false;
+    }
     const life = this.subject();
     const about = this.line.print ?? this.line.entry?.print ?? null;
     if (about !== null && life === null) return;
@@ -403,7 +327,8 @@ class Importer {
     }
     const { probe, text } = this.line;
     if (!/^(mm_filemap_|writeback_dirty_folio)/.test(probe)) return null;
-    if (probe === "writeback_dirty_folio") return this.byIndex(field(text, "index"));
+    if (probe === "writeback_dirty_folio")
+      return this.isForeign() ? null : this.byIndex(field(text, "index"));
     const pfn = field(text, "pfn");
     if (!this.prints.has(pfn)) return null;
     if (probe === "mm_filemap_delete_from_page_cache") return this.lives.get(pfn) ?? null;
@@ -430,8 +355,11 @@ class Importer {
   private isForeign(): boolean {
     const { probe, text } = this.line;
     if (probe.startsWith("mm_filemap_")) return this.subject() === null;
-    const m = /\bino[= ]+(0x[0-9a-f]+|\d+)/.exec(text);
-    return m !== null && Number(m[1]) !== this.inode;
+    const inode = /\bino[= ]+(0x[0-9a-f]+|\d+)/.exec(text);
+    if (inode === null) return false;
+    const device = /\b(?:dev|bdi) (\d+)[:,](\d+)/.exec(text);
+    const elsewhere = device !== null && this.device !== "" && `${device[1]}:${device[2]}` !== this.device;
+    return elsewhere || Number(inode[1]) !== this.inode;
   }
 
   /** FOLL_GET references whose put has no probe of its own: shown as a step put_page. */
@@ -464,6 +392,8 @@ class Importer {
     this.set(life, "flags", flags);
     this.set(life, "refcount", print.refcount);
     this.set(life, "mapcount", print.mapcount);
+    const others = (life.cached ? 1 : 0) + (print.private ? 1 : 0) + print.mapcount;
+    life.got = Math.min(life.got, Math.max(0, (print.refcount % GUP_PIN_COUNTING_BIAS) - others));
     this.set(life, "pins", this.pinsOf(life, print.refcount));
     this.set(life, "buffers", print.private ? life.get(WORD.buffers) | BUFFER_BIT.attached : 0);
     if (!life.words.has(WORD.tags)) this.set(life, "tags", flags & pg("dirty") ? TAG_BIT.dirty : 0);
@@ -504,7 +434,7 @@ class Importer {
         if (text.includes(" addr=")) life!.address = field(text, "addr");
         break;
       case "folio_mark_dirty":
-        if (state.submitting !== "") this.bios.get(state.submitting)?.push(life!);
+        this.bios.get(state.dirtyingFor)?.push(life!);
         if (state.putting) this.putAfterDirtying(life!);
         break;
       case "ext4_dirty_folio":
@@ -547,10 +477,12 @@ class Importer {
         break;
       case "bio_set_pages_dirty":
         state.submitting = bioOf(text);
+        state.dirtyingFor = state.submitting;
         this.bios.set(state.submitting, []);
         break;
       case "bio_dirty_fn":
         state.putting = true;
+        this.putOrphans();
         break;
       case "bio_release_pages":
         if (field(text, "mark_dirty") === 1) state.putting = true;
@@ -563,7 +495,7 @@ class Importer {
         }
         break;
       case "block_rq_complete":
-        this.landed(this.bios.get(this.requests.get(requestOf(text)) ?? "") ?? []);
+        this.landed(this.requests.get(requestOf(text)) ?? "");
         this.requests.delete(requestOf(text));
         break;
       case "filemap_release_folio":
@@ -606,6 +538,7 @@ class Importer {
   private arrived(life: Life): void {
     life.cached = true;
     life.wasListed = false;
+    life.got = 0;
     this.set(life, "flags", pg("locked"));
     this.set(life, "mapcount", 0);
     this.set(life, "pins", 0);
@@ -651,8 +584,11 @@ class Importer {
     }
   }
 
-  private landed(pages: readonly Life[]): void {
-    for (const life of pages) if ((life.get(WORD.flags) & pg("dirty")) === 0) this.set(life, "device", 1);
+  private landed(bio: string): void {
+    for (const life of this.bios.get(bio) ?? []) {
+      if ((life.get(WORD.flags) & pg("dirty")) === 0) this.set(life, "device", 1);
+      this.read.add(life);
+    }
   }
 
   // ---- references
@@ -687,6 +623,11 @@ class Importer {
     life.got -= 1;
     this.set(life, "refcount", life.get(WORD.refcount) - 1);
     this.set(life, "pins", this.pinsOf(life, life.get(WORD.refcount)));
+  }
+
+  private putOrphans(): void {
+    for (const life of this.read) if (!life.cached) this.putOne(life);
+    this.read.clear();
   }
 
   /** The task dirties this page and then puts it: schedule the put after the last event of the dirtying. */
@@ -739,7 +680,10 @@ class Importer {
   /** The madvise(MADV_PAGEOUT) of this task that covers the page, if one is under way. */
   private pageoutOf(life: Life): Pageout | null {
     const call = this.state().pageout;
-    return call !== null && life.address >= call.from && life.address < call.to ? call : null;
+    if (call === null) return null;
+    // Some filesystems' probes do not print the address: then a page that was mapped is taken to be in the range.
+    const unknown = Number.isNaN(life.address) && call.wasMapped.has(life);
+    return unknown || (life.address >= call.from && life.address < call.to) ? call : null;
   }
 
   private madvise(): void {
@@ -919,7 +863,7 @@ class Importer {
   private state(): TaskState {
     let state = this.states.get(this.line.task);
     if (state === undefined) {
-      state = { submitting: "", putting: false, pageout: null, dirtying: null };
+      state = { dirtyingFor: "", submitting: "", putting: false, pageout: null, dirtying: null };
       this.states.set(this.line.task, state);
     }
     return state;
@@ -949,64 +893,4 @@ function requestOf(text: string): string {
   return m === null ? "" : `${m[1]} ${m[2]}`;
 }
 
-/** Probe names of 6.1 and 6.12, and the v4.20 function that does the same thing at the same place. */
-const EQUIVALENT: Readonly<Record<string, string>> = {
-  bio_check_pages_dirty: "bio_check_pages_dirty",
-  bio_dirty_fn: "bio_dirty_fn",
-  bio_release_pages: "bio_release_pages",
-  bio_set_pages_dirty: "bio_set_pages_dirty",
-  block_dirty_folio: "__set_page_dirty_buffers",
-  block_page_mkwrite: "block_page_mkwrite",
-  ext4_dirty_folio: "ext4_set_page_dirty",
-  ext4_page_mkwrite: "ext4_page_mkwrite",
-  ext4_release_folio: "ext4_releasepage",
-  ext4_releasepage: "ext4_releasepage",
-  ext4_writepages: "ext4_writepages",
-  filemap_dirty_folio: "__set_page_dirty_nobuffers",
-  filemap_release_folio: "try_to_release_page",
-  filemap_release_folio_ret: "try_to_release_page",
-  filemap_remove_folio: "__delete_from_page_cache",
-  folio_clear_dirty_for_io: "clear_page_dirty_for_io",
-  folio_end_writeback: "end_page_writeback",
-  folio_mark_dirty: "set_page_dirty",
-  folio_mkclean: "page_mkclean",
-  folio_start_writeback: "set_page_writeback",
-  folio_wait_writeback: "wait_on_page_writeback",
-  follow_page_pte_ret: "follow_page_pte",
-  get_user_pages_fast: "get_user_pages_fast",
-  gup_fast: "get_user_pages_fast",
-  gup_fast_ret: "get_user_pages_fast",
-  gup_put_folio: "put_page",
-  mapping_evict_folio: "invalidate_inode_page",
-  pin_user_pages_fast: "get_user_pages_fast",
-  remove_mapping: "__remove_mapping",
-  remove_mapping_ret: "__remove_mapping",
-  set_page_dirty_lock: "set_page_dirty_lock",
-  truncate_cleanup_folio: "truncate_cleanup_page",
-  truncate_inode_folio: "truncate_inode_page",
-  truncate_inode_pages_range: "truncate_inode_pages_range",
-  try_grab_folio: "get_page",
-  try_grab_page: "get_page",
-  try_to_free_buffers: "try_to_free_buffers",
-  try_to_free_buffers_ret: "try_to_free_buffers",
-  unpin_folio: "put_page",
-  unpin_user_folio: "put_page",
-  unpin_user_page: "put_page",
-  unpin_user_pages: "put_page",
-  warn: "__warn",
-  writeback_dirty_folio: "account_page_dirtied",
-  unlock_page: "unlock_page",
-  put_page: "put_page",
-  xfs_filemap_page_mkwrite: "xfs_filemap_page_mkwrite",
-  __folio_cancel_dirty: "__cancel_dirty_page",
-};
-
-/**
- * The v4.20 function that stands where a probe of 6.1 or 6.12 stands, to set a simulated life beside a real one
- * step by step; undefined where v4.20 has none (block requests, system calls, marks).
- *
- * @example equivalentStep("folio_mark_dirty") === "set_page_dirty"
- */
-export function equivalentStep(probe: string): string | undefined {
-  return Object.hasOwn(EQUIVALENT, probe) ? EQUIVALENT[probe] : undefined;
-}
+export { equivalentStep } from "./probes.js";
