@@ -8,9 +8,9 @@ import { textWidth } from "./text.js";
 import { type AxisOptions, type Timeline, timeline } from "./timeline.js";
 
 /** Above this many steps their names no longer fit beside them. */
-const MAX_NAMED = 64;
+const MAX_NAMED = 72;
 const NAME_SIZE = 10;
-/** Steep enough that names 12 pixels apart do not touch. */
+/** Steep enough that names 11 pixels apart do not touch. */
 const NAME_ANGLE = -65;
 
 interface Lane {

@@ -383,6 +383,26 @@ describe("thinning", () => {
     );
   });
 
+  it("a figure of 60,000 events has at most 4,000 points a trace, and its highest count", () => {
+    const recorder = new Recorder();
+    for (let i = 0; i < 60_000; i++) {
+      const [word, value] = i % 3 === 0 ? [WORD.refcount, i === 30_000 ? 9 : 2 + (i % 2)] : [WORD.step, 1];
+      recorder.add(i, i % 3, i % 5, 1, word, value);
+      if (i % 7 === 0) recorder.add(i, 0, 0, 1, WORD.flags, i % 2 === 0 ? pg("dirty") : 0);
+    }
+    const recording = recorder.finish({ ...small().info, faults: [] });
+    for (const figure of [
+      pinCounts(recording),
+      dirtyStates(recording),
+      reclaimProgress(recording),
+      lanes(recording),
+    ]) {
+      for (const { x } of figure.data) expect(x.length).toBeLessThanOrEqual(4000);
+    }
+    const refs = pinCounts(recording).data.find(({ name }) => name === "reference count")!;
+    expect(Math.max(...refs.y.map(Number))).toBe(9);
+  });
+
   it("several series stay aligned", () => {
     const x = Array.from({ length: 1000 }, (_, i) => i);
     const series = [x.map((i) => i % 7), x.map((i) => 10 - (i % 7))];
