@@ -14,7 +14,7 @@ export type DiskNr = number & { readonly disk?: never };
 /** A direct I/O: row of struct dio. */
 export type DioNr = number & { readonly dio?: never };
 
-export const pfn = kind<Pfn>("pfn");
+export const pfn = kind<Pfn>("pfn", -1);
 export const vpn = kind<Vpn>("vpn");
 export const inode = kind<InodeNr>("inode");
 export const slot = kind<Slot>("slot");
@@ -23,5 +23,5 @@ export const dio_nr = kind<DioNr>("dio");
 /** A count, an index, a flag word, a return value. */
 export const int = kind<number>("int");
 
-/** No page: page numbers in locals and links are stored plus one, so that zero means none. */
+/** No page. A local of kind pfn holds this until a page is assigned to it. */
 export const NONE = -1;

@@ -20,7 +20,7 @@ function access(k: Kernel, at: Vpn, write: boolean): boolean {
 /** One access of a process to a virtual page. Gives VM_FAULT_SIGBUS when it may not. */
 export const cpu_access = path(
   "cpu_access",
-  { source: "the CPU", args: { at: vpn, write: int }, locals: { done: int }, returns: true },
+  { source: "the CPU", args: { at: vpn, write: int }, locals: { done: int }, returns: int },
   [
     label("again"),
     step("access", (k, f) => {

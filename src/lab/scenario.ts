@@ -34,7 +34,6 @@ export interface View {
   readonly k: Kernel;
   /** The step that a task will make next. */
   readonly step: (task: string) => string;
-  readonly finished: (task: string) => boolean;
 }
 
 export interface Setup {

@@ -104,7 +104,6 @@ export class World {
     this.view = {
       k: this.k,
       step: (task) => this.machine.at(numberOf(task)).step,
-      finished: (task) => this.machine.finished(numberOf(task)),
     };
     this.hung = new Uint8Array(specs.length);
     if (options.record ?? true) this.startRecording();

@@ -76,13 +76,16 @@ export class Machine<K extends Running> {
     let base = 0;
     tasks.forEach((spec, task) => {
       const program = image.programs[spec.program];
-      if (spec.args.length !== program.args.length) {
+      const kinds = Object.values(program.args);
+      if (spec.args.length !== kinds.length) {
         throw new Error(
-          `Machine: ${program.name} takes ${program.args.length} arguments, ${spec.name} gives ${spec.args.length}`,
+          `Machine: ${program.name} takes ${kinds.length} arguments, ${spec.name} gives ${spec.args.length}`,
         );
       }
       this.base.push(base);
-      this.stack.set(spec.args, base);
+      spec.args.forEach((arg, at) => {
+        this.stack[base + at] = arg - kinds[at].none;
+      });
       base += program.words;
       this.start(task, program);
     });

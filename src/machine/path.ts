@@ -13,12 +13,14 @@
 /** The type of a local: a branded number and the name it prints under. */
 export interface Kind<T extends number = number> {
   readonly kind: string;
+  /** What a local of this kind is before anything is assigned to it: 0, or -1 where 0 is a thing's number. */
+  readonly none: 0 | -1;
   /** Only for the type checker. */
   readonly type?: T;
 }
 
 /** Declare a kind of number. */
-export const kind = <T extends number>(name: string): Kind<T> => ({ kind: name });
+export const kind = <T extends number>(name: string, none: 0 | -1 = 0): Kind<T> => ({ kind: name, none });
 
 export type Locals = Record<string, Kind>;
 
@@ -109,7 +111,8 @@ export interface Path<K, A extends Locals = any, F = any> {
   readonly source: string;
   readonly args: A;
   readonly locals: Locals;
-  readonly returns: boolean;
+  /** Kind of its return value, which is kept in its local `ret`; null for a path that returns nothing. */
+  readonly returns: Kind | null;
   readonly body: readonly Node<K, F>[];
 }
 
@@ -117,8 +120,8 @@ export interface PathSpec {
   readonly source: string;
   readonly args?: Locals;
   readonly locals?: Locals;
-  /** The path leaves with a value, in its local `ret`. */
-  readonly returns?: true;
+  /** The path leaves with a value of this kind, in its local `ret`. */
+  readonly returns?: Kind;
 }
 
 type ArgsOf<S extends PathSpec> = S["args"] extends Locals ? S["args"] : Record<never, never>;
@@ -126,7 +129,7 @@ type ArgsOf<S extends PathSpec> = S["args"] extends Locals ? S["args"] : Record<
 /** What the steps of a path with this specification see. */
 export type FrameOf<S extends PathSpec> = Frame<ArgsOf<S>> &
   (S["locals"] extends Locals ? Frame<S["locals"]> : unknown) &
-  (S["returns"] extends true ? Returned : unknown);
+  (S["returns"] extends Kind ? Returned : unknown);
 
 /** The local in which a path's return value is kept. */
 export interface Returned {
@@ -156,7 +159,7 @@ export function pathLanguage<K>() {
         source: spec.source,
         args: (spec.args ?? {}) as ArgsOf<S>,
         locals: spec.locals ?? {},
-        returns: spec.returns === true,
+        returns: spec.returns ?? null,
         body,
       };
     },

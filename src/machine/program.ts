@@ -6,7 +6,7 @@
  * stack whose size is known before the machine is built. Slots are zero before a path starts and zero again after it
  * ends, so that two states in which only dead locals would differ are the same state.
  */
-import type { Node, Operations, Path } from "./path.js";
+import type { Locals, Node, Operations, Path } from "./path.js";
 
 /** A preemption point. */
 export const STEP = 0;
@@ -61,7 +61,7 @@ export interface Program {
   readonly entry: number;
   /** Words of stack that a task running this program needs. The first ones are its arguments. */
   readonly words: number;
-  readonly args: readonly string[];
+  readonly args: Locals;
 }
 
 export interface Image {
@@ -75,178 +75,85 @@ const NO_STACK: Int32Array | Int16Array = new Int32Array(0);
 const nothing: Run = () => {};
 
 /**
- * A class whose instances name the slots of one path's frames. The accessors read fixed fields (_a, _b, _c ...)
- * because a property reached by a computed name is half as fast.
+ * A class whose instances name the slots of one path's frames. A local whose `none` is -1 is stored plus one, so that
+ * a slot of zero is none. The accessors read fixed fields (_a, _b, _c ...) because a property reached by a computed
+ * name is half as fast.
  */
-function frameClass(names: readonly string[]): new (slots: readonly number[]) => FrameSlots {
+function frameClass(
+  names: readonly string[],
+  nones: readonly (0 | -1)[],
+): new (
+  slots: readonly number[],
+) => FrameSlots {
   class Slots implements FrameSlots {
     stack = NO_STACK;
     base = 0;
     _a: number;
+    a_: number;
     _b: number;
+    b_: number;
     _c: number;
+    c_: number;
     _d: number;
+    d_: number;
     _e: number;
+    e_: number;
     _f: number;
+    f_: number;
     _g: number;
+    g_: number;
     _h: number;
+    h_: number;
     _i: number;
+    i_: number;
     _j: number;
+    j_: number;
     _k: number;
+    k_: number;
     _l: number;
-    _m: number;
-    _n: number;
-    _o: number;
-    _p: number;
+    l_: number;
     constructor(readonly slots: readonly number[]) {
       this._a = slots[0] ?? 0;
+      this.a_ = nones[0] ?? 0;
       this._b = slots[1] ?? 0;
+      this.b_ = nones[1] ?? 0;
       this._c = slots[2] ?? 0;
+      this.c_ = nones[2] ?? 0;
       this._d = slots[3] ?? 0;
+      this.d_ = nones[3] ?? 0;
       this._e = slots[4] ?? 0;
+      this.e_ = nones[4] ?? 0;
       this._f = slots[5] ?? 0;
+      this.f_ = nones[5] ?? 0;
       this._g = slots[6] ?? 0;
+      this.g_ = nones[6] ?? 0;
       this._h = slots[7] ?? 0;
+      this.h_ = nones[7] ?? 0;
       this._i = slots[8] ?? 0;
+      this.i_ = nones[8] ?? 0;
       this._j = slots[9] ?? 0;
+      this.j_ = nones[9] ?? 0;
       this._k = slots[10] ?? 0;
+      this.k_ = nones[10] ?? 0;
       this._l = slots[11] ?? 0;
-      this._m = slots[12] ?? 0;
-      this._n = slots[13] ?? 0;
-      this._o = slots[14] ?? 0;
-      this._p = slots[15] ?? 0;
+      this.l_ = nones[11] ?? 0;
     }
   }
   type S = Slots;
+  // biome-ignore format: one line an accessor
   const accessors: PropertyDescriptor[] = [
-    {
-      get(this: S) {
-        return this.stack[this.base + this._a];
-      },
-      set(this: S, v: number) {
-        this.stack[this.base + this._a] = v;
-      },
-    },
-    {
-      get(this: S) {
-        return this.stack[this.base + this._b];
-      },
-      set(this: S, v: number) {
-        this.stack[this.base + this._b] = v;
-      },
-    },
-    {
-      get(this: S) {
-        return this.stack[this.base + this._c];
-      },
-      set(this: S, v: number) {
-        this.stack[this.base + this._c] = v;
-      },
-    },
-    {
-      get(this: S) {
-        return this.stack[this.base + this._d];
-      },
-      set(this: S, v: number) {
-        this.stack[this.base + this._d] = v;
-      },
-    },
-    {
-      get(this: S) {
-        return this.stack[this.base + this._e];
-      },
-      set(this: S, v: number) {
-        this.stack[this.base + this._e] = v;
-      },
-    },
-    {
-      get(this: S) {
-        return this.stack[this.base + this._f];
-      },
-      set(this: S, v: number) {
-        this.stack[this.base + this._f] = v;
-      },
-    },
-    {
-      get(this: S) {
-        return this.stack[this.base + this._g];
-      },
-      set(this: S, v: number) {
-        this.stack[this.base + this._g] = v;
-      },
-    },
-    {
-      get(this: S) {
-        return this.stack[this.base + this._h];
-      },
-      set(this: S, v: number) {
-        this.stack[this.base + this._h] = v;
-      },
-    },
-    {
-      get(this: S) {
-        return this.stack[this.base + this._i];
-      },
-      set(this: S, v: number) {
-        this.stack[this.base + this._i] = v;
-      },
-    },
-    {
-      get(this: S) {
-        return this.stack[this.base + this._j];
-      },
-      set(this: S, v: number) {
-        this.stack[this.base + this._j] = v;
-      },
-    },
-    {
-      get(this: S) {
-        return this.stack[this.base + this._k];
-      },
-      set(this: S, v: number) {
-        this.stack[this.base + this._k] = v;
-      },
-    },
-    {
-      get(this: S) {
-        return this.stack[this.base + this._l];
-      },
-      set(this: S, v: number) {
-        this.stack[this.base + this._l] = v;
-      },
-    },
-    {
-      get(this: S) {
-        return this.stack[this.base + this._m];
-      },
-      set(this: S, v: number) {
-        this.stack[this.base + this._m] = v;
-      },
-    },
-    {
-      get(this: S) {
-        return this.stack[this.base + this._n];
-      },
-      set(this: S, v: number) {
-        this.stack[this.base + this._n] = v;
-      },
-    },
-    {
-      get(this: S) {
-        return this.stack[this.base + this._o];
-      },
-      set(this: S, v: number) {
-        this.stack[this.base + this._o] = v;
-      },
-    },
-    {
-      get(this: S) {
-        return this.stack[this.base + this._p];
-      },
-      set(this: S, v: number) {
-        this.stack[this.base + this._p] = v;
-      },
-    },
+    { get(this: S) { return this.stack[this.base + this._a] + this.a_; }, set(this: S, v: number) { this.stack[this.base + this._a] = v - this.a_; } },
+    { get(this: S) { return this.stack[this.base + this._b] + this.b_; }, set(this: S, v: number) { this.stack[this.base + this._b] = v - this.b_; } },
+    { get(this: S) { return this.stack[this.base + this._c] + this.c_; }, set(this: S, v: number) { this.stack[this.base + this._c] = v - this.c_; } },
+    { get(this: S) { return this.stack[this.base + this._d] + this.d_; }, set(this: S, v: number) { this.stack[this.base + this._d] = v - this.d_; } },
+    { get(this: S) { return this.stack[this.base + this._e] + this.e_; }, set(this: S, v: number) { this.stack[this.base + this._e] = v - this.e_; } },
+    { get(this: S) { return this.stack[this.base + this._f] + this.f_; }, set(this: S, v: number) { this.stack[this.base + this._f] = v - this.f_; } },
+    { get(this: S) { return this.stack[this.base + this._g] + this.g_; }, set(this: S, v: number) { this.stack[this.base + this._g] = v - this.g_; } },
+    { get(this: S) { return this.stack[this.base + this._h] + this.h_; }, set(this: S, v: number) { this.stack[this.base + this._h] = v - this.h_; } },
+    { get(this: S) { return this.stack[this.base + this._i] + this.i_; }, set(this: S, v: number) { this.stack[this.base + this._i] = v - this.i_; } },
+    { get(this: S) { return this.stack[this.base + this._j] + this.j_; }, set(this: S, v: number) { this.stack[this.base + this._j] = v - this.j_; } },
+    { get(this: S) { return this.stack[this.base + this._k] + this.k_; }, set(this: S, v: number) { this.stack[this.base + this._k] = v - this.k_; } },
+    { get(this: S) { return this.stack[this.base + this._l] + this.l_; }, set(this: S, v: number) { this.stack[this.base + this._l] = v - this.l_; } },
   ];
   if (names.length > accessors.length) {
     throw new Error(`link: a path has ${names.length} locals, ${accessors.length} are possible`);
@@ -256,6 +163,13 @@ function frameClass(names: readonly string[]): new (slots: readonly number[]) =>
   });
   return Slots;
 }
+
+/** Names of a path's slots, in order. */
+const namesOf = (path: Path<never>): string[] => [
+  ...Object.keys(path.args),
+  ...(path.returns ? ["ret"] : []),
+  ...Object.keys(path.locals),
+];
 
 class Linker {
   readonly code: Instruction[] = [];
@@ -276,7 +190,7 @@ class Linker {
     const frame = this.frame(path, slots, own);
     this.expand(path, frame, [path.name], own + this.ownWords(path));
     this.emit(path, frame, [path.name], "", END, nothing);
-    return { name: path.name, entry, words: this.words, args };
+    return { name: path.name, entry, words: this.words, args: path.args };
   }
 
   private ownWords(path: Path<never>): number {
@@ -285,10 +199,18 @@ class Linker {
 
   /** A frame whose arguments (and return value) are the given slots and whose locals start at `first`. */
   private frame(path: Path<never>, argSlots: readonly number[], first: number): FrameSlots {
-    const names = [...Object.keys(path.args), ...(path.returns ? ["ret"] : []), ...Object.keys(path.locals)];
+    const names = namesOf(path);
     let made = this.classes.get(path);
     if (!made) {
-      made = frameClass(names);
+      const kinds = {
+        ...path.args,
+        ...(path.returns ? { ret: path.returns } : {}),
+        ...path.locals,
+      } as Locals;
+      made = frameClass(
+        names,
+        names.map((name) => kinds[name].none),
+      );
       this.classes.set(path, made);
     }
     const slots = names.map((_, at) => (at < argSlots.length ? argSlots[at] : first + at - argSlots.length));
@@ -331,8 +253,7 @@ class Linker {
     const jumps: { at: Instruction; how: "next" | "otherwise" | number; label: string }[] = [];
     const leaving: Instruction[] = [];
     const slotOf = (name: string): number => {
-      const all = [...Object.keys(path.args), ...(path.returns ? ["ret"] : []), ...Object.keys(path.locals)];
-      const at = all.indexOf(name);
+      const at = namesOf(path).indexOf(name);
       if (at < 0) throw new Error(`${path.name}: no local named ${name}`);
       return frame.slots[at];
     };
@@ -358,7 +279,7 @@ class Linker {
         const value = args[name];
         if (value === undefined) throw new Error(`${path.name}: the call of ${target.name} lacks ${name}`);
         if (typeof value === "string") return slotOf(value);
-        constants.push([next, value]);
+        constants.push([next, value - (target.args as Locals)[name].none]);
         return next++;
       });
       if (target.returns) slots.push(into === null ? next++ : slotOf(into));

@@ -12,7 +12,7 @@ import { ext4_finish_bio } from "../fs/ext4.js";
 import type { Kernel } from "../kernel.js";
 import { call, given, local, path, pause, repeat, step, wait } from "../language.js";
 import { PageWriteback, SetPageUptodate, unlock_page } from "../mm/page.js";
-import { type DiskNr, disk, int, type Pfn, pfn } from "../types.js";
+import { type DiskNr, disk, int, NONE, type Pfn, pfn } from "../types.js";
 
 /** submit_bio: append a page to its disk's queue. */
 export function queue_page(k: Kernel, page: Pfn): void {
@@ -87,7 +87,7 @@ export const disk_daemon = path(
           ],
         ),
         local((_, f) => {
-          f.page = 0;
+          f.page = NONE;
           f.part = 0;
           f.write = 0;
         }),

@@ -85,7 +85,7 @@ export function try_to_free_buffers(k: Kernel, page: Pfn): boolean {
 /** Dirty all buffers of the page, then the page. Missing buffers are tolerated. Gives 1 when the page was clean. */
 export const __set_page_dirty_buffers = path(
   "__set_page_dirty_buffers",
-  { source: "fs/buffer.c v4.20", args: { page: pfn }, returns: true },
+  { source: "fs/buffer.c v4.20", args: { page: pfn }, returns: int },
   [
     // private_lock is held from the walk over the buffers to PG_dirty: try_to_free_buffers sees all or nothing.
     heldIf(
@@ -134,7 +134,7 @@ export const mark_buffer_dirty = path(
  */
 export const block_page_mkwrite = path(
   "block_page_mkwrite",
-  { source: "fs/buffer.c v4.20", args: { page: pfn, mapping: inode }, returns: true },
+  { source: "fs/buffer.c v4.20", args: { page: pfn, mapping: inode }, returns: int },
   [
     lock_page(),
     held(check("page->mapping == mapping", (k, f) => k.page.mapping[f.page] === f.mapping, "out_unlock")),

@@ -16,7 +16,7 @@ import { count_pin, lock_page, set_device_wrote, unlock_page } from "../mm/page.
 import { set_page_dirty } from "../mm/page_writeback.js";
 import { put_page } from "../mm/swap.js";
 import { DIO_DONE, DIO_IDLE, DIO_SUBMITTED } from "../structs.js";
-import { type DioNr, dio_nr, int, type Pfn, pfn, vpn } from "../types.js";
+import { type DioNr, dio_nr, int, NONE, type Pfn, pfn, vpn } from "../types.js";
 
 export const DIO_PAGES = 64;
 
@@ -51,7 +51,7 @@ export const dio_bio_complete = path(
           count_pin(k, f.page, -1);
           put_page(k, f.page);
           f.at++;
-          f.page = 0;
+          f.page = NONE;
         }),
       ],
     ),
@@ -117,7 +117,7 @@ export const dma_engine = path(
         step("dio_bio_end_io", (k, f) => {
           k.dio.state[f.dio] = DIO_DONE;
           f.at = 0;
-          f.page = 0;
+          f.page = NONE;
         }),
       ],
     ),

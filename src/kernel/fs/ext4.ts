@@ -10,11 +10,16 @@
  * more than one page (each page is submitted right after it is unlocked), lookups of fifteen pages at a time.
  */
 import { queue_page } from "../block/disk.js";
-import type { Kernel } from "../kernel.js";
 import { call, check, given, goto, held, label, leave, local, path, step, when } from "../language.js";
-import { end_page_writeback, find_tagged, mapping_tagged, page_mapping, xa_set_mark } from "../mm/filemap.js";
 import {
-  get_page_unless_zero,
+  end_page_writeback,
+  find_get_page_tag,
+  find_tagged,
+  mapping_tagged,
+  page_mapping,
+  xa_set_mark,
+} from "../mm/filemap.js";
+import {
   lock_page,
   PageDirty,
   PageLocked,
@@ -26,7 +31,7 @@ import {
 import { clear_page_dirty_for_io, set_page_writeback, WARN } from "../mm/page_writeback.js";
 import { put_page } from "../mm/swap.js";
 import { BH } from "../structs.js";
-import { type InodeNr, inode, int, NONE, pfn } from "../types.js";
+import { inode, int, NONE, pfn } from "../types.js";
 import {
   __set_page_dirty_buffers,
   block_page_mkwrite,
@@ -41,7 +46,7 @@ import {
 
 export const ext4_set_page_dirty = path(
   "ext4_set_page_dirty",
-  { source: "fs/ext4/inode.c v4.20", args: { page: pfn }, returns: true },
+  { source: "fs/ext4/inode.c v4.20", args: { page: pfn }, returns: int },
   [
     held(
       step("ext4_set_page_dirty", (k, f) => {
@@ -66,14 +71,14 @@ export const ext4_set_page_dirty = path(
 /** A page is about to be written through a mapping: attach buffers, reserve, mark dirty. */
 export const ext4_page_mkwrite = path(
   "ext4_page_mkwrite",
-  { source: "fs/ext4/inode.c v4.20", args: { page: pfn, mapping: inode }, returns: true },
+  { source: "fs/ext4/inode.c v4.20", args: { page: pfn, mapping: inode }, returns: int },
   [call(() => block_page_mkwrite, { page: "page", mapping: "mapping" }, "ret")],
 );
 
 /** May the page lose its buffers? Gives 1 when they are gone. */
 export const ext4_releasepage = path(
   "ext4_releasepage",
-  { source: "fs/ext4/inode.c v4.20", args: { page: pfn }, returns: true },
+  { source: "fs/ext4/inode.c v4.20", args: { page: pfn }, returns: int },
   [
     step("try_to_free_buffers", (k, f) => {
       f.ret = try_to_free_buffers(k, f.page) ? 1 : 0;
@@ -118,7 +123,7 @@ export const ext4_bio_write_page = path(
 /** Write one locked page: what reclaim and jbd2 call. Cannot allocate blocks. */
 export const ext4_writepage = path(
   "ext4_writepage",
-  { source: "fs/ext4/inode.c v4.20", args: { page: pfn }, returns: true },
+  { source: "fs/ext4/inode.c v4.20", args: { page: pfn }, returns: int },
   [
     held(
       step("page_buffers", (k, f) => {
@@ -129,35 +134,21 @@ export const ext4_writepage = path(
   ],
 );
 
-/** The next page of a mapping that carries the tag, with a reference: pagevec_lookup_range_tag for one page. */
-function lookup_tagged(k: Kernel, mapping: InodeNr, from: number, tag: "dirty" | "towrite"): number {
-  for (
-    let index = find_tagged(k, mapping, from, tag);
-    index !== NONE;
-    index = find_tagged(k, mapping, index + 1, tag)
-  ) {
-    const page = k.xa_slot.page[k.slotOf(mapping, index)] - 1;
-    if (page !== NONE && get_page_unless_zero(k, page)) return page + 1;
-  }
-  return 0;
-}
-
 /** Find the dirty pages of a mapping and write those whose blocks are mapped: here, all of them. */
 export const mpage_prepare_extent_to_map = path(
   "mpage_prepare_extent_to_map",
   {
     source: "fs/ext4/inode.c v4.20",
     args: { mapping: inode, sync: int },
-    locals: { index: int, found: int, page: pfn },
+    locals: { index: int, page: pfn },
   },
   [
     label("next"),
     step("pagevec_lookup_range_tag", (k, f) => {
-      f.found = lookup_tagged(k, f.mapping, f.index, f.sync === 1 ? "towrite" : "dirty");
+      f.page = find_get_page_tag(k, f.mapping, f.index, f.sync === 1 ? "towrite" : "dirty");
     }),
-    given((_, f) => f.found === 0, [leave()]),
+    given((_, f) => f.page === NONE, [leave()]),
     local((k, f) => {
-      f.page = f.found - 1;
       f.index = k.page.index[f.page] + 1;
     }),
     lock_page(),
@@ -183,8 +174,7 @@ export const mpage_prepare_extent_to_map = path(
     label("release"),
     step("pagevec_release", (k, f) => {
       put_page(k, f.page);
-      f.page = 0;
-      f.found = 0;
+      f.page = NONE;
     }),
     goto("next"),
   ],

@@ -1,15 +1,20 @@
-/**
- * The flusher: walks the dirty inodes and writes their tagged pages, whoever holds references to them. And fsync.
- *
- * Source: fs/fs-writeback.c, mm/filemap.c, fs/ext4/fsync.c in v4.20. It never looks at the LRU: a page that was taken
- * off the LRU is found all the same.
- *
- * Left out: thresholds and ages (every wake-up writes what is dirty), b_io and b_more_io, the journal commit of fsync.
- */
-import type { Kernel } from "../kernel.js";
-import { call, dispatch, held, local, path, pause, repeat, step, when } from "../language.js";
-import { find_tagged, mapping_tagged } from "../mm/filemap.js";
-import { get_page_unless_zero, wait_on_page_writeback } from "../mm/page.js";
+import {
+  call,
+  dispatch,
+  given,
+  goto,
+  held,
+  label,
+  leave,
+  local,
+  path,
+  pause,
+  repeat,
+  step,
+  when,
+} from "../language.js";
+import { find_get_page_tag, mapping_tagged } from "../mm/filemap.js";
+import { wait_on_page_writeback } from "../mm/page.js";
 import { put_page } from "../mm/swap.js";
 import { a_ops, fs_of_inode } from "../operations.js";
 import { I_DIRTY_PAGES, I_SYNC } from "../structs.js";
@@ -65,42 +70,26 @@ export const wb_workfn = path(
   ],
 );
 
-/** A page under writeback at or after `from`, with a reference, plus one; 0 when there is none. */
-function lookup_writeback(k: Kernel, mapping: number, from: number): number {
-  for (
-    let at = find_tagged(k, mapping, from, "writeback");
-    at !== NONE;
-    at = find_tagged(k, mapping, at + 1, "writeback")
-  ) {
-    const page = k.xa_slot.page[k.slotOf(mapping, at)] - 1;
-    if (page !== NONE && get_page_unless_zero(k, page)) return page + 1;
-  }
-  return 0;
-}
-
 /** Write what is dirty now and wait for it. */
 export const file_write_and_wait_range = path(
   "file_write_and_wait_range",
-  { source: "mm/filemap.c v4.20", args: { mapping: inode }, locals: { index: int, found: int, page: pfn } },
+  { source: "mm/filemap.c v4.20", args: { mapping: inode }, locals: { index: int, page: pfn } },
   [
     dispatch(a_ops, "writepages", (k, f) => fs_of_inode(k, f.mapping), { mapping: "mapping", sync: 1 }),
+    label("next"),
     step("pagevec_lookup_range_tag", (k, f) => {
-      f.found = lookup_writeback(k, f.mapping, f.index);
+      f.page = find_get_page_tag(k, f.mapping, f.index, "writeback");
     }),
-    repeat(
-      (_, f) => f.found !== 0,
-      [
-        local((k, f) => {
-          f.page = f.found - 1;
-          f.index = k.page.index[f.page] + 1;
-        }),
-        wait_on_page_writeback(),
-        step("pagevec_release", (k, f) => put_page(k, f.page)),
-        step("pagevec_lookup_range_tag", (k, f) => {
-          f.found = lookup_writeback(k, f.mapping, f.index);
-        }),
-      ],
-    ),
+    given((_, f) => f.page === NONE, [leave()]),
+    local((k, f) => {
+      f.index = k.page.index[f.page] + 1;
+    }),
+    wait_on_page_writeback(),
+    step("pagevec_release", (k, f) => {
+      put_page(k, f.page);
+      f.page = NONE;
+    }),
+    goto("next"),
   ],
 );
 

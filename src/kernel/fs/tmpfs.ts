@@ -6,11 +6,11 @@
  */
 import { path, step } from "../language.js";
 import { PageDirty, SetPageUptodate, TestSetPageDirty, unlock_page } from "../mm/page.js";
-import { pfn } from "../types.js";
+import { int, pfn } from "../types.js";
 
 export const __set_page_dirty_no_writeback = path(
   "__set_page_dirty_no_writeback",
-  { source: "mm/page-writeback.c v4.20", args: { page: pfn }, returns: true },
+  { source: "mm/page-writeback.c v4.20", args: { page: pfn }, returns: int },
   [
     step("TestSetPageDirty", (k, f) => {
       f.ret = PageDirty(k, f.page) || TestSetPageDirty(k, f.page) ? 0 : 1;

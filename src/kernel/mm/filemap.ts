@@ -99,6 +99,19 @@ export function find_get_page(k: Kernel, mapping: InodeNr, index: number): Pfn {
   return page;
 }
 
+/** The first page at or after `from` that carries the tag, with a reference, or NONE: pagevec_lookup_range_tag for one page. */
+export function find_get_page_tag(k: Kernel, mapping: InodeNr, from: number, tag: Tag): Pfn {
+  for (
+    let index = find_tagged(k, mapping, from, tag);
+    index !== NONE;
+    index = find_tagged(k, mapping, index + 1, tag)
+  ) {
+    const page = find_get_page(k, mapping, index);
+    if (page !== NONE) return page;
+  }
+  return NONE;
+}
+
 /** Put a locked page into a mapping: one reference for the cache, and the batch that leads to the LRU. */
 export function add_to_page_cache_lru(k: Kernel, page: Pfn, mapping: InodeNr, index: number): boolean {
   const slot = k.slotOf(mapping, index);
@@ -149,7 +162,7 @@ export const page_cache_read = path(
 
 /**
  * The page of a file at an index, uptodate and locked (reads here do not fail, so that a page that is not uptodate is
- * one that left its mapping), with a reference for the caller. Gives pfn + 1.
+ * one that left its mapping), with a reference for the caller.
  * shmem_fault finds its page in the same way as long as it is in memory.
  */
 export const filemap_fault = path(
@@ -158,7 +171,7 @@ export const filemap_fault = path(
     source: "mm/filemap.c v4.20",
     args: { mapping: inode, index: int },
     locals: { page: pfn },
-    returns: true,
+    returns: pfn,
   },
   [
     label("retry_find"),
@@ -168,10 +181,7 @@ export const filemap_fault = path(
     given(
       (_, f) => f.page === NONE,
       [
-        local((k, f) => {
-          f.page = 0;
-          k.count("pgmajfault");
-        }),
+        local((k) => k.count("pgmajfault")),
         call(() => page_cache_read, { mapping: "mapping", index: "index" }),
         goto("retry_find"),
       ],
@@ -195,7 +205,7 @@ export const filemap_fault = path(
         ],
       ),
     ),
-    leave((_, f) => f.page + 1),
+    leave((_, f) => f.page),
   ],
 );
 

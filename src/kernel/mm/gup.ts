@@ -30,7 +30,7 @@ const gup_pte_range = path(
     source: "mm/gup.c v4.20",
     args: { at: vpn, write: int, dio: dio_nr },
     locals: { pte: int, page: pfn },
-    returns: true,
+    returns: int,
   },
   [
     step("pte_read", (k, f) => {
@@ -74,7 +74,7 @@ const __get_user_pages = path(
     source: "mm/gup.c v4.20",
     args: { at: vpn, write: int, dio: dio_nr },
     locals: { followed: int, fault: int, page: pfn },
-    returns: true,
+    returns: int,
   },
   [
     label("retry"),
@@ -110,7 +110,7 @@ export const get_user_pages_fast = path(
     source: "mm/gup.c v4.20",
     args: { start: vpn, nr: int, write: int, dio: dio_nr },
     locals: { at: vpn, got: int },
-    returns: true,
+    returns: int,
   },
   [
     local((_, f) => {

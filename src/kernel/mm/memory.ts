@@ -82,7 +82,7 @@ function copy_page(k: Kernel, to: Pfn, from: Pfn): void {
 /** Tell the filesystem that the page is about to be written. All that are modelled return with the page locked. */
 export const do_page_mkwrite = path(
   "do_page_mkwrite",
-  { source: "mm/memory.c v4.20", args: { page: pfn, mapping: inode }, returns: true },
+  { source: "mm/memory.c v4.20", args: { page: pfn, mapping: inode }, returns: int },
   [
     dispatch(
       vm_ops,
@@ -107,7 +107,7 @@ export const do_shared_fault = path(
     source: "mm/memory.c v4.20",
     args: { at: vpn, vma: int },
     locals: { mapping: inode, index: int, page: pfn, tmp: int },
-    returns: true,
+    returns: int,
   },
   [
     local((k, f) => {
@@ -115,9 +115,6 @@ export const do_shared_fault = path(
       f.index = offset_of(k, f.vma, f.at);
     }),
     call(() => filemap_fault, { mapping: "mapping", index: "index" }, "page"),
-    local((_, f) => {
-      f.page--;
-    }),
     given(
       (k, f) => has_page_mkwrite(k, f.mapping),
       [
@@ -152,7 +149,7 @@ export const do_read_fault = path(
     source: "mm/memory.c v4.20",
     args: { at: vpn, vma: int },
     locals: { mapping: inode, index: int, page: pfn, mapped: int },
-    returns: true,
+    returns: int,
   },
   [
     local((k, f) => {
@@ -170,9 +167,6 @@ export const do_read_fault = path(
     }),
     given((_, f) => f.mapped === 1, [leave()]),
     call(() => filemap_fault, { mapping: "mapping", index: "index" }, "page"),
-    local((_, f) => {
-      f.page--;
-    }),
     step("alloc_set_pte", (k, f) => {
       if (!alloc_set_pte(k, f.at, f.vma, f.page, false)) f.ret = VM_FAULT.NOPAGE;
     }),
@@ -188,7 +182,7 @@ export const do_cow_fault = path(
     source: "mm/memory.c v4.20",
     args: { at: vpn, vma: int },
     locals: { mapping: inode, index: int, page: pfn, new_page: pfn },
-    returns: true,
+    returns: int,
   },
   [
     local((k, f) => {
@@ -203,9 +197,6 @@ export const do_cow_fault = path(
       },
     ),
     call(() => filemap_fault, { mapping: "mapping", index: "index" }, "page"),
-    local((_, f) => {
-      f.page--;
-    }),
     step("copy_user_highpage", (k, f) => copy_page(k, f.new_page, f.page)),
     step("alloc_set_pte", (k, f) => {
       if (alloc_set_pte(k, f.at, f.vma, f.new_page, true)) make_anonymous(k, f.new_page, f.at);
@@ -224,7 +215,7 @@ export const wp_page_shared = path(
     source: "mm/memory.c v4.20",
     args: { at: vpn, orig_pte: int },
     locals: { page: pfn, mapping: inode, tmp: int },
-    returns: true,
+    returns: int,
   },
   [
     // do_wp_page took the page from the PTE under the ptl that it still holds.
@@ -304,7 +295,7 @@ export const handle_mm_fault = path(
     source: "mm/memory.c v4.20",
     args: { at: vpn, write: int },
     locals: { vma: int, orig_pte: int },
-    returns: true,
+    returns: int,
   },
   [
     step("handle_pte_fault", (k, f) => {

@@ -77,7 +77,7 @@ export function cancel_dirty_page(k: Kernel, page: Pfn): void {
 /** Mark a page dirty, as its filesystem wants it. Gives 1 when it was clean. */
 export const set_page_dirty = path(
   "set_page_dirty",
-  { source: "mm/page-writeback.c v4.20", args: { page: pfn }, returns: true },
+  { source: "mm/page-writeback.c v4.20", args: { page: pfn }, returns: int },
   [
     held(
       when(
@@ -107,7 +107,7 @@ export const set_page_dirty = path(
 /** Clean a page that is about to be written. The page is locked. Gives 1 when it was dirty. */
 export const clear_page_dirty_for_io = path(
   "clear_page_dirty_for_io",
-  { source: "mm/page-writeback.c v4.20", args: { page: pfn }, locals: { cleaned: int }, returns: true },
+  { source: "mm/page-writeback.c v4.20", args: { page: pfn }, locals: { cleaned: int }, returns: int },
   [
     local((k, f) => {
       if (!PageLocked(k, f.page)) throw new Error("clear_page_dirty_for_io: the page is not locked");

@@ -71,7 +71,7 @@ export function page_remove_rmap(k: Kernel, page: Pfn): void {
 /** Write-protect and clean every shared PTE of a page. Gives how many were dirty or writable. */
 export const page_mkclean = path(
   "page_mkclean",
-  { source: "mm/rmap.c v4.20", args: { page: pfn }, locals: { vma: int }, returns: true },
+  { source: "mm/rmap.c v4.20", args: { page: pfn }, locals: { vma: int }, returns: int },
   [
     held(when("page_mapped", (k, f) => !page_mapped(k, f.page), [leave()])),
     local((k, f) => {
@@ -102,7 +102,7 @@ export const page_mkclean = path(
  */
 export const page_referenced = path(
   "page_referenced",
-  { source: "mm/rmap.c v4.20", args: { page: pfn, is_locked: int }, locals: { vma: int }, returns: true },
+  { source: "mm/rmap.c v4.20", args: { page: pfn, is_locked: int }, locals: { vma: int }, returns: int },
   [
     heldIf(
       (_, f) => f.is_locked === 1,
@@ -142,7 +142,7 @@ export const try_to_unmap = path(
     source: "mm/rmap.c v4.20",
     args: { page: pfn },
     locals: { vma: int, at: int, young: int, dirty: int },
-    returns: true,
+    returns: int,
   },
   [
     local((k, f) => {

@@ -36,7 +36,7 @@ import {
 } from "../language.js";
 import { a_ops, fs_of_page } from "../operations.js";
 import { LRU, PGDAT_DIRTY, PGDAT_WRITEBACK } from "../structs.js";
-import { int, type Pfn, pfn } from "../types.js";
+import { int, NONE, type Pfn, pfn } from "../types.js";
 import { __delete_from_page_cache, page_mapping } from "./filemap.js";
 import {
   ClearPageActive,
@@ -118,7 +118,7 @@ const page_check_references = path(
     source: "mm/vmscan.c v4.20",
     args: { page: pfn },
     locals: { referenced_ptes: int, referenced_page: int },
-    returns: true,
+    returns: int,
   },
   [
     call(() => page_referenced, { page: "page", is_locked: 1 }, "referenced_ptes"),
@@ -143,7 +143,7 @@ const page_check_references = path(
 /** Write a dirty page that only reclaim and the cache hold. */
 const pageout = path(
   "pageout",
-  { source: "mm/vmscan.c v4.20", args: { page: pfn }, locals: { dirty: int, res: int }, returns: true },
+  { source: "mm/vmscan.c v4.20", args: { page: pfn }, locals: { dirty: int, res: int }, returns: int },
   [
     check("is_page_cache_freeable", (k, f) => is_page_cache_freeable(k, f.page), "keep"),
     held(check("page_mapping", (k, f) => page_mapping(k, f.page) !== 0, "keep")),
@@ -164,7 +164,7 @@ const pageout = path(
 /** try_to_release_page: may the filesystem's private data go? Gives 1 when it is gone. */
 const try_to_release_page = path(
   "try_to_release_page",
-  { source: "mm/filemap.c v4.20", args: { page: pfn }, returns: true },
+  { source: "mm/filemap.c v4.20", args: { page: pfn }, returns: int },
   [
     settledUnlessWriteback(when("PageWriteback", (k, f) => PageWriteback(k, f.page), [leave(() => 0)])),
     dispatch(a_ops, "releasepage", (k, f) => fs_of_page(k, f.page), { page: "page" }, "ret"),
@@ -346,7 +346,7 @@ export const shrink_page_list = path(
         }),
         label("next"),
         local((_, f) => {
-          f.page = 0;
+          f.page = NONE;
         }),
       ],
     ),
@@ -440,7 +440,7 @@ export const shrink_active_list = path(
         step("ClearPageActive", (k, f) => {
           ClearPageActive(k, f.page);
           k.count("pgdeactivate");
-          f.page = 0;
+          f.page = NONE;
           f.used = 0;
         }),
       ],
