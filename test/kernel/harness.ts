@@ -1,0 +1,224 @@
+/**
+ * Small worlds for the tests: any tasks on any files, moved by name and step.
+ */
+import type { Geometry, Kernel } from "../../src/kernel/kernel.js";
+import { add_to_page_cache_lru } from "../../src/kernel/mm/filemap.js";
+import { alloc_page, SetPageSwapBacked, SetPageUptodate } from "../../src/kernel/mm/page.js";
+import { lru_add_drain, put_page } from "../../src/kernel/mm/swap.js";
+import { FS } from "../../src/kernel/operations.js";
+import { BH, VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
+import { open, World } from "../../src/lab/world.js";
+import type { Path } from "../../src/machine/path.js";
+import { decodePageFlags, type PageFlag, PTE_BIT } from "../../src/trace/words.js";
+
+/** A task of a small world: its path and arguments; a daemon unless it is said to end. */
+export interface Actor {
+  // biome-ignore lint/suspicious/noExplicitAny: paths of any frame
+  readonly path: Path<any>;
+  readonly args?: readonly number[];
+  readonly ends?: boolean;
+}
+
+export interface Small {
+  /** Page frames; default twice the file's. */
+  readonly pages?: number;
+  readonly filePages?: number;
+  readonly parts?: number;
+  readonly fs?: number;
+  /** VM_* of each VMA; each maps the whole file. Default one, shared and writable. */
+  readonly vmas?: readonly number[];
+  readonly stableWrites?: boolean;
+  /** Whether the file's pages are cached and uptodate at the start; default true. */
+  readonly cached?: boolean;
+  readonly record?: boolean;
+}
+
+export const FILE = 1;
+
+/** A world of one file with these tasks; letters are a, b, c ... */
+export function small(options: Small, actors: Readonly<Record<string, Actor>>): World {
+  const filePages = options.filePages ?? 1;
+  const vmas = options.vmas ?? [VM_SHARED | VM_WRITE];
+  const names = Object.keys(actors);
+  const geometry: Geometry = {
+    pages: options.pages ?? 2 * filePages,
+    parts: options.parts ?? 1,
+    virtualPages: filePages * Math.max(1, vmas.length),
+    vmas: vmas.length,
+    disks: 1,
+    dios: names.length,
+    dioPages: filePages,
+    files: [filePages],
+    priority: 0,
+    swap: false,
+  };
+  const fs = options.fs ?? FS.ext4;
+  const prepare = (k: Kernel): void => {
+    k.inode.fs[FILE] = fs;
+    k.inode.stable_writes[FILE] = options.stableWrites === true ? 1 : 0;
+    vmas.forEach((flags, vma) => {
+      k.vma.vm_start[vma] = vma * filePages;
+      k.vma.vm_pages[vma] = filePages;
+      k.vma.vm_file[vma] = FILE;
+      k.vma.vm_flags[vma] = flags;
+    });
+    if (options.cached === false) return;
+    for (let index = 0; index < filePages; index++) {
+      const page = alloc_page(k);
+      SetPageUptodate(k, page);
+      if (fs === FS.tmpfs) SetPageSwapBacked(k, page);
+      add_to_page_cache_lru(k, page, FILE, index);
+      lru_add_drain(k);
+      put_page(k, page);
+    }
+  };
+  const setup = () => ({
+    geometry,
+    tasks: names.map((name, at) => ({
+      name,
+      letter: String.fromCharCode(97 + at),
+      path: actors[name].path,
+      args: actors[name].args ?? [],
+      daemon: actors[name].ends !== true,
+    })),
+    pace: {},
+    prepare,
+  });
+  return new World(
+    { name: "small", help: "", story: "", parameters: [], seed: 1, setup },
+    { record: options.record ?? false },
+  );
+}
+
+/** Moves the tasks of a world by name. */
+export class Hand {
+  readonly k: Kernel;
+
+  constructor(readonly world: World) {
+    this.k = world.k;
+  }
+
+  static open(scenario: string): Hand {
+    return new Hand(open(scenario, { record: false }));
+  }
+
+  private number(task: string): number {
+    const at = this.world.machine.tasks.findIndex(({ name }) => name === task);
+    if (at < 0) throw new Error(`no task ${task}`);
+    return at;
+  }
+
+  /** The step that a task will make next. */
+  next(task: string): string {
+    return this.world.machine.at(this.number(task)).step;
+  }
+
+  /** The path in which it is. */
+  path(task: string): string {
+    return this.world.machine.at(this.number(task)).path;
+  }
+
+  enabled(task: string): boolean {
+    return this.world.enabled(this.number(task));
+  }
+
+  finished(task: string): boolean {
+    return this.world.machine.finished(this.number(task));
+  }
+
+  dead(task: string): boolean {
+    return this.world.machine.isDead(this.number(task));
+  }
+
+  step(task: string): this {
+    this.world.step(this.number(task));
+    return this;
+  }
+
+  /** Move a task until its next step is this one (at least one step when `again`). */
+  until(task: string, step: string | ((k: Kernel) => boolean), again = false): this {
+    const there = () => (typeof step === "string" ? this.next(task) === step : step(this.k));
+    if (again) this.step(task);
+    for (let steps = 0; !there(); steps++) {
+      if (steps > 5000) throw new Error(`${task} never reaches ${step}; it is at ${this.next(task)}`);
+      this.step(task);
+    }
+    return this;
+  }
+
+  /** Move a task until it has made this step. */
+  past(task: string, step: string): this {
+    return this.until(task, step).step(task);
+  }
+
+  /** Move a task until it has finished, died, or must wait. */
+  go(task: string): this {
+    for (let steps = 0; this.enabled(task); steps++) {
+      if (steps > 5000) throw new Error(`${task} never stops`);
+      this.step(task);
+    }
+    return this;
+  }
+
+  /** Let a daemon make one round: from its sleep to its next one. */
+  round(task: string): this {
+    const number = this.number(task);
+    do this.step(task);
+    while (this.enabled(task) && !this.world.machine.paused(number));
+    return this;
+  }
+
+  /** The steps, held ones too, that one task makes while `act` runs. */
+  trace(task: string, act: () => void): string[] {
+    const number = this.number(task);
+    const steps: string[] = [];
+    const { machine } = this.world;
+    machine.watch = (who, at) => {
+      if (who === number) steps.push(machine.code[at].step);
+    };
+    act();
+    machine.watch = null;
+    return steps;
+  }
+
+  refs(page = 0): number {
+    return this.k.page._refcount[page];
+  }
+
+  flags(page = 0): PageFlag[] {
+    return decodePageFlags(this.k.page.flags[page]);
+  }
+
+  has(flag: PageFlag, page = 0): boolean {
+    return this.flags(page).includes(flag);
+  }
+
+  /** dirty, writeback, towrite: the tags of the page's slot. */
+  tags(page = 0): string {
+    const bits = this.k.tagsWord(page);
+    return [bits & 1 ? "dirty" : "", bits & 2 ? "writeback" : "", bits & 4 ? "towrite" : ""]
+      .filter(Boolean)
+      .join(" ");
+  }
+
+  /** "none", or the letters of the PTE's bits: r(w)(d)(y): present, write, dirty, young. */
+  pte(at = 0): string {
+    const entry = this.k.pte.entry[at];
+    if ((entry & PTE_BIT.present) === 0) return "none";
+    return `r${entry & PTE_BIT.write ? "w" : ""}${entry & PTE_BIT.dirty ? "d" : ""}${entry & PTE_BIT.young ? "y" : ""}`;
+  }
+
+  bufferDirty(page = 0): boolean {
+    return (this.k.page.b_state[page] & BH.dirty) !== 0;
+  }
+
+  /** Which list a page is on: inactive, active, isolated, none. */
+  lru(page = 0): string {
+    return ["none", "inactive", "active", "isolated"][this.k.lruWord(page)];
+  }
+
+  /** Kinds and messages of the faults so far. */
+  faults(): string[] {
+    return this.k.faults.map(({ kind, message }) => `${kind} ${message}`);
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * Invariants 14.1 at every step of random runs: reference counts exact, flags, tags, lists and gauges consistent.
+ * A failure prints fast-check's seed and the replay line.
+ */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { disk_daemon } from "../../src/kernel/block/disk.js";
+import { dma_engine, do_blockdev_direct_IO } from "../../src/kernel/fs/direct_io.js";
+import { fsync, wb_workfn } from "../../src/kernel/fs/fs_writeback.js";
+import { call, local, path, pause, repeat } from "../../src/kernel/language.js";
+import { kswapd } from "../../src/kernel/mm/vmscan.js";
+import { FS } from "../../src/kernel/operations.js";
+import { VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
+import { dio_nr, inode, int, vpn } from "../../src/kernel/types.js";
+import { cpu_access } from "../../src/kernel/user.js";
+import { open, type World } from "../../src/lab/world.js";
+import { FILE, small } from "../kernel/harness.js";
+import { Invariants } from "./invariants.js";
+
+/** Run a seed's schedule and check before it and after each step; whatever faults it meets. */
+function check(world: World, seed: number, steps: number): void {
+  const invariants = new Invariants(world);
+  const scheduler = world.scheduler(seed);
+  expect(invariants.violated()).toBeNull();
+  for (let made = 0; made < steps; made++) {
+    const task = scheduler.next();
+    if (task < 0) break;
+    world.step(task);
+    const violated = invariants.violated();
+    if (violated !== null) throw new Error(`${violated}\nreplay: ${world.replay}`);
+  }
+}
+
+describe("random runs of the scenarios", () => {
+  const sizes = fc.record({
+    pages: fc.integer({ min: 1, max: 4 }),
+    drivers: fc.integer({ min: 1, max: 3 }),
+    parts: fc.integer({ min: 1, max: 4 }),
+    seed: fc.nat(),
+  });
+  for (const scenario of ["kara-2018", "kara-2018-quiet", "kara-2018-tmpfs", "kara-2018-private"]) {
+    it(`${scenario}: references, flags, tags, lists and gauges agree at every step`, () => {
+      fc.assert(
+        fc.property(sizes, ({ pages, drivers, parts, seed }) => {
+          check(open(scenario, { parameters: { pages, drivers, parts }, record: false }), seed, 1500);
+        }),
+        { numRuns: 40 },
+      );
+    });
+  }
+
+  it("kara-2018-touch: the same", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 4 }), fc.nat(), (parts, seed) => {
+        check(open("kara-2018-touch", { parameters: { parts }, record: false }), seed, 1500);
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+const process = path(
+  "process",
+  { source: "a test", args: { start: vpn, pages: int, write: int }, locals: { at: vpn, step: int } },
+  [
+    repeat(
+      () => true,
+      [
+        local((_, f) => {
+          f.at = f.start + f.step;
+          f.step = (f.step + 1) % f.pages;
+        }),
+        pause("thinks"),
+        call(() => cpu_access, { at: "at", write: "write" }),
+      ],
+    ),
+  ],
+);
+
+const driver = path("driver", { source: "a test", args: { at: vpn, nr: int, dio: dio_nr } }, [
+  repeat(
+    () => true,
+    [pause("thinks"), call(() => do_blockdev_direct_IO, { at: "at", nr: "nr", dio: "dio" })],
+  ),
+]);
+
+const syncer = path("syncer", { source: "a test", args: { mapping: inode } }, [
+  repeat(() => true, [pause("thinks"), call(() => fsync, { mapping: "mapping" })]),
+]);
+
+/** Everything at once: two drivers on the same pages, loads and stores through a shared and a private mapping, fsync. */
+function busy(fs: number, pages: number, parts: number, stableWrites: boolean): World {
+  const shared = 0;
+  const copy = pages;
+  return small(
+    {
+      fs,
+      parts,
+      filePages: pages,
+      pages: 2 * pages + 1,
+      vmas: [VM_SHARED | VM_WRITE, VM_WRITE],
+      stableWrites,
+      cached: fs === FS.tmpfs,
+    },
+    {
+      store: { path: process, args: [shared, pages, 1] },
+      load: { path: process, args: [shared, pages, 0] },
+      copyload: { path: process, args: [copy, pages, 0] },
+      copystore: { path: process, args: [copy, pages, 1] },
+      driver1: { path: driver, args: [shared, pages, 0] },
+      driver2: { path: driver, args: [shared, pages, 1] },
+      dma1: { path: dma_engine, args: [0] },
+      dma2: { path: dma_engine, args: [1] },
+      sync: { path: syncer, args: [FILE] },
+      kswapd: { path: kswapd },
+      flusher: { path: wb_workfn },
+      disk: { path: disk_daemon, args: [0] },
+    },
+  );
+}
+
+describe("a busy machine", () => {
+  for (const [name, fs] of [
+    ["ext4", FS.ext4],
+    ["tmpfs", FS.tmpfs],
+  ] as const) {
+    it(`${name}: references, flags, tags, lists and gauges agree at every step`, () => {
+      fc.assert(
+        fc.property(
+          fc.integer({ min: 1, max: 4 }),
+          fc.integer({ min: 1, max: 2 }),
+          fc.boolean(),
+          fc.nat(),
+          (pages, parts, stable, seed) => check(busy(fs, pages, parts, stable), seed, 1500),
+        ),
+        { numRuns: 60 },
+      );
+    });
+  }
+});

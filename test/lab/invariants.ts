@@ -1,0 +1,258 @@
+/**
+ * What must hold between any two steps of any run.
+ *
+ * The reference count of a page is the sum of what its contributors hold. Most of them are in the machine's memory: the
+ * cache's slot, the buffers, PTEs, batches, pins. The others are tasks in the middle of a path: HOLDERS says, path by
+ * path, at which steps a local holds a reference. So the sum is exact at every step, not only at rest.
+ */
+import { block_of } from "../../src/kernel/block/disk.js";
+import { PTE } from "../../src/kernel/kernel.js";
+import { pte_pfn } from "../../src/kernel/mm/memory.js";
+import { mapping_cap_account_dirty } from "../../src/kernel/operations.js";
+import { ANON_MAPPING, LRU_LISTS, PVEC } from "../../src/kernel/structs.js";
+import type { World } from "../../src/lab/world.js";
+import type { FrameSlots, Instruction } from "../../src/machine/program.js";
+import { pg } from "../../src/trace/words.js";
+
+/** Where a task is in one of the paths on its call stack. */
+interface Position {
+  readonly path: string;
+  /** The step it will make next in this path itself, or "" when it is inside a call. */
+  readonly step: string;
+  /** Which of the path's steps of that name it is, from 0. */
+  readonly nth: number;
+  /** The path that this one is calling, or "". */
+  readonly calling: string;
+  readonly local: (name: string) => number;
+}
+
+/** The pages that a task holds at a position, in the path's locals. */
+type Holder = (at: Position, chain: (first: number) => number[]) => readonly number[];
+
+const HOLDERS: Readonly<Record<string, Holder>> = {
+  // The isolator holds every page between isolation and put-back. A page frozen by __remove_mapping is on free_pages.
+  shrink_inactive_list: ({ step, local }, chain) =>
+    step === "lru_add_drain" || step === "isolate_lru_pages"
+      ? []
+      : chain(step === "" ? 0 : local("ret_pages")),
+  shrink_page_list: ({ step, local }, chain) => [
+    ...chain(local("page_list")),
+    ...chain(local("ret_pages")),
+    ...(step === "free_unref_page_list" ? [] : [local("page")]),
+  ],
+  shrink_active_list: ({ step, local }, chain) =>
+    step === "lru_add_drain" || step === "isolate_lru_pages" ? [] : chain(local("l_hold")),
+  // Between the cleared PTE and page_remove_rmap lies set_page_dirty: the PTE's reference has not been dropped.
+  try_to_unmap: ({ calling, local }) => (calling === "" ? [] : [local("page")]),
+  filemap_fault: ({ step, calling, local }) =>
+    step === "find_get_page" || calling !== "" ? [] : [local("page")],
+  page_cache_read: ({ step, local }) => (step === "__alloc_pages_nodemask" ? [] : [local("page")]),
+  do_shared_fault: ({ calling, local }) =>
+    calling === "filemap_fault" || calling === "fault_dirty_shared_page" ? [] : [local("page")],
+  do_read_fault: ({ step, calling, local }) =>
+    step === "do_fault_around" || calling !== "" || (step === "unlock_page" && local("ret") === 0)
+      ? []
+      : [local("page")],
+  do_cow_fault: ({ step, nth, calling, local }) => {
+    if (step === "alloc_page_vma") return [];
+    if (calling !== "") return [local("new_page")];
+    const installed = ["unlock_page", "put_page"].includes(step) && local("ret") === 0;
+    const copy = installed ? [] : [local("new_page")];
+    return step === "put_page" && nth === 1 ? copy : [...copy, local("page")];
+  },
+  wp_page_shared: ({ step, local }) => (step === "get_page" ? [] : [local("page")]),
+  wp_page_copy: ({ step, nth, local }) => {
+    if (step === "get_page") return [];
+    if (step === "alloc_page_vma" || (step === "put_page" && nth === 1)) return [local("page")];
+    return [local("page"), local("new_page")];
+  },
+  gup_pte_range: ({ step, local }) =>
+    step === "pte_read" || step === "page_cache_get_speculative" ? [] : [local("page")],
+  // Until the page is in the caller's array it is not yet counted as pinned.
+  __get_user_pages: ({ step, calling, local }) =>
+    step === "mark_page_accessed" || calling === "set_page_dirty" ? [local("page")] : [],
+  mpage_prepare_extent_to_map: ({ step, local }) =>
+    step === "pagevec_lookup_range_tag" ? [] : [local("page")],
+  file_write_and_wait_range: ({ step, calling, local }) =>
+    step === "pagevec_lookup_range_tag" || calling !== "" ? [] : [local("page")],
+};
+
+/** The step of a task that has set PG_dirty and has not yet accounted for it. */
+const UNACCOUNTED = "__set_page_dirty";
+
+export class Invariants {
+  private readonly bases: number[] = [];
+  private readonly positions = new Map<
+    number,
+    { path: string; step: string; nth: number; calling: string; frame: FrameSlots }[]
+  >();
+
+  constructor(private readonly world: World) {
+    const { machine } = world;
+    let base = 0;
+    for (const { program } of machine.tasks) {
+      this.bases.push(base);
+      base += machine.image.programs[program].words;
+    }
+  }
+
+  /** Every path on a task's call stack, outermost first. */
+  private at(task: number): Position[] {
+    const { machine } = this.world;
+    const here = machine.code.indexOf(machine.at(task));
+    let found = this.positions.get(here);
+    if (!found) {
+      found = stackOf(machine.code, here);
+      this.positions.set(here, found);
+    }
+    return found.map(({ frame, ...position }) => ({
+      ...position,
+      local: (name) => {
+        frame.base = this.bases[task];
+        const value = (frame as unknown as Record<string, number | undefined>)[name];
+        if (value === undefined) throw new Error(`${position.path} has no local ${name}`);
+        return value;
+      },
+    }));
+  }
+
+  /** The references that each page should have, from all that hold one. */
+  expectedReferences(): number[] {
+    const { k, machine } = this.world;
+    const refs = new Array<number>(k.geometry.pages).fill(0);
+    for (const page of k.xa_slot.page) if (page !== 0) refs[page - 1]++;
+    for (let page = 0; page < refs.length; page++) {
+      if ((k.page.flags[page] & pg("private")) !== 0) refs[page]++;
+      refs[page] += k.page.pins[page];
+    }
+    for (const entry of k.pte.entry) if ((entry & PTE.present) !== 0) refs[pte_pfn(entry)]++;
+    for (const batch of Object.values(PVEC))
+      for (let at = 0; at < k.pagevec.nr[batch]; at++)
+        refs[k.pagevec_page.page[batch * k.pagevecSize + at] - 1]++;
+    const chain = (first: number): number[] => {
+      const pages: number[] = [];
+      for (let at = first; at !== 0; at = k.page.lru_next[at - 1]) pages.push(at - 1);
+      return pages;
+    };
+    for (let task = 0; task < machine.tasks.length; task++)
+      for (const position of this.at(task))
+        for (const page of HOLDERS[position.path]?.(position, chain) ?? []) refs[page]++;
+    return refs;
+  }
+
+  /** The first invariant that does not hold, as a sentence; null when all hold. */
+  violated(): string | null {
+    const { k, machine } = this.world;
+    const { flags, _refcount, mapcount, mapping, b_state, index } = k.page;
+    const pages = k.geometry.pages;
+    const expected = this.expectedReferences();
+    const ptes = new Array<number>(pages).fill(0);
+    const writable = new Array<boolean>(pages).fill(false);
+    for (const entry of k.pte.entry) {
+      if ((entry & PTE.present) === 0) continue;
+      ptes[pte_pfn(entry)]++;
+      if ((entry & PTE.write) !== 0) writable[pte_pfn(entry)] = true;
+    }
+    const slots = new Array<number>(pages).fill(-1);
+    k.xa_slot.page.forEach((page, slot) => {
+      if (page !== 0) slots[page - 1] = slot;
+    });
+    const pending: number[] = [];
+    for (let task = 0; task < machine.tasks.length; task++) {
+      for (const { path, calling, local } of this.at(task))
+        if (path === "try_to_unmap" && calling !== "") ptes[local("page")]++;
+      if (machine.at(task).step === UNACCOUNTED && !machine.isDead(task)) pending.push(machine.page(task));
+    }
+    const warned =
+      k.faults.some(({ message }) => message.includes("page_has_buffers")) || k.pgdat.warned[0] !== 0;
+    let dirty = 0;
+    let writeback = 0;
+    for (let page = 0; page < pages; page++) {
+      const has = (flag: Parameters<typeof pg>[0]) => (flags[page] & pg(flag)) !== 0;
+      const ext4 = mapping[page] !== ANON_MAPPING && mapping_cap_account_dirty(k, mapping[page]);
+      const tags = k.tagsWord(page);
+      if (ext4 && has("dirty")) dirty++;
+      if (has("writeback")) writeback++;
+      const where = `page ${page}`;
+      if (_refcount[page] !== expected[page])
+        return `I1: ${where} has ${_refcount[page]} references, its holders account for ${expected[page]}`;
+      if (mapcount[page] !== ptes[page])
+        return `I1: ${where} has mapcount ${mapcount[page]}, ${ptes[page]} PTEs map it`;
+      if (!has("private") && b_state[page] !== 0) return `I2: ${where} has buffer bits and no buffers`;
+      if (has("dirty") && ext4 && !has("private") && !warned)
+        return `I4: ${where} is dirty without buffers and nobody has warned`;
+      if (has("dirty") && ext4 && (tags & 1) === 0 && !pending.includes(page))
+        return `I5: ${where} is dirty without a tag, and nobody is about to set it`;
+      if (has("writeback") && (mapping[page] === 0 || !has("private") || (tags & 2) === 0))
+        return `I6: ${where} is under writeback without mapping, buffers or tag`;
+      if (ext4 && writable[page] && !has("dirty") && !has("locked"))
+        return `I7: ${where} is clean and unlocked, and a PTE lets it be written`;
+      if (_refcount[page] === 0 && (ptes[page] > 0 || slots[page] >= 0 || mapping[page] !== 0))
+        return `I9: ${where} has no references and is still mapped or cached`;
+      if (slots[page] >= 0 && k.slotOf(mapping[page], index[page]) !== slots[page])
+        return `I9: ${where} is in slot ${slots[page]} and does not know`;
+      if (slots[page] >= 0 && ext4 && has("uptodate"))
+        for (let part = 0; part < k.geometry.parts; part++)
+          if (k.block.version[block_of(k, page, part)] > k.content.version[page * k.geometry.parts + part])
+            return `I14: the disk has newer bytes of ${where} than memory`;
+    }
+    // A task that has set PG_dirty accounts for it a step later, whoever has cleaned the page in between.
+    if (k.vmstat.nr_dirty[0] + pending.length !== dirty)
+      return `I11: nr_dirty is ${k.vmstat.nr_dirty[0]}, ${dirty} pages are dirty, ${pending.length} on their way`;
+    if (k.vmstat.nr_writeback[0] !== writeback)
+      return `I11: nr_writeback is ${k.vmstat.nr_writeback[0]}, ${writeback} pages are under writeback`;
+    return this.lists();
+  }
+
+  /** I3: the LRU lists link what PG_lru says, both ways, with the right sizes. */
+  private lists(): string | null {
+    const { k } = this.world;
+    const { head, tail, size } = k.lruvec;
+    const listed = new Set<number>();
+    for (let lru = 0; lru < LRU_LISTS; lru++) {
+      let count = 0;
+      let before = 0;
+      for (let at = head[lru]; at !== 0; at = k.page.lru_next[at - 1]) {
+        if (listed.has(at - 1)) return `I3: page ${at - 1} is on two lists`;
+        listed.add(at - 1);
+        if (k.page.lru_prev[at - 1] !== before) return `I3: page ${at - 1} does not know the page before it`;
+        before = at;
+        count++;
+      }
+      if (tail[lru] !== before) return `I3: list ${lru} ends elsewhere`;
+      if (size[lru] !== count) return `I3: list ${lru} has ${count} pages and says ${size[lru]}`;
+    }
+    for (let page = 0; page < k.geometry.pages; page++)
+      if (((k.page.flags[page] & pg("lru")) !== 0) !== listed.has(page))
+        return `I3: page ${page} has PG_lru and is on no list, or the other way round`;
+    return null;
+  }
+}
+
+/** Whether an instruction belongs to the expansion of the first `depth + 1` paths of another one's stack. */
+const within = (instruction: Instruction, stack: readonly string[], depth: number): boolean => {
+  if (instruction.stack.length <= depth) return false;
+  for (let at = 0; at <= depth; at++) if (instruction.stack[at] !== stack[at]) return false;
+  return true;
+};
+
+/** The frames of the paths that lead to an instruction: calls are expanded in place, so each caller surrounds it. */
+function stackOf(code: readonly Instruction[], here: number) {
+  const { stack } = code[here];
+  return stack.map((path, depth) => {
+    const own = depth === stack.length - 1;
+    let at = here;
+    if (!own) {
+      for (at = here; at >= 0 && within(code[at], stack, depth) && code[at].stack.length !== depth + 1; )
+        at--;
+      if (at < 0 || !within(code[at], stack, depth))
+        for (at = here; within(code[at], stack, depth) && code[at].stack.length !== depth + 1; ) at++;
+    }
+    const { frame } = code[at];
+    const step = own ? code[here].step : "";
+    let nth = 0;
+    for (let before = 0; before < here; before++)
+      if (code[before].frame === frame && code[before].step === step) nth++;
+    return { path, step, nth, calling: own ? "" : stack[depth + 1], frame };
+  });
+}
