@@ -1,0 +1,86 @@
+/** `guplab run` and `guplab explore`. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { type Run, run } from "../lab/run.js";
+import { open, parseReplay } from "../lab/world.js";
+import { toPage, toSvg } from "../plot/index.js";
+import { NodeHost } from "./host.js";
+
+interface RunFlags {
+  readonly kernel?: string;
+  readonly seed?: number;
+  readonly schedule?: string;
+  readonly steps?: number;
+  readonly plot?: string;
+  readonly json?: true;
+}
+
+/** Run a scenario once and print what came of it. @throws Error with one sentence */
+export async function runCommand(scenario: string, flags: RunFlags): Promise<void> {
+  const made = flags.schedule?.includes("@")
+    ? replayOf(scenario, flags.schedule, flags.kernel)
+    : run(scenario, flags);
+  if (flags.plot !== undefined) await writeFigures(made, flags.plot);
+  process.stdout.write(flags.json ? `${JSON.stringify(made, null, 2)}\n` : `${made}\n`);
+  process.exitCode = made.outcomes[0] === "OK" ? 0 : 3;
+}
+
+/** A whole replay line must be of the scenario and the kernel that were named. */
+function replayOf(scenario: string, line: string, kernel: string | undefined): Run {
+  const replay = parseReplay(line);
+  const { name } = open(scenario, { record: false });
+  if (open(replay.scenario, { record: false }).name !== name)
+    throw new Error(`the replay line is of ${replay.scenario}, not of ${name}`);
+  if (kernel !== undefined && kernel !== replay.kernel)
+    throw new Error(`the replay line is of kernel ${replay.kernel}, not of ${kernel}`);
+  return run(line);
+}
+
+async function writeFigures({ plot, recording }: Run, folder: string): Promise<void> {
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST")
+      throw new Error(`${folder} cannot be made a folder for the figures`);
+  }
+  const host = new NodeHost();
+  const figures = [plot.pins(), plot.dirty(), plot.reclaim(), plot.lanes(), plot.life()];
+  const page = toPage(figures, { title: recording.info.title, plotly: await host.plotly() });
+  host.write(join(folder, "figures.html"), page);
+  for (const figure of figures) host.write(join(folder, `${figure.kind}.svg`), `${toSvg(figure)}\n`);
+}
+
+interface ExploreFlags {
+  readonly kernel?: string;
+  readonly pages?: number;
+  readonly drivers?: number;
+  readonly maxStates?: number;
+  readonly timing?: true;
+  readonly json?: true;
+}
+
+/** Visit every interleaving of a scenario and print the verdict. @throws Error with one sentence */
+export async function exploreCommand(scenario: string, flags: ExploreFlags): Promise<void> {
+  const sizes = (["pages", "drivers"] as const)
+    .filter((name) => flags[name] !== undefined)
+    .map((name) => `,${name}=${flags[name]}`);
+  const { name, kernel } = open(`${scenario}${sizes.join("")}`, { kernel: flags.kernel, record: false });
+  const { isTTY } = process.stderr;
+  const host = new NodeHost(({ states, frontier, depth }) => {
+    if (isTTY) process.stderr.write(`\r\x1b[K${states} states, ${frontier} to expand, ${depth} steps deep`);
+  });
+  process.once("SIGINT", () => host.interrupt());
+  const before = process.cpuUsage();
+  const { text, report } = await host.explore({
+    scenario: name,
+    kernel: kernel.name,
+    maxStates: flags.maxStates ?? 20_000_000,
+  });
+  if (isTTY) process.stderr.write("\r\x1b[K");
+  const { user, system } = process.cpuUsage(before);
+  const cpuSeconds = (user + system) / 1e6;
+  if (flags.json)
+    process.stdout.write(`${JSON.stringify(flags.timing ? { ...report, cpuSeconds } : report, null, 2)}\n`);
+  else process.stdout.write(`${text}\n${flags.timing ? `processor time: ${cpuSeconds.toFixed(2)} s\n` : ""}`);
+  process.exitCode = report.verdict === "fault" ? 3 : 0;
+}

@@ -1,0 +1,99 @@
+/**
+ * The kernel paths of a world as text: what can run here, where the real function is, and its steps in order.
+ */
+import type { Node, Path } from "../machine/path.js";
+import type { World } from "./world.js";
+
+// biome-ignore lint/suspicious/noExplicitAny: paths of any frame
+type AnyPath = Path<any, any, any>;
+type AnyNode = Node<unknown, unknown>;
+
+/** Every path that a task of this world can reach, by name. */
+export function pathsOf(world: World): Map<string, AnyPath> {
+  const found = new Map<string, AnyPath>();
+  const visit = (path: AnyPath): void => {
+    if (found.has(path.name)) return;
+    found.set(path.name, path);
+    path.body.forEach(node);
+  };
+  const node = (at: AnyNode): void => {
+    if (at.op === "call") visit(at.callee());
+    if (at.op === "loop") at.body.forEach(node);
+    if (at.op === "when") [...at.then, ...at.otherwise].forEach(node);
+    if (at.op === "dispatch") {
+      for (const rows of Object.values(world.kernel.operations[at.table.name] ?? {})) {
+        const implementation = rows[at.operation];
+        if (implementation) visit(implementation as AnyPath);
+      }
+    }
+  };
+  for (const { path } of world.scenario.setup(world.parameters).tasks) visit(path);
+  return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** One line of a path: its depth, what it is, and whether other tasks can run before it. */
+export interface PathLine {
+  readonly depth: number;
+  readonly text: string;
+  /** False for tests and calls that run at once with the step before them. */
+  readonly preemption: "step" | "held" | "none";
+}
+
+/** The body of a path, a line for each step, test, call and label; bookkeeping on locals is left out. */
+export function linesOf(path: AnyPath): PathLine[] {
+  const lines: PathLine[] = [];
+  const add = (depth: number, text: string, node: AnyNode | null): void => {
+    const preemption = node === null ? "none" : node.held === undefined ? "step" : "held";
+    lines.push({ depth, text, preemption });
+  };
+  const body = (nodes: readonly AnyNode[], depth: number): void => {
+    for (const node of nodes) {
+      const text = textOf(node);
+      const named = "name" in node && node.name !== null && node.op !== "pause" && node.op !== "label";
+      if (text !== "") add(node.op === "label" ? Math.max(0, depth - 1) : depth, text, named ? node : null);
+      if (node.op === "loop") body(node.body, depth + 1);
+      if (node.op !== "when") continue;
+      body(node.then, depth + 1);
+      if (shown(node.otherwise)) add(depth, "else", null);
+      body(node.otherwise, depth + 1);
+    }
+  };
+  body(path.body, 0);
+  return lines;
+}
+
+/** A node without what is inside it; empty for what is no line of its own. */
+function textOf(node: AnyNode): string {
+  switch (node.op) {
+    case "step":
+      return node.name;
+    case "wait":
+      return `wait: ${node.name}`;
+    case "pause":
+      return `sleep: ${node.name}`;
+    case "check":
+      return `${node.name}, else goto ${node.otherwise}`;
+    case "when":
+      if (node.name === null) return shown(node.then) || shown(node.otherwise) ? "if (locals)" : "";
+      return `if ${node.name}`;
+    case "loop":
+      return `while ${node.name ?? "(locals)"}`;
+    case "choose":
+      return `${node.name ?? "(locals)"}: goto ${node.labels.join(", ")}`;
+    case "label":
+      return `${node.name}:`;
+    case "goto":
+      return `goto ${node.label}`;
+    case "leave":
+      return "return";
+    case "call":
+      return `call ${node.callee().name}`;
+    case "dispatch":
+      return `call ${node.table.name}->${node.operation}`;
+    case "local":
+      return "";
+  }
+}
+
+/** Whether anything of these nodes is a line of its own. */
+const shown = (nodes: readonly AnyNode[]): boolean => nodes.some((node) => node.op !== "local");
