@@ -5,7 +5,7 @@
  * counter says; `dead` tasks (a BUG killed them) and finished ones never move again.
  */
 import { i16, i32, type Memory, type Struct, struct, u8, u16 } from "./memory.js";
-import { END, HELD, type Image, type Instruction, LOCAL, type Program, WAIT } from "./program.js";
+import { END, FILL, HELD, type Image, type Instruction, LOCAL, type Program, WAIT } from "./program.js";
 
 /** What a machine tells the kernel it runs, and what the kernel tells it back. */
 export interface Running {
@@ -112,6 +112,13 @@ export class Machine<K extends Running> {
             : answer === false
               ? instruction.otherwise
               : instruction.targets[answer];
+        continue;
+      }
+      if (instruction.op === FILL) {
+        const first = base + instruction.first;
+        for (let word = first + instruction.count - 1; word >= first; word--)
+          this.stack[word] = instruction.value;
+        here = instruction.next;
         continue;
       }
       if (instruction.op === END) return here;

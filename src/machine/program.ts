@@ -16,8 +16,10 @@ export const WAIT = 1;
 export const HELD = 2;
 /** Bookkeeping without a name: it runs at once with the step before it. */
 export const LOCAL = 3;
-const JUMP = 4;
-export const END = 5;
+/** Words of the task's stack become zero, or a constant, before or after a call: `first`, `count` and `value` say which. */
+export const FILL = 4;
+const JUMP = 5;
+export const END = 6;
 
 /** What an instruction's function answers: undefined or true go on, false takes `otherwise`, a number picks a target. */
 // biome-ignore lint/suspicious/noConfusingVoidType: steps are written as functions without a result
@@ -29,6 +31,10 @@ export interface Instruction {
   until: ((k: unknown, f: FrameSlots) => boolean) | null;
   /** When it holds, the instruction runs at once with the step before it. */
   held: ((k: unknown, f: FrameSlots) => boolean) | null;
+  /** For FILL: the first word (from the task's base), how many, and what they become. */
+  first: number;
+  count: number;
+  value: number;
   /** What the task sleeps for before this step, or null. */
   pause: string | null;
   next: number;
@@ -235,6 +241,9 @@ class Linker {
       until: null,
       held: null,
       pause: null,
+      first: 0,
+      count: 0,
+      value: 0,
       next: at + 1,
       otherwise: -1,
       targets: [],
@@ -288,20 +297,14 @@ class Linker {
       const own = next + this.ownWords(target);
       this.words = Math.max(this.words, own);
       const callStack = [...stack, target.name];
-      const scratch = own - free;
-      if (constants.length > 0 || (target.returns && into !== null)) {
-        const returned = target.returns && into !== null ? slotOf(into) : -1;
-        this.emit(target, inner, callStack, "", LOCAL, () => {
-          for (const [slot, value] of constants) inner.stack[inner.base + slot] = value;
-          if (returned >= 0) inner.stack[inner.base + returned] = 0;
-        });
-      }
+      const fill = (first: number, count: number, value: number) => {
+        if (count > 0)
+          Object.assign(this.emit(target, inner, callStack, "", FILL, nothing), { first, count, value });
+      };
+      for (const [slot, value] of constants) if (value !== 0) fill(slot, 1, value);
+      if (target.returns && into !== null) fill(slotOf(into), 1, 0);
       this.expand(target, inner, callStack, own);
-      if (scratch > 0) {
-        this.emit(target, inner, callStack, "", LOCAL, () => {
-          for (let at = inner.base + free, end = at + scratch; at < end; at++) inner.stack[at] = 0;
-        });
-      }
+      fill(free, own - free, 0);
     };
 
     const body = (nodes: readonly Node<never, never>[]): void => {

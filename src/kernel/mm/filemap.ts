@@ -16,7 +16,6 @@ import {
   given,
   goto,
   held,
-  heldIf,
   label,
   leave,
   local,
@@ -187,12 +186,9 @@ export const filemap_fault = path(
       ],
     ),
     // The same bit means readahead here: the fault takes a page that reclaim has marked for one to read ahead of.
-    heldIf(
-      (k, f) => !PageReclaim(k, f.page),
-      when("PageReadahead", (k, f) => PageReclaim(k, f.page) && !PageWriteback(k, f.page), [
-        step("page_cache_async_readahead", (k, f) => ClearPageReclaim(k, f.page)),
-      ]),
-    ),
+    when("PageReadahead", (k, f) => PageReclaim(k, f.page) && !PageWriteback(k, f.page), [
+      step("page_cache_async_readahead", (k, f) => ClearPageReclaim(k, f.page)),
+    ]),
     lock_page(),
     held(
       when(

@@ -55,16 +55,23 @@ const gup_pte_range = path(
   ],
 );
 
-/** What follow_page_pte found: no page, a page, or one that it must mark dirty first. */
+/** What follow_page_pte found: no page, a page that is the caller's now, or one that must be marked dirty first. */
 const FOLLOW = { none: 0, taken: 1, dirty: 2 } as const;
 
-/** follow_page_pte with FOLL_GET: take the reference under the ptl. FOLL_TOUCH wants a written page to be dirty. */
-function follow_page_pte(k: Kernel, at: Vpn, write: boolean): number {
+/**
+ * follow_page_pte with FOLL_GET and FOLL_TOUCH, one ptl section. FOLL_TOUCH wants a page that is taken for writing to be
+ * dirty: where neither PTE nor page is, set_page_dirty comes first. Only a filesystem that does not trap first writes
+ * gets there (tmpfs, mapped by a read); its steps are the caller's, and no rmap walk of such a page can come between.
+ */
+function follow_page_pte(k: Kernel, at: Vpn, write: boolean, dio: DioNr): number {
   const pte = k.pte.entry[at];
   if (!pte_present(pte) || (write && !pte_write(pte))) return FOLLOW.none;
   const page = pte_pfn(pte);
   get_page(k, page);
-  return write && (pte & PTE.dirty) === 0 && !PageDirty(k, page) ? FOLLOW.dirty : FOLLOW.taken;
+  if (write && (pte & PTE.dirty) === 0 && !PageDirty(k, page)) return FOLLOW.dirty;
+  mark_page_accessed(k, page);
+  store_page(k, dio, page);
+  return FOLLOW.taken;
 }
 
 /** The slow path for one page: look, fault, look again. Between the fault and the look the PTE may be protected again. */
@@ -79,14 +86,14 @@ const __get_user_pages = path(
   [
     label("retry"),
     step("follow_page_pte", (k, f) => {
-      f.followed = follow_page_pte(k, f.at, f.write === 1);
-      if (f.followed !== FOLLOW.none) f.page = pte_pfn(k.pte.entry[f.at]);
+      f.followed = follow_page_pte(k, f.at, f.write === 1, f.dio);
+      if (f.followed === FOLLOW.dirty) f.page = pte_pfn(k.pte.entry[f.at]);
     }),
+    given((_, f) => f.followed === FOLLOW.taken, [leave(() => 1)]),
     given(
-      (_, f) => f.followed !== FOLLOW.none,
+      (_, f) => f.followed === FOLLOW.dirty,
       [
-        // Under the ptl, without the page lock.
-        given((_, f) => f.followed === FOLLOW.dirty, [call(() => set_page_dirty, { page: "page" })]),
+        call(() => set_page_dirty, { page: "page" }),
         step("mark_page_accessed", (k, f) => {
           mark_page_accessed(k, f.page);
           store_page(k, f.dio, f.page);
