@@ -4,17 +4,11 @@
  * middle of held steps must be one that the search with held steps reaches as well.
  */
 import { describe, expect, it } from "vitest";
-import { disk_daemon } from "../../src/kernel/block/disk.js";
-import { dma_engine, do_blockdev_direct_IO } from "../../src/kernel/fs/direct_io.js";
-import { __writeback_single_inode } from "../../src/kernel/fs/fs_writeback.js";
-import { call, local, path, repeat } from "../../src/kernel/language.js";
-import { shrink_node } from "../../src/kernel/mm/vmscan.js";
 import { VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
-import { inode, int } from "../../src/kernel/types.js";
-import { cpu_access } from "../../src/kernel/user.js";
 import { open, type World } from "../../src/lab/world.js";
 import { HELD, type Instruction, STEP } from "../../src/machine/program.js";
-import { FILE, small } from "../kernel/harness.js";
+import { disk, dma, flusher, load, read, reclaim, store } from "../kernel/actors.js";
+import { small } from "../kernel/harness.js";
 import { naiveSearch } from "./naive.js";
 
 const states = (world: World, resting: (world: World) => boolean = () => true): Set<string> => {
@@ -52,43 +46,22 @@ function release(world: World): (world: World) => boolean {
   };
 }
 
-const reclaimer = path("reclaimer", { source: "a test", args: { passes: int }, locals: { made: int } }, [
-  repeat(
-    (_, f) => f.made < f.passes,
-    [
-      call(() => shrink_node, {}),
-      local((_, f) => {
-        f.made++;
-      }),
-    ],
-  ),
-]);
-
-const cleaner = path("cleaner", { source: "a test", args: { mapping: inode } }, [
-  call(() => __writeback_single_inode, { mapping: "mapping" }),
-]);
-
-const reclaim = { path: reclaimer, args: [2], ends: true };
-const clean = { path: cleaner, args: [FILE], ends: true };
-const disk = { path: disk_daemon, args: [0] };
-const store = { path: cpu_access, args: [0, 1], ends: true };
-const load = { path: cpu_access, args: [0, 0], ends: true };
-const copyStore = { path: cpu_access, args: [1, 1], ends: true };
-const copyLoad = { path: cpu_access, args: [1, 0], ends: true };
-const read = { path: do_blockdev_direct_IO, args: [0, 1, 0], ends: true };
-const dma = { path: dma_engine, args: [0] };
+/** The first virtual page shows the file, the second a private copy. */
 const both = [VM_SHARED | VM_WRITE, VM_WRITE];
 
 const worlds: Readonly<Record<string, () => World>> = {
   "kara-2018-quiet": () => open("kara-2018-quiet", { record: false }),
   "kara-2018-private": () => open("kara-2018-private", { record: false }),
   "kara-2018-tmpfs": () => open("kara-2018-tmpfs", { record: false }),
-  "a store, reclaim and writeback": () => small({ pages: 1 }, { store, reclaim, clean, disk }),
-  "two stores and reclaim": () => small({ pages: 1 }, { store, store2: store, reclaim, disk }),
-  "a load and a store, reclaim": () => small({ pages: 1 }, { store, load, reclaim, disk }),
+  "a store, reclaim and writeback": () =>
+    small({ pages: 1 }, { store: store(), reclaim: reclaim(2), flusher, disk }),
+  "two stores and reclaim": () =>
+    small({ pages: 1 }, { store: store(), store2: store(), reclaim: reclaim(2), disk }),
+  "a load and a store, reclaim": () =>
+    small({ pages: 1 }, { store: store(), load: load(), reclaim: reclaim(2), disk }),
   "a load and a store of a private mapping, reclaim": () =>
-    small({ pages: 2, vmas: both }, { copyLoad, copyStore, reclaim, disk }),
-  "an O_DIRECT read and writeback": () => small({ pages: 1 }, { read, dma, clean, disk }),
+    small({ pages: 2, vmas: both }, { load: load(1), store: store(1), reclaim: reclaim(2), disk }),
+  "an O_DIRECT read and writeback": () => small({ pages: 1 }, { read: read(0), dma: dma(0), flusher, disk }),
 };
 
 describe("held steps hide nothing", () => {

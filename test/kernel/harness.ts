@@ -9,7 +9,7 @@ import { FS } from "../../src/kernel/operations.js";
 import { BH, VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
 import { open, World } from "../../src/lab/world.js";
 import type { Path } from "../../src/machine/path.js";
-import { decodePageFlags, type PageFlag, PTE_BIT } from "../../src/trace/words.js";
+import { decodePageFlags, type PageFlag, PTE_BIT, pg } from "../../src/trace/words.js";
 
 /** A task of a small world: its path and arguments; a daemon unless it is said to end. */
 export interface Actor {
@@ -191,6 +191,17 @@ export class Hand {
 
   has(flag: PageFlag, page = 0): boolean {
     return this.flags(page).includes(flag);
+  }
+
+  /** Set or clear flags by hand: the state that a case starts from. */
+  set(flags: readonly PageFlag[], page = 0): this {
+    for (const flag of flags) this.k.page.flags[page] |= pg(flag);
+    return this;
+  }
+
+  clear(flags: readonly PageFlag[], page = 0): this {
+    for (const flag of flags) this.k.page.flags[page] &= ~pg(flag);
+    return this;
   }
 
   /** dirty, writeback, towrite: the tags of the page's slot. */
