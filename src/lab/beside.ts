@@ -133,20 +133,23 @@ export function beside(simulated: readonly Call[], real: readonly Call[]): Besid
   return rows;
 }
 
-/** The comparison as text: one row a call, "=" where both have it. */
+/** The comparison as text: one row a call; "=" where both have it, "<" and ">" where only one side has. */
 export function besideTable(rows: readonly Beside[], unit: string): string {
   const width = Math.max(...rows.map(({ name }) => name.length));
-  const side = (call: Call | null, digits: number): string =>
+  const taskWidth = Math.max(
+    ...rows.flatMap(({ simulated, real }) => [simulated, real].map((call) => call?.task.length ?? 0)),
+  );
+  const side = (call: Call | null, time: string): string =>
     call === null
-      ? "".padEnd(digits + 31)
-      : `${call.time.toFixed(digits === 4 ? 0 : 4).padStart(digits)}  ${call.task.slice(0, 12).padEnd(12)} ` +
-        `ref ${String(call.refcount).padStart(4)} ${call.buffers ? "buffers" : "       "}`;
-  const head = `${"simulated: tick, task, references before".padEnd(37)}  ${"function".padEnd(width)}     recorded: ${unit}, task, references`;
+      ? " ".repeat(time.length + taskWidth + 16)
+      : `${time} ${call.task.padEnd(taskWidth)} ${String(call.refcount).padStart(5)} ${call.buffers ? "buffers" : "      -"} `;
+  const head = (what: string, time: string): string => `${time} ${what.padEnd(taskWidth)}  refs         `;
   return [
-    head,
+    `${head("simulated", "tick")} ${" ".repeat(width + 3)}${head("recorded", unit.padStart(8))}`.trimEnd(),
     ...rows.map(({ name, simulated, real }) => {
       const mark = simulated && real ? "=" : simulated ? "<" : ">";
-      return `${side(simulated, 4)}  ${mark} ${name.padEnd(width)}  ${side(real, 8)}`.trimEnd();
+      const left = side(simulated, (simulated?.time ?? 0).toFixed(0).padStart(4));
+      return `${left}${mark} ${name.padEnd(width)} ${side(real, (real?.time ?? 0).toFixed(4).padStart(8))}`.trimEnd();
     }),
   ].join("\n");
 }
