@@ -41,7 +41,6 @@ Examples:
   guplab repl -e 'until buffers-gone; page 0'
 ${EXIT_CODES}`,
     )
-    .allowExcessArguments()
     .action((_options, { args }: Command) => {
       if (args.length > 0) throw new Error(`there is no command "${args[0]}"; guplab --help lists them`);
       return startRepl(undefined, {});
@@ -159,7 +158,8 @@ Examples:
 ${EXIT_CODES}`,
     )
     .action(startRepl);
-  return program;
+  // After the commands, which would inherit it: an unknown command is the program's excess argument.
+  return program.allowExcessArguments();
 }
 
 interface ReplOptions {

@@ -172,7 +172,7 @@ function made(desk: Desk, from: number, lines: number): Result {
   const text = [
     ...(left > 0 ? [`  ... ${left} steps (log ${all.length} shows them)`] : []),
     ...entries.map(logLine),
-    ...faults.map(faultLine),
+    ...faults.filter(({ tick: at }) => at < (entries[0]?.tick ?? 0)).map(faultLine),
     ...(world.settled() ? [`The run is over at tick ${tick}.`] : []),
   ].join("\n");
   return result(text, { tick, over: world.settled(), steps: entries, faults }, faults);

@@ -84,7 +84,7 @@ function waitsFor(world: World, task: number): string {
   const page = machine.page(task);
   switch (machine.at(task).step) {
     case "lock_page":
-      return `the lock of page ${page}, which ${lockHolder(world, page)} holds`;
+      return `the lock of page ${page}, held by ${lockHolder(world, page)}`;
     case "wait_on_page_writeback":
       return `the end of page ${page}'s writeback`;
     case "dio_await_completion":
