@@ -1,0 +1,117 @@
+import { describe, expect, it } from "vitest";
+import { FS } from "../../../src/kernel/operations.js";
+import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
+import { disk, flusher, load, reclaim, store } from "../actors.js";
+import { Hand, small } from "../harness.js";
+
+const one = (vma = VM_SHARED | VM_WRITE, fs: number = FS.ext4) =>
+  new Hand(
+    small(
+      { pages: 2, vmas: [vma], fs },
+      { store: store(), other: store(), load: load(), flusher, disk, reclaim: reclaim() },
+    ),
+  );
+
+describe("the first write to a page of a shared mapping (2.1)", () => {
+  it("the page lock is held from inside page_mkwrite through the installed PTE to the second dirtying", () => {
+    const h = one().past("store", "unlock_page");
+    expect([h.path("store"), h.has("locked")]).toEqual(["block_page_mkwrite", false]);
+    h.step("store");
+    while (h.path("store") !== "cpu_access" && h.next("store") !== "unlock_page") {
+      expect(h.has("locked")).toBe(true);
+      h.step("store");
+    }
+    expect(h.pte()).toBe("rwdy");
+    h.step("store");
+    expect(h.has("locked")).toBe(false);
+  });
+
+  it("W4 between the read fault and page_mkwrite anybody may have the page: here kswapd", () => {
+    const h = one().past("store", "unlock_page").set(["referenced"]).go("reclaim");
+    expect(h.k.vmstat.pgscan_kswapd[0]).toBe(1);
+    h.go("store");
+    expect([h.finished("store"), h.has("private"), h.has("dirty")]).toEqual([true, true, true]);
+  });
+
+  it("W8 somebody installed the PTE first: the loser gives page and lock back, and finds the PTE", () => {
+    const h = one().until("store", "alloc_set_pte");
+    h.k.pte.entry[0] = 1;
+    h.step("store");
+    expect(h.next("store")).toBe("unlock_page");
+    h.step("store");
+    expect(h.next("store")).toBe("put_page");
+    expect(h.k.page.mapcount[0]).toBe(0);
+  });
+
+  it("the caller's reference becomes the PTE's: cache, buffers, PTE", () => {
+    expect(one().go("store").refs()).toBe(3);
+  });
+});
+
+describe("reads, and who is told of the first write (2.3)", () => {
+  it("ext4 wants to hear of it: a read maps the page read-only, and the write comes through page_mkwrite", () => {
+    const h = one().go("load");
+    expect([h.pte(), h.has("dirty"), h.has("private")]).toEqual(["ry", false, false]);
+    const steps = h.trace("store", () => h.go("store"));
+    expect(steps).toContain("create_empty_buffers");
+    expect(steps).toContain("finish_mkwrite_fault");
+    expect(h.pte()).toBe("rwdy");
+  });
+
+  it("tmpfs does not: a read maps the page writable, and the store is the CPU's business", () => {
+    const h = one(VM_SHARED | VM_WRITE, FS.tmpfs).go("load");
+    expect(h.pte()).toBe("rwy");
+    const steps = h.trace("store", () => h.go("store"));
+    expect(steps).toEqual(["access"]);
+    expect([h.pte(), h.has("dirty")]).toEqual(["rwdy", false]);
+  });
+
+  it("a mapping without VM_WRITE cannot be written", () => {
+    const h = one(VM_SHARED).go("store");
+    expect([h.finished("store"), h.pte(), h.has("dirty")]).toEqual([true, "none", false]);
+  });
+
+  it("trap 24 a page that lost its PTE costs a minor fault, not a read", () => {
+    const h = one().go("store");
+    h.k.pte.entry[0] &= ~8;
+    h.go("reclaim").go("load");
+    expect([h.finished("load"), h.k.vmstat.pgmajfault[0]]).toEqual([true, 0]);
+  });
+
+  it("fault-around keeps away from a page with PG_reclaim, which is PG_readahead too", () => {
+    const h = one().set(["reclaim"]);
+    const steps = h.trace("load", () => h.go("load"));
+    expect(steps).toContain("find_get_page");
+    expect(h.has("reclaim")).toBe(false);
+  });
+});
+
+describe("a write that finds the PTE read-only (wp_page_shared)", () => {
+  it("the PTE changed during page_mkwrite: the fault is given up and tried again", () => {
+    const h = one().go("load").until("store", "finish_mkwrite_fault");
+    h.k.pte.entry[0] &= ~8;
+    h.step("store");
+    expect(h.pte()).toBe("r");
+    h.go("store");
+    expect([h.finished("store"), h.pte(), h.refs()]).toEqual([true, "rwdy", 3]);
+  });
+});
+
+describe("a private mapping (trap 33)", () => {
+  it("a write gives the process a copy; the file's page is neither dirty nor mapped", () => {
+    const h = one(VM_WRITE).go("store");
+    const file = h.k.xa_slot.page[0] - 1;
+    expect([h.refs(file), h.has("dirty", file), h.k.page.mapcount[file]]).toEqual([1, false, 0]);
+    expect(h.flags(1 - file)).toEqual(expect.arrayContaining(["swapbacked", "uptodate"]));
+  });
+
+  it("a write after a read replaces the file's page in the PTE by a copy with its bytes", () => {
+    const h = one(VM_WRITE).go("load");
+    const file = h.k.xa_slot.page[0] - 1;
+    h.k.content.version[file] = 7;
+    expect([h.refs(file), h.k.page.mapcount[file]]).toEqual([2, 1]);
+    h.go("store");
+    expect([h.refs(file), h.k.page.mapcount[file], h.k.page.mapcount[1 - file]]).toEqual([1, 0, 1]);
+    expect([h.k.content.version[file], h.k.content.version[1 - file]]).toEqual([7, 8]);
+  });
+});
