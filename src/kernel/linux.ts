@@ -3,6 +3,7 @@
 import type { Path } from "../machine/path.js";
 import type { Implementations } from "../machine/program.js";
 import {
+  ext4_finish_bio,
   ext4_page_mkwrite,
   ext4_readpage,
   ext4_releasepage,
@@ -28,4 +29,5 @@ export const operations: Implementations = {
     [FS.tmpfs]: { readpage: shmem_getpage, set_page_dirty: __set_page_dirty_no_writeback },
   }),
   vm_operations_struct: rows({ [FS.ext4]: { page_mkwrite: ext4_page_mkwrite } }),
+  bio: rows({ [FS.ext4]: { bi_end_io: ext4_finish_bio } }),
 };

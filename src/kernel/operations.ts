@@ -1,5 +1,5 @@
 /**
- * The operation tables through which mm calls up into filesystems. Row numbers are the kernel's filesystems; row 0
+ * The operation tables through which mm and the block layer call up into filesystems. Row numbers are the kernel's filesystems; row 0
  * is a page or VMA without one.
  */
 import type { Operations } from "../machine/path.js";
@@ -16,7 +16,10 @@ export const a_ops: Operations = {
 /** struct vm_operations_struct. */
 export const vm_ops: Operations = { name: "vm_operations_struct", operations: ["page_mkwrite"] };
 
-/** Rows of both tables. */
+/** struct bio, as far as a filesystem fills it in: what the completion of a page's write calls. */
+export const bio_ops: Operations = { name: "bio", operations: ["bi_end_io"] };
+
+/** Rows of the tables. */
 export const FS = { none: 0, ext4: 1, tmpfs: 2 } as const;
 
 /** VM_FAULT_* as far as modelled. */

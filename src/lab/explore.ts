@@ -13,7 +13,7 @@ export interface ExploreOptions {
   /** Name of a kernel; default v4.20. */
   readonly kernel?: string;
   readonly parameters?: Readonly<Record<string, number>>;
-  /** Give up after this many states; default 20 million. */
+  /** Give up after this many states; default as many as fit into 4 GiB. */
   readonly maxStates?: number;
   /** Called now and then; returning false interrupts the search. */
   readonly progress?: SearchOptions["progress"];
@@ -50,6 +50,9 @@ export interface Verdict extends VerdictReport {
   toJSON(): VerdictReport;
   toString(): string;
 }
+
+/** What the states of a search may take unless a caller says otherwise: 4 GiB. */
+const STATE_BYTES = 4 * 2 ** 30;
 
 const DISPLAY = Symbol.for("Jupyter.display");
 
@@ -106,7 +109,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
   const drivers = world.parameters.drivers ?? 1;
   const pages = (world.parameters.pages ?? 1) * drivers;
   const result = world.explore({
-    maxStates: options.maxStates ?? 20_000_000,
+    maxStates: options.maxStates ?? Math.floor(STATE_BYTES / world.k.memory.state.byteLength),
     progress: options.progress ?? (() => true),
   });
   const replayOf = ({ schedule }: Witness): string =>

@@ -8,10 +8,10 @@
  * Left out: merging, ordering by sector, errors, the disk's own cache.
  */
 
-import { ext4_finish_bio } from "../fs/ext4.js";
 import type { Kernel } from "../kernel.js";
-import { call, given, local, path, pause, repeat, step, wait } from "../language.js";
+import { dispatch, given, local, path, pause, repeat, step, wait } from "../language.js";
 import { PageWriteback, SetPageUptodate, unlock_page } from "../mm/page.js";
+import { bio_ops, fs_of_page } from "../operations.js";
 import { type DiskNr, disk, int, NONE, type Pfn, pfn } from "../types.js";
 
 /** submit_bio: append a page to its disk's queue. */
@@ -77,7 +77,10 @@ export const disk_daemon = path(
         ),
         given(
           (_, f) => f.write === 1,
-          [local((k) => k.count("pgpgout", 4)), call(() => ext4_finish_bio, { page: "page" })],
+          [
+            local((k) => k.count("pgpgout", 4)),
+            dispatch(bio_ops, "bi_end_io", (k, f) => fs_of_page(k, f.page), { page: "page" }),
+          ],
           [
             step("mpage_end_io", (k, f) => {
               k.count("pgpgin", 4);
