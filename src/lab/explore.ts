@@ -3,8 +3,7 @@
  */
 import type { SearchOptions, Witness } from "../explore/search.js";
 import { formatSchedule } from "../machine/schedule.js";
-import type { Figure } from "../plot/index.js";
-import { lanes } from "../plot/index.js";
+import { DISPLAY, type Figure, lanes } from "../plot/index.js";
 import type { FaultKind } from "../trace/recording.js";
 import { outcomesOf, run } from "./run.js";
 import { open, SEVERITY } from "./world.js";
@@ -53,8 +52,6 @@ export interface Verdict extends VerdictReport {
 
 /** What the states of a search may take unless a caller says otherwise: 4 GiB. */
 const STATE_BYTES = 4 * 2 ** 30;
-
-const DISPLAY = Symbol.for("Jupyter.display");
 
 /** The named steps of a schedule. */
 export function namedSteps(scenario: string, kernel: string, schedule: readonly number[]): WitnessStep[] {

@@ -3,7 +3,15 @@
  */
 import type { Counter } from "../kernel/structs.js";
 import { VMSTAT } from "../kernel/structs.js";
-import { dirtyStates, type Figure, lanes, pageLife, pinCounts, reclaimProgress } from "../plot/index.js";
+import {
+  DISPLAY,
+  dirtyStates,
+  type Figure,
+  lanes,
+  pageLife,
+  pinCounts,
+  reclaimProgress,
+} from "../plot/index.js";
 import type { Fault, FaultKind, Recording } from "../trace/recording.js";
 import { applySchedule, open, parseReplay, SEVERITY, type World } from "./world.js";
 
@@ -55,8 +63,6 @@ export interface Run {
   toJSON(): RunReport;
   toString(): string;
 }
-
-const DISPLAY = Symbol.for("Jupyter.display");
 
 /** Kinds of fault, worst first, each once; OK when there is none. */
 export function outcomesOf(kinds: Iterable<FaultKind>): (FaultKind | "OK")[] {
