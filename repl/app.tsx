@@ -165,14 +165,14 @@ export function App({ desk, history: earlier, remember, interrupt, progress }: A
   );
 }
 
-/** What a statement gives, or why it could not be done. A fault of guplab is thrown. */
+/** What a statement gives, or why it could not be done. A fault of guplab is shown whole, and the session goes on. */
 async function answered(desk: Desk, statement: string, style: Style): Promise<string> {
   try {
     return (await runLine(desk, statement)).text;
   } catch (error) {
     const sentence = sentenceOf(error);
-    if (sentence === null) throw error;
-    return style.bad(`! ${sentence}`);
+    const whole = error instanceof Error ? error.stack : String(error);
+    return style.bad(sentence === null ? `! This is a fault of guplab itself: ${whole}` : `! ${sentence}`);
   }
 }
 

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { Desk, Host, Searched, SearchRequest } from "../lab/desk.js";
 import type { Result } from "../lab/verbs.js";
-import { writeWhole } from "../notebook/format.js";
+import { NotebookError, writeWhole } from "../notebook/format.js";
 import type { SearchOrder } from "./explore-worker.js";
 import { runScript } from "./shell.js";
 
@@ -33,7 +33,11 @@ export class NodeHost implements Host {
   }
 
   write(path: string, text: string): void {
-    writeWhole(path, text);
+    try {
+      writeWhole(path, text);
+    } catch (error) {
+      throw error instanceof NotebookError ? new Error(error.message) : error;
+    }
   }
 
   read(path: string): string {

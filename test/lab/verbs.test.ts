@@ -1,0 +1,332 @@
+/** The table of verbs: every example works, every complaint is one sentence that changes nothing. */
+import { beforeEach, describe, expect, test } from "vitest";
+import { runLine, runScript, statements } from "../../src/cli/shell.js";
+import { Desk, type Host } from "../../src/lab/desk.js";
+import { explore } from "../../src/lab/explore.js";
+import { type Result, usage, verbs } from "../../src/lab/verbs.js";
+
+/** A host whose files are in memory. */
+class MemoryHost implements Host {
+  readonly columns = 100;
+  readonly rows = 24;
+  readonly color = false;
+  readonly files = new Map<string, string>([["my script.txt", "run 3 # three steps\ntasks; page 0\n"]]);
+
+  write(path: string, text: string): void {
+    if (path.startsWith("none/"))
+      throw new Error(`${path} cannot be written: there is no such file or folder`);
+    this.files.set(path, text);
+  }
+  read(path: string): string {
+    const text = this.files.get(path);
+    if (text === undefined) throw new Error(`${path} cannot be read: there is no such file`);
+    return text;
+  }
+  async plotly(): Promise<string> {
+    return "/* plotly */";
+  }
+  async explore({ scenario, kernel, maxStates }: Parameters<Host["explore"]>[0]) {
+    const verdict = explore(scenario, { kernel, maxStates });
+    return { text: String(verdict), report: verdict.toJSON() };
+  }
+  script(desk: Desk, lines: string): Promise<Result> {
+    return runScript(desk, lines);
+  }
+}
+
+let host: MemoryHost;
+let desk: Desk;
+beforeEach(() => {
+  host = new MemoryHost();
+  desk = new Desk(host);
+});
+
+/** Do statements and give the last one's result. */
+async function say(text: string): Promise<Result> {
+  let last: Result | undefined;
+  for (const statement of statements(text)) last = await runLine(desk, statement);
+  return last as Result;
+}
+const textOf = async (line: string): Promise<string> => (await say(line)).text;
+const jsonOf = async <T>(line: string): Promise<T> => (await say(line)).json as T;
+
+describe("the table", () => {
+  test.each(verbs.map((verb) => [verb.example, verb.name]))("%s", async (example, name) => {
+    expect(statements(example).some((statement) => statement.split(" ")[0] === name)).toBe(true);
+    const result = await say(example);
+    expect(() => JSON.parse(JSON.stringify(result.json))).not.toThrow();
+    if (name !== "quit") expect(result.text).not.toBe("");
+  });
+
+  test.each(verbs.map((verb) => [verb.name, verb]))(
+    "help %s tells how to write it, and shows an example",
+    async (name, verb) => {
+      const text = await textOf(`help ${name}`);
+      expect(text).toContain(usage(verb));
+      expect(text).toContain(verb.example);
+      expect(await textOf(`${name} --help`)).toBe(text);
+    },
+  );
+
+  test("help lists every verb, and fits into 120 columns", async () => {
+    const lines = (await textOf("help")).split("\n");
+    for (const verb of verbs) expect(lines.some((line) => line.trim().startsWith(verb.name))).toBe(true);
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(120);
+  });
+
+  test("the same lines give the same bytes", async () => {
+    const script = "run; back 30; step 5; tasks; pages; diff 100; log 20; plot lanes; guide all";
+    const once = await runScript(desk, script);
+    const again = await runScript(new Desk(new MemoryHost()), script);
+    expect(again).toEqual(once);
+  });
+});
+
+describe("what cannot be done is said in one sentence, and nothing changes", () => {
+  test.each([
+    ["pgaes", 'there is no verb "pgaes"; did you mean pages?'],
+    ["xyzzy", 'there is no verb "xyzzy"; help lists them'],
+    ["help xyzzy", 'there is no verb "xyzzy"; help lists them'],
+    ["page", "missing required argument 'pfn'; write page PFN"],
+    ["page 0 1", "too many arguments for 'page'. Expected 1 argument but got 2; write page PFN"],
+    ["page x", '"x" is not a page frame number: write one such as 0 or 0x2a'],
+    ["page 1", "there is no page 1: this machine has only page 0"],
+    ["page 0xff", "there is no page 255: this machine has only page 0"],
+    ["scenario nope", /^there is no scenario "nope"; known: kara-2018, /],
+    ["scenario kara-2018,pages=x", /^"pages=x" is no parameter: write name=number/],
+    ["scenario kara-2018,pages=99", "pages of scenario kara-2018 is a whole number from 1 to 64, not 99"],
+    ["scenario kara-2018,colour=1", /^scenario kara-2018 has no parameter "colour"; it has pages, /],
+    ["scenario kara-2018@v4.20:r1", '"kara-2018@v4.20:r1" is a replay line: say replay kara-2018@v4.20:r1'],
+    ["kernel v9", /^there is no kernel "v9"; known: v4.20/],
+    ["seed x", '"x" is not a whole number from 0 to 1000000000'],
+    ["step nobody", /^there is no task "nobody"; here are reader, kswapd, /],
+    ["step 3 4", '"3" is no task: write step TASK N, or step N'],
+    ["step 0", '"0" is not a whole number from 1 to 1000000000'],
+    ["step dma", "dma cannot move: it waits in dma, step blk_peek_request"],
+    ["run 0", '"0" is not a whole number from 1 to 1000000000'],
+    ["until nonsense", /^"nonsense" is no event of kara-2018: write a tick, a fault such as BUG/],
+    ["until kswapd:nonsense", /^"nonsense" is no event of kara-2018/],
+    ["until 5", "tick 5 is not ahead: it is tick 10 now; use goto 5"],
+    ["back 11", "there are 10 steps to take back, not 11"],
+    ["goto 11", "tick 11 has not happened: this run is known from 0 to 10; run and until go on"],
+    ["diff 11", "tick 11 is not in this session's past, which goes from 0 to 10"],
+    ["replay nonsense", /^"nonsense" is no replay line: it reads scenario@kernel:schedule/],
+    [
+      "replay kara-2018@v4.20:d1",
+      /^the schedule does not fit kara-2018 on v4.20: at step 1, disk cannot move/,
+    ],
+    ["replay kara-2018@v4.20:z1", /^the schedule names task z; the tasks here are r, k, f, d, m$/],
+    ["paths nope", 'there is no path "nope" in kara-2018; paths lists them'],
+    ["plot nope", 'there is no figure "nope"; known: pins, dirty, reclaim, lanes, life'],
+    ["plot pins 0", "only life takes a page: write plot pins, or plot life 0"],
+    ["plot pins --file none/x.html", "none/x.html cannot be written: there is no such file or folder"],
+    ["plot pins --colour red", /^unknown option '--colour'; write plot FIGURE \[PFN\]/],
+    ["save none/x.json", "none/x.json cannot be written: there is no such file or folder"],
+    ["load nothing.json", "nothing.json cannot be read: there is no such file"],
+    ["source nothing.txt", "nothing.txt cannot be read: there is no such file"],
+    ["explore nope", /^there is no scenario "nope"/],
+    ["guide backwards", 'there is no way through the story "backwards"; known: all'],
+  ])("%s", async (line, sentence) => {
+    await say("step 10");
+    const before = [desk.tick, desk.world.replay, desk.seed, [...host.files]];
+    const complaint = await runLine(desk, line).then(
+      () => "it was done",
+      (error: Error) => error.message,
+    );
+    if (typeof sentence === "string") expect(complaint).toBe(sentence);
+    else expect(complaint).toMatch(sentence);
+    expect(complaint).not.toContain("\n");
+    expect([desk.tick, desk.world.replay, desk.seed, [...host.files]]).toEqual(before);
+  });
+
+  test.each([
+    ["{", "f is not a saved run, or is cut short: it is not whole JSON"],
+    ["null", "f is not a saved run: the verb save writes one"],
+    ['{"guplab":"session"}', "f is not a saved run: the verb save writes one"],
+  ])("a file that is no saved run: %s", async (text, sentence) => {
+    host.files.set("f", text);
+    await expect(say("load f")).rejects.toThrow(sentence);
+  });
+
+  test("a saved run whose schedule does not fit", async () => {
+    await say("step 10; save f");
+    host.files.set("f", (host.files.get("f") as string).replace(/"schedule": ".*"/, '"schedule": "d1"'));
+    await expect(say("load f")).rejects.toThrow(/^f cannot be loaded: the schedule does not fit/);
+    expect(desk.tick).toBe(10);
+  });
+
+  test("scripts that name each other for ever", async () => {
+    host.files.set("again", "source again");
+    await expect(say("source again")).rejects.toThrow(/scripts name each other more than 8 deep/);
+    expect(await textOf("source 'my script.txt'")).toContain("> tasks");
+  });
+});
+
+interface Page {
+  readonly refcount: number;
+  readonly holders: readonly { readonly who: string; readonly references: number }[];
+  readonly buffers: string;
+  readonly pins: number;
+}
+
+describe("moving", () => {
+  test("run crashes it, and says so by its code", async () => {
+    const crashed = await say("run");
+    expect(crashed.code).toBe(3);
+    expect(crashed.text).toContain("page_buffers: BUG_ON(!PagePrivate(page))");
+    expect((await say("tasks")).code).toBe(0);
+    expect((await say("scenario kara-2018-quiet; run")).code).toBe(0);
+  });
+
+  test("back to the moment before the buffers went, and forward again", async () => {
+    await say("until buffers-gone");
+    const gone = desk.tick;
+    expect(await jsonOf<Page>("page 0")).toMatchObject({ buffers: "none", refcount: 3, pins: 1 });
+    await say("back");
+    expect(await jsonOf<Page>("page 0")).toMatchObject({ buffers: "clean", refcount: 4 });
+    expect(desk.horizon).toBe(gone);
+    await say("step");
+    expect(await jsonOf<Page>("page 0")).toMatchObject({ buffers: "none" });
+  });
+
+  test("what was taken back is made again, until another step is made", async () => {
+    await say("run");
+    const { tick, world } = desk;
+    const { replay } = world;
+    await say("goto 20; run 5; goto 100; back 90; run");
+    expect(desk.world.replay).toBe(replay);
+    await say("goto 20; step kswapd");
+    expect(desk.horizon).toBe(21);
+    await expect(say(`goto ${tick}`)).rejects.toThrow("has not happened");
+  });
+
+  test("a seed and a line that replays it", async () => {
+    await say("seed 7; run");
+    const { replay } = desk.world;
+    expect(await textOf("replay")).toBe(replay);
+    await say(`scenario kara-2018-quiet; replay ${replay}`);
+    expect(desk.world.replay).toBe(replay);
+    await say("goto 0; seed 7; run");
+    expect(desk.world.replay).toBe(replay);
+  });
+
+  test("save and load", async () => {
+    await say("scenario kara-2018,pages=2; seed 3; run 50; save f");
+    const { replay } = desk.world;
+    await say("scenario kara-2018-quiet; load f");
+    expect([desk.world.replay, desk.seed]).toEqual([replay, 3]);
+  });
+
+  test.each([
+    ["120", 120],
+    ["BUG", null],
+    ["fault", null],
+    ["kswapd:trylock_page", null],
+    ["try_to_free_buffers", null],
+    ["shrink_page_list", null],
+    ["flusher", null],
+    ["dirty-without-buffers", null],
+  ])("until %s", async (event, tick) => {
+    const result = await jsonOf<{ happened: boolean; tick: number }>(`until ${event}`);
+    expect(result.happened).toBe(true);
+    if (tick !== null) expect(result.tick).toBe(tick);
+  });
+
+  test("until what does not happen says so", async () => {
+    const result = await say("scenario kara-2018-quiet; until BUG");
+    expect(result.text).toMatch(/BUG did not happen\.$/);
+    expect(result.json).toMatchObject({ happened: false, over: true });
+  });
+});
+
+describe("looking", () => {
+  test("the holders of a page add up to its references at every step", async () => {
+    for (const scenario of ["kara-2018,pages=2,drivers=2", "kara-2018-private", "kara-2018-tmpfs"]) {
+      await say(`scenario ${scenario}`);
+      for (let steps = 0; steps < 300 && desk.forward(1) === 1; steps++) {
+        for (const page of await jsonOf<Page[]>("pages")) {
+          const sum = page.holders.reduce((total, { references }) => total + references, 0);
+          expect(sum, `${desk.world.replay}`).toBe(page.refcount);
+        }
+      }
+    }
+  });
+
+  test("a page in the order of drgn's show_page_info: flags, refcount, mapcount, mapping, vma", async () => {
+    const lines = (await textOf("until pinned; page 0")).split("\n").slice(1);
+    expect(lines.map((line) => line.trim().split(/\s{2,}/)[0])).toEqual([
+      "flags",
+      "refcount",
+      "mapcount",
+      "mapping",
+      "vma",
+      "pins",
+      "page_maybe_dma_pinned",
+      "buffers",
+      "pte",
+      "tags",
+      "lru",
+      "locked by",
+      "device wrote, nobody said",
+    ]);
+    expect(lines[1]).toContain("4 (page cache, buffers, PTE, gup)");
+  });
+
+  test("tasks say what they wait for, and who is gone", async () => {
+    const text = await textOf("run; tasks");
+    expect(text).toMatch(/flusher .* dead: killed by a BUG/);
+    expect(text).toMatch(/reader .* hung: the lock of page 0, held by flusher \(dead\)/);
+  });
+
+  test("diff names cells", async () => {
+    expect(await textOf("until buffers-gone; diff")).toContain("page 0 flags -private");
+    expect(await textOf("diff 0")).toContain("page 0 pins 0→1");
+  });
+
+  test("log shows what a step changed", async () => {
+    expect(await textOf("until buffers-gone; log 1")).toMatch(
+      /try_to_free_buffers.*\[-private, buffers clean→none, ref 4→3/,
+    );
+  });
+
+  test("a path and its steps", async () => {
+    const text = await textOf("paths shrink_page_list");
+    expect(text).toContain("mm/vmscan.c v4.20");
+    expect(text.indexOf("trylock_page")).toBeLessThan(text.indexOf("__remove_mapping"));
+  });
+
+  test("figures as charts, pages and pictures", async () => {
+    for (const figure of ["pins", "dirty", "reclaim", "lanes", "life"]) {
+      const chart = await textOf(`goto 0; plot ${figure}`);
+      expect(chart.split("\n").length).toBeLessThanOrEqual(22);
+      expect(await textOf(`run; plot ${figure} --file ${figure}.html --svg ${figure}.svg`)).toBe(
+        `wrote ${figure}.html and ${figure}.svg`,
+      );
+      expect(host.files.get(`${figure}.html`)).toContain("/* plotly */");
+      expect(host.files.get(`${figure}.svg`)).toMatch(/^<svg /);
+    }
+  });
+});
+
+describe("the guided crash", () => {
+  test("eight moments, whose references are those of the article's arithmetic", async () => {
+    const references: number[] = [];
+    for (let chapter = 1; chapter <= 8; chapter++) {
+      const moment = await jsonOf<{ chapter: number; page: Page; faults: { kind: string }[] }>("guide");
+      expect(moment.chapter).toBe(chapter);
+      references.push(moment.page.refcount);
+      if (chapter >= 6)
+        expect(moment.faults.map(({ kind }) => kind)).toEqual([["WARN"], ["BUG"], ["HANG"]][chapter - 6]);
+    }
+    // Pinned, written, isolated and unmapped, stripped, put back, dirtied.
+    expect(references.slice(0, 6)).toEqual([4, 4, 4, 3, 2, 2]);
+    expect(await jsonOf("guide")).toMatchObject({ chapter: 1 });
+  });
+
+  test("does not mind what was tried in between", async () => {
+    await say("guide; guide; run; scenario kara-2018-quiet; guide");
+    expect(desk.world.name).toBe("kara-2018");
+    await say("run; back 50");
+    expect(await jsonOf("guide")).toMatchObject({ chapter: 2 });
+  });
+});
