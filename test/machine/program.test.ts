@@ -45,9 +45,8 @@ interface Run {
 }
 
 /** A machine with one task for each path. */
-// biome-ignore lint/suspicious/noExplicitAny: paths of any frame
 function start(
-  paths: readonly Path<Toy, any, any>[],
+  paths: readonly Path<Toy>[],
   args: readonly number[] = [],
   implementations: Implementations = {},
 ): Run {
@@ -65,7 +64,10 @@ function start(
   return { k, memory, machine: new Machine(k, image, memory, tasks) };
 }
 
-const say = (text: string) => step<object>(text, (k) => void k.log.push(text));
+const say = (text: string) =>
+  step<object>(text, (k) => {
+    k.log.push(text);
+  });
 
 /** Run one task to its end; gives the names of its preemption points in order. */
 function run({ machine }: Run, task = 0): string[] {
@@ -88,7 +90,9 @@ describe("steps and tests", () => {
           f.n = 7;
           k.value[0] = f.n;
         }),
-        step("two", (k, f) => void (k.value[1] = f.n)),
+        step("two", (k, f) => {
+          k.value[1] = f.n;
+        }),
       ]),
     ]);
     world.machine.step(0);
@@ -138,8 +142,19 @@ describe("steps and tests", () => {
   it("loop tests before each round, repeat too, and its test is no preemption point", () => {
     const world = start([
       path("p", { ...none, locals: { n: int } }, [
-        loop("more", (k) => k.value[0] < 2, [step("add", (k) => void k.value[0]++)]),
-        repeat((_, f) => f.n < 2, [step("count", (_, f) => void f.n++)]),
+        loop("more", (k) => k.value[0] < 2, [
+          step("add", (k) => {
+            k.value[0]++;
+          }),
+        ]),
+        repeat(
+          (_, f) => f.n < 2,
+          [
+            step("count", (_, f) => {
+              f.n++;
+            }),
+          ],
+        ),
       ]),
     ]);
     expect(run(world)).toEqual(["more", "add", "more", "add", "more", "count", "count"]);
@@ -177,7 +192,9 @@ describe("steps and tests", () => {
         wait(
           "lock",
           (k) => k.value[0] === 0,
-          (k) => void (k.value[0] = 1),
+          (k) => {
+            k.value[0] = 1;
+          },
         ),
       ]),
     ]);
@@ -206,7 +223,9 @@ describe("steps and tests", () => {
       ]),
     ]);
     const seen: string[] = [];
-    world.machine.watch = (_, at) => void seen.push(world.machine.code[at].step);
+    world.machine.watch = (_, at) => {
+      seen.push(world.machine.code[at].step);
+    };
     world.machine.step(0);
     expect(world.machine.at(0).step).toBe("three");
     world.machine.step(0);
@@ -235,7 +254,15 @@ describe("steps and tests", () => {
   it("a step in which the task dies is its last", () => {
     for (const mark of [<F>(node: ReturnType<typeof step<F>>) => node, held]) {
       const world = start([
-        path("p", none, [say("one"), mark(step("bug", (k) => void (k.dying = true))), say("never")]),
+        path("p", none, [
+          say("one"),
+          mark(
+            step("bug", (k) => {
+              k.dying = true;
+            }),
+          ),
+          say("never"),
+        ]),
       ]);
       while (world.machine.enabled(0)) world.machine.step(0);
       expect([world.machine.isDead(0), world.machine.at(0).step, world.k.log]).toEqual([
@@ -252,7 +279,12 @@ describe("calls", () => {
   const double = path(
     "double",
     { source: "a test", args: { n: int }, locals: { twice: int }, returns: true },
-    [step("double", (_, f) => void (f.twice = 2 * f.n)), leave((_, f) => f.twice)],
+    [
+      step("double", (_, f) => {
+        f.twice = 2 * f.n;
+      }),
+      leave((_, f) => f.twice),
+    ],
   );
 
   it("pass arguments by name or as constants, and return a value", () => {
@@ -261,7 +293,9 @@ describe("calls", () => {
         path("p", { ...none, args: { n: int }, locals: { a: int, b: int } }, [
           call(() => double, { n: "n" }, "a"),
           call(() => double, { n: 21 }, "b"),
-          step("store", (k, f) => void k.value.set([f.a, f.b])),
+          step("store", (k, f) => {
+            k.value.set([f.a, f.b]);
+          }),
         ]),
       ],
       [5],
@@ -272,13 +306,17 @@ describe("calls", () => {
 
   it("share the caller's local: what the callee writes to an argument the caller sees", () => {
     const raise = path("raise", { source: "a test", args: { n: int } }, [
-      step("raise", (_, f) => void f.n++),
+      step("raise", (_, f) => {
+        f.n++;
+      }),
     ]);
     const world = start([
       path("p", { ...none, locals: { n: int } }, [
         call(() => raise, { n: "n" }),
         call(() => raise, { n: "n" }),
-        step("store", (k, f) => void (k.value[0] = f.n)),
+        step("store", (k, f) => {
+          k.value[0] = f.n;
+        }),
       ]),
     ]);
     run(world);
@@ -328,9 +366,13 @@ describe("calls", () => {
       leave((_, f) => f.n + 2),
     ]);
     const caller = path("p", { ...none, args: { row: int }, locals: { result: int } }, [
-      local((_, f) => void (f.result = 99)),
+      local((_, f) => {
+        f.result = 99;
+      }),
       dispatch(table, "read", (_, f) => f.row, { n: 10 }, "result"),
-      step("store", (k, f) => void (k.value[0] = f.result)),
+      step("store", (k, f) => {
+        k.value[0] = f.result;
+      }),
     ]);
     const results = [0, 1, 2].map((row) => {
       const world = start([caller], [row], {

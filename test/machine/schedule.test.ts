@@ -62,7 +62,9 @@ class Toy implements Running {
 
 const { path, step, wait, pause, repeat } = pathLanguage<Toy>();
 
-const add = step<object>("add", (k) => void k.made[k.task]++);
+const add = step<object>("add", (k) => {
+  k.made[k.task]++;
+});
 const source = "a test";
 const runner = path("runner", { source }, [repeat(() => true, [add])]);
 const sleeper = path("sleeper", { source }, [repeat(() => true, [pause("sleep"), add])]);
@@ -73,7 +75,9 @@ const waiter = path("waiter", { source }, [
       wait(
         "wait",
         (k) => k.open[0] !== 0,
-        (k) => void k.made[k.task]++,
+        (k) => {
+          k.made[k.task]++;
+        },
       ),
     ],
   ),
