@@ -46,7 +46,7 @@ export interface Room {
 
 /** A text in at most so many columns. */
 export const clip = (text: string, columns: number): string =>
-  text.length <= columns ? text : `${text.slice(0, Math.max(0, columns - 1))}…`;
+  text.length <= columns ? text : columns < 1 ? "" : `${text.slice(0, columns - 1)}…`;
 
 /** The panels, at most `rows` lines of at most `columns` characters. */
 export function panelLines(standing: Standing, room: Room, style: Style): string[] {
