@@ -2,6 +2,8 @@
  * The desk at which somebody works: a session, the future that going back left behind, and a host for what the
  * laboratory cannot do by itself (files, a terminal's size, a search that can be interrupted).
  */
+
+import { watchFor } from "./events.js";
 import type { VerdictReport } from "./explore.js";
 import { Session } from "./session.js";
 import type { Result } from "./verbs.js";
@@ -119,6 +121,25 @@ export class Desk {
       if (until()) return made;
     }
     return made < steps ? made + this.session.run(steps - made, until) : made;
+  }
+
+  /**
+   * The tick of the last step so far in which an event happened, or -1. The desk is then where it was.
+   *
+   * @throws Error with one sentence when the text names no event
+   */
+  lastTime(event: string): number {
+    const { tick } = this;
+    watchFor(this.world, event).end();
+    this.goTo(0);
+    const watch = watchFor(this.world, event);
+    let last = -1;
+    while (this.tick < tick) {
+      this.forward(1);
+      if (watch.happened()) last = this.tick;
+    }
+    watch.end();
+    return last;
   }
 
   /** Go to a tick of the past, or of the future that was taken back. @throws Error when it is neither */

@@ -127,7 +127,11 @@ function watchSteps(world: World, text: string): Watch {
     if (names.every((wanted) => wanted === name || wanted === path || wanted === step)) happened = true;
   };
   return {
-    happened: () => happened,
+    happened: () => {
+      const now = happened;
+      happened = false;
+      return now;
+    },
     end: () => {
       machine.watch = recorded;
     },

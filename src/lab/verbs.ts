@@ -583,7 +583,7 @@ const until = verb({
     const done = made(desk, from, 4);
     const text = happened
       ? `${done.text}\n${event}: tick ${desk.tick}`
-      : `${done.text}\n${event} did not happen.`;
+      : `${done.text}\n${event} did not happen from tick ${from} on; goto 0 begins again.`;
     return { ...done, text: text.trimStart(), json: { event, happened, ...(done.json as object) } };
   },
 });
@@ -598,15 +598,30 @@ const where = (desk: Desk): Result => {
 
 const back = verb({
   name: "back",
-  help: "Take back one step or N",
+  help: "Take back one step or N, or go to the moment before an event",
   details: [
+    "back takes back one step, back 20 twenty. back buffers-gone goes to the moment before the buffers last went: any event of until will do.",
     "What was taken back is not forgotten: run, step and goto make the same steps again, until you make another.",
   ],
-  example: "run; back 20",
-  args: { n: optional(count(1), "how many steps; default 1") },
-  run: (desk, { n = 1 }) => {
-    if (n > desk.tick) throw new Error(`there are ${desk.tick} steps to take back, not ${n}`);
-    desk.goTo(desk.tick - n);
+  example: "run; back buffers-gone",
+  args: {
+    "n|event": optional(
+      word((desk) => eventNames(desk.world)),
+      "how many steps, default 1; or an event (help until)",
+    ),
+  },
+  run: (desk, { "n|event": how = "1" }) => {
+    const { tick } = desk;
+    if (/^\d+$/.test(how)) {
+      const steps = count(1).read(how, desk);
+      if (steps > tick) throw new Error(`there are ${tick} steps to take back, not ${steps}`);
+      desk.goTo(tick - steps);
+    } else {
+      const last = desk.lastTime(how);
+      if (last < 0)
+        throw new Error(`${how} has not happened in the ${tick} steps up to here; until ${how} looks ahead`);
+      desk.goTo(last - 1);
+    }
     return where(desk);
   },
 });

@@ -108,6 +108,8 @@ describe("what cannot be done is said in one sentence, and nothing changes", () 
     ["until kswapd:nonsense", /^"nonsense" is no event of kara-2018/],
     ["until 5", "tick 5 is not ahead: it is tick 10 now; use goto 5"],
     ["back 11", "there are 10 steps to take back, not 11"],
+    ["back BUG", "BUG has not happened in the 10 steps up to here; until BUG looks ahead"],
+    ["back nonsense", /^"nonsense" is no event of kara-2018/],
     ["goto 11", "tick 11 has not happened: this run is known from 0 to 10; run and until go on"],
     ["diff 11", "tick 11 is not in this session's past, which goes from 0 to 10"],
     ["replay nonsense", /^"nonsense" is no replay line: it reads scenario@kernel:schedule/],
@@ -189,6 +191,16 @@ describe("moving", () => {
     expect(await jsonOf<Page>("page 0")).toMatchObject({ buffers: "none" });
   });
 
+  test("back to the moment before an event", async () => {
+    await say("run; back buffers-gone");
+    const before = desk.tick;
+    expect(await jsonOf<Page>("page 0")).toMatchObject({ buffers: "clean", refcount: 4 });
+    await say("run; back try_to_free_buffers");
+    expect(desk.tick).toBe(before);
+    await say("run; back kswapd:get_scan_count");
+    expect(desk.tick).toBeGreaterThan(before);
+  });
+
   test("what was taken back is made again, until another step is made", async () => {
     await say("run");
     const { tick, world } = desk;
@@ -234,7 +246,7 @@ describe("moving", () => {
 
   test("until what does not happen says so", async () => {
     const result = await say("scenario kara-2018-quiet; until BUG");
-    expect(result.text).toMatch(/BUG did not happen\.$/);
+    expect(result.text).toMatch(/BUG did not happen from tick 0 on; goto 0 begins again\.$/);
     expect(result.json).toMatchObject({ happened: false, over: true });
   });
 });
