@@ -12,7 +12,7 @@ class Toy implements Running {
   at = 0;
   dying = false;
   readonly log: string[] = [];
-  value = new Int32Array(0);
+  value: Int32Array = new Int32Array(0);
 }
 
 const int = kind<number>("int");
@@ -278,7 +278,7 @@ describe("steps and tests", () => {
 describe("calls", () => {
   const double = path(
     "double",
-    { source: "a test", args: { n: int }, locals: { twice: int }, returns: true },
+    { source: "a test", args: { n: int }, locals: { twice: int }, returns: int },
     [
       step("double", (_, f) => {
         f.twice = 2 * f.n;
@@ -357,11 +357,11 @@ describe("calls", () => {
 
   it("dispatch calls the implementation of the number; an operation that is missing gives 0", () => {
     const table = { name: "ops", operations: ["read", "write"] };
-    const one = path("one", { source: "a test", args: { n: int }, returns: true }, [
+    const one = path("one", { source: "a test", args: { n: int }, returns: int }, [
       say("one"),
       leave((_, f) => f.n + 1),
     ]);
-    const two = path("two", { source: "a test", args: { n: int }, returns: true }, [
+    const two = path("two", { source: "a test", args: { n: int }, returns: int }, [
       say("two"),
       leave((_, f) => f.n + 2),
     ]);

@@ -56,8 +56,8 @@ class Toy implements Running {
   task = 0;
   at = 0;
   dying = false;
-  made = new Int32Array(0);
-  open = new Int32Array(0);
+  made: Int32Array = new Int32Array(0);
+  open: Int32Array = new Int32Array(0);
 }
 
 const { path, step, wait, pause, repeat } = pathLanguage<Toy>();
