@@ -80,7 +80,7 @@ export function App({ desk, history: earlier, remember, interrupt, progress }: A
         setBusy(next);
         // Let the frame that shows the command be drawn first.
         await new Promise((resolve) => setTimeout(resolve, 0));
-        answer(await answered(desk, next, style));
+        answer(`${style.dim(PROMPT)}${next}\n${await answered(desk, next, style)}`.trimEnd());
         setStanding(standingOf(desk));
         setScrolled(0);
       }
@@ -96,7 +96,6 @@ export function App({ desk, history: earlier, remember, interrupt, progress }: A
         remember(text);
       }
       current.line = emptyLine(current.history);
-      answer(`${style.dim(PROMPT)}${text}`);
       current.queue.push(...statements(text));
       void work();
     };

@@ -4,7 +4,15 @@
  */
 import type { Desk } from "../src/lab/desk.js";
 import { logLine, PAGE_COLUMNS, pageCells } from "../src/lab/verbs.js";
-import { holderText, logOf, type PageView, pageViews, type TaskView, taskViews } from "../src/lab/views.js";
+import {
+  holderText,
+  type LogEntry,
+  logOf,
+  type PageView,
+  pageViews,
+  type TaskView,
+  taskViews,
+} from "../src/lab/views.js";
 import type { Style } from "./style.js";
 
 /** What is shown of a desk; made once per command. */
@@ -14,8 +22,8 @@ export interface Standing {
   readonly faults: readonly string[];
   readonly tasks: readonly TaskView[];
   readonly pages: readonly PageView[];
-  /** Lines of the log, newest last, with whether a fault is on it. */
-  readonly log: readonly { readonly text: string; readonly bad: boolean }[];
+  /** The last steps, newest last. */
+  readonly log: readonly LogEntry[];
   /** The page that the newest step was about, or -1. */
   readonly touched: number;
 }
@@ -32,7 +40,7 @@ export function standingOf(desk: Desk): Standing {
     faults: [...new Set(world.k.faults.map(({ kind }) => kind))],
     tasks: taskViews(world),
     pages: pageViews(world),
-    log: log.map((entry) => ({ text: logLine(entry), bad: entry.faults.length > 0 })),
+    log,
     touched: log.findLast(({ pfn }) => pfn >= 0)?.pfn ?? -1,
   };
 }
@@ -134,6 +142,9 @@ function logLines({ log }: Standing, rows: number, columns: number, { dim, bad }
   if (shown.length === 0) return [dim(clip(" tick  log: no step yet; try run, step or guide", columns))];
   return [
     dim(clip(" tick  task     path: step  [what it changed]", columns)),
-    ...shown.map(({ text, bad: wrong }) => (wrong ? bad(clip(text, columns)) : clip(text, columns))),
+    ...shown.map((entry) => {
+      const line = clip(logLine(entry, columns), columns);
+      return entry.faults.length > 0 ? bad(line) : line;
+    }),
   ];
 }

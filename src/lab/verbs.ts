@@ -151,15 +151,25 @@ const result = (text: string, json: unknown, faults: readonly unknown[] = []): R
   code: faults.length > 0 ? 3 : 0,
 });
 
-/** A step of the log as one line. */
-export function logLine({ tick, task, path, step, pfn: page, also, changed, faults }: LogEntry): string {
-  const changes = changed.map((change) => (change.pfn === page ? "" : `page ${change.pfn} `) + change.text);
-  const parts = [
-    `${String(tick).padStart(5)}  ${task.padEnd(8)} ${path}: ${[step, ...also].join(", ")}`,
-    ...(changes.length > 0 ? [`[${changes.join(", ")}]`] : []),
-    ...faults.map(({ kind, message }) => `** ${kind}: ${message}`),
-  ];
-  return parts.join("  ");
+/** What a step changed: "[ref 2→3, -lru]", with the page where it is not the step's own. */
+function changeText({ changed, pfn: own }: LogEntry): string {
+  const pagesChanged = [...new Set(changed.map((change) => change.pfn))];
+  const parts = pagesChanged.map((pfnChanged) => {
+    const texts = changed.filter((change) => change.pfn === pfnChanged).map(({ text }) => text);
+    return `${pfnChanged === own ? "" : `page ${pfnChanged}: `}${texts.join(", ")}`;
+  });
+  return parts.length > 0 ? `  [${parts.join("; ")}]` : "";
+}
+
+/** A step of the log as one line; `columns` is what it may take before it leaves out what matters least. */
+export function logLine(entry: LogEntry, columns = Number.POSITIVE_INFINITY): string {
+  const { tick, task, path, step, also, faults } = entry;
+  const start = `${String(tick).padStart(5)}  ${task.padEnd(8)}`;
+  const end = changeText(entry) + faults.map(({ kind, message }) => `  ** ${kind}: ${message}`).join("");
+  const whole = `${start} ${path}: ${[step, ...also].join(", ")}${end}`;
+  if (whole.length <= columns) return whole;
+  const alone = `${start} ${path}: ${step}${end}`;
+  return alone.length <= columns ? alone : `${start} ${step}${end}`;
 }
 
 /** What the steps since a tick did: the last lines of the log, and how it stands. */
@@ -171,7 +181,7 @@ function made(desk: Desk, from: number, lines: number): Result {
   const left = all.length - entries.length;
   const text = [
     ...(left > 0 ? [`  ... ${left} steps (log ${all.length} shows them)`] : []),
-    ...entries.map(logLine),
+    ...entries.map((entry) => logLine(entry)),
     ...faults.filter(({ tick: at }) => at < (entries[0]?.tick ?? 0)).map(faultLine),
     ...(world.settled() ? [`The run is over at tick ${tick}.`] : []),
   ].join("\n");
@@ -407,7 +417,10 @@ const log = verb({
   args: { n: optional(count(1), "how many; default 10") },
   run: (desk, { n = 10 }) => {
     const entries = logOf(desk.world.recording(), desk.tick - n + 1);
-    return result(entries.length > 0 ? entries.map(logLine).join("\n") : "No step has been made.", entries);
+    return result(
+      entries.length > 0 ? entries.map((entry) => logLine(entry)).join("\n") : "No step has been made.",
+      entries,
+    );
   },
 });
 

@@ -219,7 +219,7 @@ function holders(world: World, page: Pfn): Holder[] {
     if (references > 0) known.push({ who, references });
   };
   const { mapping } = k.page;
-  add("page cache", mapping[page] !== 0 && mapping[page] !== ANON_MAPPING ? 1 : 0);
+  add("cache", mapping[page] !== 0 && mapping[page] !== ANON_MAPPING ? 1 : 0);
   add("buffers", PagePrivate(k, page) ? 1 : 0);
   add("PTE", k.page.mapcount[page]);
   add("gup", k.page.pins[page]);
@@ -244,7 +244,7 @@ const LOOKUPS = ["mpage_prepare_extent_to_map", "handle_mm_fault", "file_write_a
 const looksUp = ({ machine }: World, task: number): boolean =>
   !machine.finished(task) && machine.at(task).stack.some((path) => LOOKUPS.includes(path));
 
-/** "page cache, buffers, PTE, 2 gup". */
+/** "cache, buffers, PTE, 2 gup". */
 export const holderText = (holders: readonly Holder[]): string =>
   holders.map(({ who, references }) => (references === 1 ? who : `${references} ${who}`)).join(", ");
 

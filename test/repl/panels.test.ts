@@ -24,7 +24,7 @@ test("80 by 12: all five tasks, the page, the last steps", async () => {
   for (const task of ["reader", "kswapd", "flusher", "disk", "dma"])
     expect(lines.some((line) => line.includes(` ${task} `))).toBe(true);
   const page = lines.find((line) => line.startsWith("  0 ")) as string;
-  expect(page).toMatch(/L_U________P +4 +0 +1 clean +none +none isolated page cache/);
+  expect(page).toMatch(/L_U________P +4 +0 +1 clean +none +none isolated cache, buffers, gup/);
 });
 
 describe.each([
