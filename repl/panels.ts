@@ -3,10 +3,11 @@
  * given: a terminal that is too small loses the log first, then pages, then tasks.
  */
 import type { Desk } from "../src/lab/desk.js";
-import { logLine, PAGE_COLUMNS, pageCells } from "../src/lab/verbs.js";
+import { PAGE_COLUMNS, pageCells } from "../src/lab/verbs.js";
 import {
   holderText,
   type LogEntry,
+  logLine,
   logOf,
   type PageView,
   pageViews,

@@ -6,7 +6,7 @@
 import { watchFor } from "./events.js";
 import type { VerdictReport } from "./explore.js";
 import { Session } from "./session.js";
-import type { Result } from "./verbs.js";
+import type { Result } from "./verb.js";
 import type { World } from "./world.js";
 
 export interface SearchRequest {

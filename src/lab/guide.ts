@@ -5,6 +5,7 @@
 import type { Fault } from "../trace/recording.js";
 import type { Desk } from "./desk.js";
 import { watchFor } from "./events.js";
+import { fill } from "./text.js";
 import {
   holderText,
   type LogEntry,
@@ -142,16 +143,4 @@ export function momentText(
       fill(line, columns - 6).map((part, at) => `    ${at === 0 ? "|" : " "} ${part}`),
     ),
   ].join("\n");
-}
-
-/** Text as lines of at most so many characters. */
-export function fill(text: string, columns: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= columns)
-      lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
 }

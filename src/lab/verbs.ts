@@ -10,15 +10,31 @@ import { type Figure, toPage, toSvg, toTerminal } from "../plot/index.js";
 import type { Fault } from "../trace/recording.js";
 import type { Desk, Saved } from "./desk.js";
 import { eventNames, MOMENTS, watchFor } from "./events.js";
-import { allMoments, fill, momentText, nextMoment } from "./guide.js";
+import { allMoments, momentText, nextMoment } from "./guide.js";
 import { linesOf, pathsOf } from "./paths.js";
 import { countersOf, faultLine } from "./run.js";
 import { findScenario, scenarios } from "./scenarios.js";
+import { blocks, columns, fill } from "./text.js";
+import {
+  count,
+  file,
+  none,
+  oneOf,
+  optional,
+  pfn,
+  type Result,
+  required,
+  result,
+  usage,
+  type Verb,
+  verb,
+  word,
+} from "./verb.js";
 import {
   cellText,
   FLAG_LEGEND,
   holderText,
-  type LogEntry,
+  logLine,
   logOf,
   type PageView,
   pageView,
@@ -26,151 +42,11 @@ import {
   taskViews,
 } from "./views.js";
 
-/** What a verb gives: for people, for programs, and for the shell that started us (3: a fault was found). */
-export interface Result {
-  readonly text: string;
-  readonly json: unknown;
-  readonly code: 0 | 3;
-}
+// ---- kinds of arguments that only this table has
 
-/** What an argument can be. */
-export interface Kind<T> {
-  /** @throws Error with one sentence that says what would be right */
-  readonly read: (text: string, desk: Desk) => T;
-  /** What completion offers. */
-  readonly choices: (desk: Desk) => readonly string[];
-}
-
-export interface Argument<T> extends Kind<T> {
-  readonly help: string;
-  readonly required: boolean;
-}
-
-type Arguments = Readonly<Record<string, Argument<unknown>>>;
-type Values<A extends Arguments> = {
-  readonly [N in keyof A]: A[N] extends Argument<infer T> ? T : never;
-};
-
-/** One verb. */
-export interface Verb {
-  readonly name: string;
-  /** One line. */
-  readonly help: string;
-  /** What else there is to know, as paragraphs. */
-  readonly details: readonly string[];
-  /** A line that works at a fresh prompt; a test runs it. */
-  readonly example: string;
-  /** By position, required ones first. */
-  readonly args: Arguments;
-  /** Given as `--name value`, or `--name` alone where the kind is a flag. */
-  readonly options: Arguments;
-  readonly run: (desk: Desk, values: Readonly<Record<string, unknown>>) => Result | Promise<Result>;
-}
-
-/** A verb whose `run` sees its arguments with their types. */
-function verb<A extends Arguments = Record<never, never>, O extends Arguments = Record<never, never>>(spec: {
-  readonly name: string;
-  readonly help: string;
-  readonly details?: readonly string[];
-  readonly example: string;
-  readonly args?: A;
-  readonly options?: O;
-  readonly run: (desk: Desk, values: Values<A> & Values<O>) => Result | Promise<Result>;
-}): Verb {
-  return { details: [], args: {}, options: {}, ...spec } as Verb;
-}
-
-const required = <T>(kind: Kind<T>, help: string): Argument<T> => ({ ...kind, help, required: true });
-const optional = <T>(kind: Kind<T>, help: string): Argument<T | undefined> => ({
-  ...kind,
-  help,
-  required: false,
-});
-
-// ---- kinds of arguments
-
-const nothing = (): readonly string[] => [];
-const word = (choices: (desk: Desk) => readonly string[]): Kind<string> => ({
-  read: (text) => text,
-  choices,
-});
-
-/** A whole number from `least` to a billion. */
-const count = (least: number): Kind<number> => ({
-  read: (text) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < least || value > 1e9)
-      throw new Error(`"${text}" is not a whole number from ${least} to 1000000000`);
-    return value;
-  },
-  choices: nothing,
-});
-
-/** Decimal, or hexadecimal with 0x. */
-const pfn: Kind<number> = {
-  read: (text, desk) => {
-    if (!/^(\d+|0x[0-9a-f]+)$/i.test(text))
-      throw new Error(`"${text}" is not a page frame number: write one such as 0 or 0x2a`);
-    return pageView(desk.world, Number(text)).pfn;
-  },
-  choices: (desk) => pageViews(desk.world).map((page) => String(page.pfn)),
-};
-
-const file = word(nothing);
 const scenarioName = word(() => scenarios.map(({ name }) => name));
 const kernelName = word(() => kernels.map(({ name }) => name));
 const taskOrCount = word((desk) => desk.world.machine.tasks.map(({ name }) => name));
-
-const oneOf = <const C extends readonly string[]>(what: string, choices: C): Kind<C[number]> => ({
-  read: (text) => {
-    if (!choices.includes(text))
-      throw new Error(`there is no ${what} "${text}"; known: ${choices.join(", ")}`);
-    return text;
-  },
-  choices: () => choices,
-});
-
-// ---- text
-
-/** Rows as columns, each as wide as its widest cell; the first row is the head. */
-function columns(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
-  const widths = rows[0].map((_, at) => Math.max(...rows.map((row) => row[at].length)));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, at) => (right.includes(at) ? cell.padStart(widths[at]) : cell.padEnd(widths[at])))
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
-}
-
-const result = (text: string, json: unknown, faults: readonly unknown[] = []): Result => ({
-  text,
-  json,
-  code: faults.length > 0 ? 3 : 0,
-});
-
-/** What a step changed: "[ref 2→3, -lru]", with the page where it is not the step's own. */
-function changeText({ changed, pfn: own }: LogEntry): string {
-  const pagesChanged = [...new Set(changed.map((change) => change.pfn))];
-  const parts = pagesChanged.map((pfnChanged) => {
-    const texts = changed.filter((change) => change.pfn === pfnChanged).map(({ text }) => text);
-    return `${pfnChanged === own ? "" : `page ${pfnChanged}: `}${texts.join(", ")}`;
-  });
-  return parts.length > 0 ? `  [${parts.join("; ")}]` : "";
-}
-
-/** A step of the log as one line; `columns` is what it may take before it leaves out what matters least. */
-export function logLine(entry: LogEntry, columns = Number.POSITIVE_INFINITY): string {
-  const { tick, task, path, step, also, faults } = entry;
-  const start = `${String(tick).padStart(5)}  ${task.padEnd(8)}`;
-  const end = changeText(entry) + faults.map(({ kind, message }) => `  ** ${kind}: ${message}`).join("");
-  const whole = `${start} ${path}: ${[step, ...also].join(", ")}${end}`;
-  if (whole.length <= columns) return whole;
-  const alone = `${start} ${path}: ${step}${end}`;
-  return alone.length <= columns ? alone : `${start} ${step}${end}`;
-}
 
 /** What the steps since a tick did: the last lines of the log, and how it stands. */
 function made(desk: Desk, from: number, lines: number): Result {
@@ -188,19 +64,7 @@ function made(desk: Desk, from: number, lines: number): Result {
   return result(text, { tick, over: world.settled(), steps: entries, faults }, faults);
 }
 
-/** Blocks of text with an empty line between. */
-const blocks = (...parts: readonly string[]): string => parts.filter((part) => part !== "").join("\n\n");
-
 // ---- help
-
-/** How a verb is written: `step [TASK] [N]`. */
-export function usage({ name, args, options }: Verb): string {
-  const positional = Object.entries(args).map(([arg, { required: must }]) =>
-    must ? arg.toUpperCase() : `[${arg.toUpperCase()}]`,
-  );
-  const named = Object.keys(options).map((option) => `[--${option} ${option.toUpperCase()}]`);
-  return [name, ...positional, ...named].join(" ");
-}
 
 function helpText(about: Verb, desk: Desk): string {
   const described = [
@@ -657,7 +521,7 @@ const replay = verb({
     "A replay line reads scenario@kernel:schedule. The schedule is letters of tasks and numbers of steps: r12k3 lets the reader make 12 steps, then kswapd 3.",
   ],
   example: "replay kara-2018@v4.20:r14f14",
-  args: { line: optional(word(nothing), "a replay line") },
+  args: { line: optional(word(none), "a replay line") },
   run: (desk, { line }) => {
     if (line === undefined) return result(desk.world.replay, { replay: desk.world.replay });
     if (!line.includes("@"))

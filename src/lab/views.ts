@@ -362,6 +362,27 @@ export function logOf(recording: Recording, from: number): LogEntry[] {
   return entries;
 }
 
+/** What a step changed: "[ref 2→3, -lru]", with the page where it is not the step's own. */
+function changeText({ changed, pfn: own }: LogEntry): string {
+  const pagesChanged = [...new Set(changed.map((change) => change.pfn))];
+  const parts = pagesChanged.map((pfnChanged) => {
+    const texts = changed.filter((change) => change.pfn === pfnChanged).map(({ text }) => text);
+    return `${pfnChanged === own ? "" : `page ${pfnChanged}: `}${texts.join(", ")}`;
+  });
+  return parts.length > 0 ? `  [${parts.join("; ")}]` : "";
+}
+
+/** A step of the log as one line; `columns` is what it may take before it leaves out what matters least. */
+export function logLine(entry: LogEntry, columns = Number.POSITIVE_INFINITY): string {
+  const { tick, task, path, step, also, faults } = entry;
+  const start = `${String(tick).padStart(5)}  ${task.padEnd(8)}`;
+  const end = changeText(entry) + faults.map(({ kind, message }) => `  ** ${kind}: ${message}`).join("");
+  const whole = `${start} ${path}: ${[step, ...also].join(", ")}${end}`;
+  if (whole.length <= columns) return whole;
+  const alone = `${start} ${path}: ${step}${end}`;
+  return alone.length <= columns ? alone : `${start} ${step}${end}`;
+}
+
 // ---- cells
 
 /** A cell of the memory that differs, named and in words: "page 0 _refcount 3→2". */

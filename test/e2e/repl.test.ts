@@ -28,7 +28,7 @@ const say = (text: string): void => {
 /** A terminal of this size with guplab in it. */
 async function open(columns: number, rows: number, settings = "", command = ""): Promise<void> {
   terminals++;
-  const shell = `env -u CI XDG_STATE_HOME=${folder} ${settings} ${process.execPath} ${main} ${command}; echo "left with $?"; cat`;
+  const shell = `env CI=true XDG_STATE_HOME=${folder} ${settings} ${process.execPath} ${main} ${command}; echo "left with $?"; cat`;
   tmux("new-session", "-d", "-s", "repl", "-x", String(columns), "-y", String(rows), shell);
 }
 

@@ -4,7 +4,8 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { runLine, runScript, statements } from "../../src/cli/shell.js";
 import { Desk, type Host } from "../../src/lab/desk.js";
 import { explore } from "../../src/lab/explore.js";
-import { type Result, usage, verbs } from "../../src/lab/verbs.js";
+import { type Result, usage } from "../../src/lab/verb.js";
+import { verbs } from "../../src/lab/verbs.js";
 
 /** A host whose files are in memory. */
 class MemoryHost implements Host {
