@@ -83,7 +83,10 @@ ${EXIT_CODES}`,
     .addOption(new Option("--pages <n>", "pages of each read").argParser(whole(1)))
     .addOption(new Option("--drivers <n>", "processes that read").argParser(whole(1)))
     .addOption(
-      new Option("--max-states <n>", "give up after so many states; default 20000000").argParser(whole(1)),
+      new Option(
+        "--max-states <n>",
+        "give up after so many states; default as many as fit into 4 GiB",
+      ).argParser(whole(1)),
     )
     .option("--timing", "add the processor time that the search took, in seconds")
     .addOption(jsonOption())

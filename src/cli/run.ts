@@ -74,7 +74,7 @@ export async function exploreCommand(scenario: string, flags: ExploreFlags): Pro
   const { text, report } = await host.explore({
     scenario: name,
     kernel: kernel.name,
-    maxStates: flags.maxStates ?? 20_000_000,
+    maxStates: flags.maxStates,
   });
   if (isTTY) process.stderr.write("\r\x1b[K");
   const { user, system } = process.cpuUsage(before);

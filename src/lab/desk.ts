@@ -13,7 +13,8 @@ export interface SearchRequest {
   /** With parameters after commas. */
   readonly scenario: string;
   readonly kernel: string;
-  readonly maxStates: number;
+  /** Undefined: as many as fit into explore()'s memory. */
+  readonly maxStates: number | undefined;
 }
 
 export interface Searched {

@@ -116,7 +116,8 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
   );
   const worst: Witness | undefined = bySeverity[0];
   const verdict = worst ? "fault" : result.complete ? "safe" : "incomplete";
-  const outcomes = outcomesOf(result.witnesses.map(({ kind }) => kind));
+  // A search that was cut short has not shown that all is well.
+  const outcomes = verdict === "incomplete" ? [] : outcomesOf(result.witnesses.map(({ kind }) => kind));
   const steps = worst ? namedSteps(name, kernel.name, worst.schedule) : [];
   const witness = worst
     ? { replay: replayOf(worst), steps: steps.map(({ also: _, ...step }) => step) }

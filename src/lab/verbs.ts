@@ -570,8 +570,8 @@ const explore = verb({
   args: {
     scenario: optional(scenarioName, "its name, and parameters after commas; default the present one"),
   },
-  options: { states: optional(count(1), "give up after so many states; default 20000000") },
-  run: async (desk, { scenario: name, states = 20_000_000 }) => {
+  options: { states: optional(count(1), "give up after so many states; default as many as fit into 4 GiB") },
+  run: async (desk, { scenario: name, states }) => {
     if (name !== undefined) findScenario(name.split(",")[0]);
     const { text, report } = await desk.host.explore({
       scenario: name ?? desk.world.name,

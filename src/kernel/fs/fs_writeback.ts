@@ -1,3 +1,12 @@
+/**
+ * The flusher: walks the dirty inodes and writes their tagged pages, whoever holds references to them. And fsync.
+ *
+ * Source: fs/fs-writeback.c, mm/filemap.c, fs/ext4/fsync.c in v4.20. It never looks at the LRU: a page that was taken
+ * off the LRU is found all the same.
+ *
+ * Left out: thresholds and ages (every wake-up writes what is dirty), b_io and b_more_io, the journal commit of fsync.
+ */
+
 import {
   call,
   dispatch,
