@@ -44,7 +44,7 @@ describe("random runs of the scenarios", () => {
         fc.property(sizes, ({ pages, drivers, parts, seed }) => {
           check(open(scenario, { parameters: { pages, drivers, parts }, record: false }), seed, 1500);
         }),
-        { numRuns: 40 },
+        { numRuns: 25 },
       );
     });
   }
@@ -54,7 +54,7 @@ describe("random runs of the scenarios", () => {
       fc.property(fc.integer({ min: 1, max: 4 }), fc.nat(), (parts, seed) => {
         check(open("kara-2018-touch", { parameters: { parts }, record: false }), seed, 1500);
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
 });
@@ -133,7 +133,7 @@ describe("a busy machine", () => {
           fc.nat(),
           (pages, parts, stable, seed) => check(busy(fs, pages, parts, stable), seed, 1500),
         ),
-        { numRuns: 60 },
+        { numRuns: 30 },
       );
     });
   }

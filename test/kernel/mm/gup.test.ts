@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { FS } from "../../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
+import { PTE_BIT } from "../../../src/trace/words.js";
 import { disk, flusher, load, read, reclaim, store } from "../actors.js";
 import { FILE, Hand, small } from "../harness.js";
 
@@ -40,7 +41,7 @@ describe("the fast path (3.3)", () => {
     const h = one().go("store");
     h.until("read", "pte_val(pte) == pte_val(*ptep)");
     expect(h.refs()).toBe(4);
-    h.k.pte.entry[0] &= ~8;
+    h.k.pte.entry[0] &= ~PTE_BIT.young;
     h.step("read");
     expect(h.next("read")).toBe("put_page");
     h.step("read");
@@ -59,7 +60,7 @@ describe("the fast path (3.3)", () => {
 
   it("its reference makes an unpinned page look busy for a moment: a freeze fails (3.3, trap 40)", () => {
     const h = one().go("store").go("flusher").go("disk").clear(["referenced"]);
-    h.k.pte.entry[0] = (h.k.pte.entry[0] | 2) & ~8;
+    h.k.pte.entry[0] = (h.k.pte.entry[0] | PTE_BIT.write) & ~PTE_BIT.young;
     h.past("read", "page_cache_get_speculative").go("reclaim");
     expect([h.k.page.pins[0], h.has("private"), h.k.xa_slot.page[0]]).toEqual([0, false, 1]);
   });
@@ -101,18 +102,18 @@ describe("the slow path (3.2)", () => {
   it("F41 dirties only when neither PTE nor page is dirty, as the filesystem dirties: tmpfs, the flag alone", () => {
     const h = one(FS.tmpfs).go("load");
     expect(h.pte()).toBe("rwy");
-    h.k.pte.entry[0] &= ~2;
+    h.k.pte.entry[0] &= ~PTE_BIT.write;
     h.past("read", "pte_read");
-    h.k.pte.entry[0] |= 2;
+    h.k.pte.entry[0] |= PTE_BIT.write;
     h.until("read", SUBMITTED);
     expect([h.has("dirty"), h.tags(), h.k.inode.i_state[FILE]]).toEqual([true, "", 0]);
   });
 
   it("F41 a dirty PTE or a dirty page: it dirties nothing", () => {
     const h = one().go("store");
-    h.k.pte.entry[0] &= ~2;
+    h.k.pte.entry[0] &= ~PTE_BIT.write;
     h.past("read", "pte_read");
-    h.k.pte.entry[0] |= 2;
+    h.k.pte.entry[0] |= PTE_BIT.write;
     h.clear(["dirty"]);
     h.until("read", SUBMITTED);
     expect([h.k.page.pins[0], h.has("dirty")]).toEqual([1, false]);

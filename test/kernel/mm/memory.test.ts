@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { FS } from "../../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
+import { PTE_BIT } from "../../../src/trace/words.js";
 import { disk, flusher, load, reclaim, store } from "../actors.js";
 import { Hand, small } from "../harness.js";
 
@@ -35,7 +36,7 @@ describe("the first write to a page of a shared mapping (2.1)", () => {
 
   it("W8 somebody installed the PTE first: the loser gives page and lock back, and finds the PTE", () => {
     const h = one().until("store", "alloc_set_pte");
-    h.k.pte.entry[0] = 1;
+    h.k.pte.entry[0] = PTE_BIT.present;
     h.step("store");
     expect(h.next("store")).toBe("unlock_page");
     h.step("store");
@@ -73,7 +74,7 @@ describe("reads, and who is told of the first write (2.3)", () => {
 
   it("trap 24 a page that lost its PTE costs a minor fault, not a read", () => {
     const h = one().go("store");
-    h.k.pte.entry[0] &= ~8;
+    h.k.pte.entry[0] &= ~PTE_BIT.young;
     h.go("reclaim").go("load");
     expect([h.finished("load"), h.k.vmstat.pgmajfault[0]]).toEqual([true, 0]);
   });
@@ -89,7 +90,7 @@ describe("reads, and who is told of the first write (2.3)", () => {
 describe("a write that finds the PTE read-only (wp_page_shared)", () => {
   it("the PTE changed during page_mkwrite: the fault is given up and tried again", () => {
     const h = one().go("load").until("store", "finish_mkwrite_fault");
-    h.k.pte.entry[0] &= ~8;
+    h.k.pte.entry[0] &= ~PTE_BIT.young;
     h.step("store");
     expect(h.pte()).toBe("r");
     h.go("store");

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { FS } from "../../../src/kernel/operations.js";
 import { I_DIRTY_PAGES, VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
+import { PTE_BIT } from "../../../src/trace/words.js";
 import { disk, dma, flusher, fsync, load, read, reclaim, store } from "../actors.js";
 import { FILE, Hand, small } from "../harness.js";
 
@@ -41,7 +42,7 @@ describe("clear_page_dirty_for_io and set_page_writeback", () => {
 
   it("F24 a PTE that is writable and clean is protected too", () => {
     const h = one().go("store");
-    h.k.pte.entry[0] &= ~4;
+    h.k.pte.entry[0] &= ~PTE_BIT.dirty;
     expect(h.pte()).toBe("rwy");
     h.until("flusher", "TestClearPageDirty");
     expect(h.pte()).toBe("ry");
@@ -50,7 +51,7 @@ describe("clear_page_dirty_for_io and set_page_writeback", () => {
   it("F23 no PTE was dirty or writable: set_page_dirty is not called, PG_reclaim survives (6.5)", () => {
     const h = one().go("store").go("reclaim");
     h.set(["reclaim"]);
-    h.k.pte.entry[0] &= ~6;
+    h.k.pte.entry[0] &= ~(PTE_BIT.write | PTE_BIT.dirty);
     const steps = h.trace("flusher", () => h.go("flusher"));
     expect(steps).not.toContain("ext4_set_page_dirty");
     expect(h.has("reclaim")).toBe(true);

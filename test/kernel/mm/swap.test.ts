@@ -12,6 +12,7 @@ import {
   rotate_reclaimable_page,
 } from "../../../src/kernel/mm/swap.js";
 import { LRU, PVEC } from "../../../src/kernel/structs.js";
+import { PTE_BIT } from "../../../src/trace/words.js";
 import { disk, flusher, reclaim, store } from "../actors.js";
 import { Hand, small } from "../harness.js";
 
@@ -89,7 +90,7 @@ describe("rotation at the end of writeback (F26, 7.8)", () => {
 
   it("is what the end of a marked page's writeback does, after it took the mark and before PG_writeback goes", () => {
     const h = new Hand(small({ pages: 1 }, { store: store(), flusher, disk })).go("store");
-    h.k.pte.entry[0] &= ~6;
+    h.k.pte.entry[0] &= ~(PTE_BIT.write | PTE_BIT.dirty);
     h.go("flusher").set(["reclaim"]).past("disk", "rotate_reclaimable_page");
     expect([h.has("reclaim"), h.has("writeback"), h.k.pagevec.nr[PVEC.lru_rotate]]).toEqual([false, true, 1]);
     h.go("disk");
