@@ -75,6 +75,11 @@ export function outcomesOf(kinds: Iterable<FaultKind>): (FaultKind | "OK")[] {
 export const countersOf = (world: World): Record<Counter, number> =>
   Object.fromEntries(VMSTAT.map((name) => [name, world.k.vmstat[name][0]])) as Record<Counter, number>;
 
+/**
+ * The figures of a recording under short names, each drawn when it is asked for.
+ *
+ * @example plotsOf(recording).pins().kind // "pins"
+ */
 export function plotsOf(recording: Recording): Plots {
   const page = (): number => recording.info.faults.find((fault) => fault.pfn >= 0)?.pfn ?? 0;
   return {

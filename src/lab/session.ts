@@ -12,6 +12,15 @@ import { applySchedule, type Moment, open, parseReplay, type World, type WorldOp
 /** Ticks between two snapshots. */
 const INTERVAL = 64;
 
+/**
+ * A world with a past.
+ *
+ * @example
+ * const session = new Session("kara-2018");
+ * session.run(1000, (world) => world.k.faults.length > 0);
+ * session.back(1);
+ * session.world.k.faults.length // 0
+ */
 export class Session {
   world: World;
   private moments: Moment[] = [];

@@ -53,6 +53,14 @@ export const SEVERITY: readonly FaultKind[] = [
   "WARN",
 ];
 
+/**
+ * A scenario on a kernel, running. `open` makes one by its name.
+ *
+ * @example
+ * const world = open("kara-2018");
+ * world.step(0);
+ * world.replay // "kara-2018@v4.20:r1"
+ */
 export class World {
   readonly kernel: KernelVersion;
   readonly parameters: Readonly<Record<string, number>>;
