@@ -61,6 +61,12 @@ const worlds: Readonly<Record<string, () => World>> = {
     small({ pages: 1 }, { store: store(), load: load(), reclaim: reclaim(2), disk }),
   "a load and a store of a private mapping, reclaim": () =>
     small({ pages: 2, vmas: both }, { load: load(1), store: store(1), reclaim: reclaim(2), disk }),
+  "an O_DIRECT read and reclaim": () =>
+    small({ pages: 1 }, { read: read(0), dma: dma(0), reclaim: reclaim(2), disk }),
+  "an O_DIRECT read, reclaim and writeback": () =>
+    small({ pages: 1 }, { read: read(0), dma: dma(0), reclaim: reclaim(1), flusher, disk }),
+  "two pages, stores and reclaim": () =>
+    small({ filePages: 2, pages: 2 }, { store: store(0), store2: store(1), reclaim: reclaim(1), disk }),
   "an O_DIRECT read and writeback": () => small({ pages: 1 }, { read: read(0), dma: dma(0), flusher, disk }),
 };
 
