@@ -92,6 +92,7 @@ export class Machine<K extends Running> {
   }
 
   private start(task: number, program: Program): void {
+    this.k.task = task;
     this.pc[task] = this.settle(task, program.entry);
   }
 

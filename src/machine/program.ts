@@ -409,6 +409,8 @@ class Linker {
         over.push(emit("", JUMP, nothing));
       }
       for (const number of missing) choice.targets[number] = this.code.length;
+      if (missing.length > 0 && into !== null)
+        Object.assign(emit("", FILL, nothing), { first: slotOf(into), count: 1 });
       for (const jump of over) jump.next = this.code.length;
     };
 

@@ -258,12 +258,10 @@ export const shrink_page_list = path(
                   page_is_file_cache(k, f.page) &&
                   (!PageReclaim(k, f.page) || (k.pgdat.flags[0] & PGDAT_DIRTY) === 0),
                 [
-                  held(
-                    step("SetPageReclaim", (k, f) => {
-                      k.count("nr_vmscan_immediate_reclaim");
-                      SetPageReclaim(k, f.page);
-                    }),
-                  ),
+                  step("SetPageReclaim", (k, f) => {
+                    k.count("nr_vmscan_immediate_reclaim");
+                    SetPageReclaim(k, f.page);
+                  }),
                   goto("activate_locked"),
                 ],
               ),
