@@ -7,5 +7,6 @@ export default defineConfig({
     exclude: ["test/e2e/**"],
     benchmark: { include: ["test/bench/**/*.bench.ts"] },
     testTimeout: 60_000,
+    maxWorkers: 2,
   },
 });
