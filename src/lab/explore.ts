@@ -6,6 +6,7 @@ import { formatSchedule } from "../machine/schedule.js";
 import { DISPLAY, type Figure, lanes } from "../plot/index.js";
 import type { FaultKind } from "../trace/recording.js";
 import { outcomesOf, run } from "./run.js";
+import { fill } from "./text.js";
 import { open, SEVERITY } from "./world.js";
 
 export interface ExploreOptions {
@@ -78,6 +79,9 @@ export function namedSteps(scenario: string, kernel: string, schedule: readonly 
   return steps;
 }
 
+/** Columns of a page of code: no line of a step table is longer. */
+const LINE = 100;
+
 /** A table of steps, a line for each, with the tasks in columns' stead: "12  kswapd  shrink_page_list  trylock_page". */
 export function stepTable(steps: readonly WitnessStep[]): string {
   const width = Math.max(...steps.map(({ task }) => task.length));
@@ -87,8 +91,13 @@ export function stepTable(steps: readonly WitnessStep[]): string {
     .map(({ task, path, step, also }, at) => {
       const who = task === last ? "" : task;
       last = task;
-      const held = also.length > 0 ? `  (${also.join(", ")})` : "";
-      return `${String(at + 1).padStart(4)}  ${who.padEnd(width)}  ${path.padEnd(pathWidth)}  ${step}${held}`;
+      const head = `${String(at + 1).padStart(4)}  ${who.padEnd(width)}  ${path.padEnd(pathWidth)}  ${step}`;
+      if (also.length === 0) return head;
+      // Held steps stand behind their step where they fit, below it where they do not.
+      const [first, ...rest] = fill(`(${also.join(", ")})`, LINE - width - pathWidth - 12);
+      if (rest.length === 0 && head.length + 2 + first.length <= LINE) return `${head}  ${first}`;
+      const indent = " ".repeat(width + pathWidth + 12);
+      return [head, ...[first, ...rest].map((line) => indent + line)].join("\n");
     })
     .join("\n");
 }
