@@ -19,13 +19,13 @@ export interface ExploreOptions {
   readonly progress?: SearchOptions["progress"];
 }
 
-/** One step of a witness. `also` are the held steps that ran at once with it. */
+/** One step of a witness. `also`, where there are any, are the held steps that ran at once with it. */
 export interface WitnessStep {
   readonly task: string;
   readonly path: string;
   readonly step: string;
   readonly pfn?: number;
-  readonly also: readonly string[];
+  readonly also?: readonly string[];
 }
 
 /** What `guplab explore --json` prints. */
@@ -38,7 +38,7 @@ export interface VerdictReport {
   readonly outcomes: readonly (FaultKind | "OK")[];
   readonly states: number;
   readonly transitions: number;
-  readonly witness: { readonly replay: string; readonly steps: readonly Omit<WitnessStep, "also">[] } | null;
+  readonly witness: { readonly replay: string; readonly steps: readonly WitnessStep[] } | null;
 }
 
 export interface Verdict extends VerdictReport {
@@ -73,7 +73,7 @@ export function namedSteps(scenario: string, kernel: string, schedule: readonly 
       path: first.path,
       step: first.step,
       ...(first.pfn >= 0 ? { pfn: first.pfn } : {}),
-      also: rest.map(({ step }) => step),
+      ...(rest.length > 0 ? { also: rest.map(({ step }) => step) } : {}),
     });
   }
   return steps;
@@ -88,7 +88,7 @@ export function stepTable(steps: readonly WitnessStep[]): string {
   const pathWidth = Math.max(...steps.map(({ path }) => path.length));
   let last = "";
   return steps
-    .map(({ task, path, step, also }, at) => {
+    .map(({ task, path, step, also = [] }, at) => {
       const who = task === last ? "" : task;
       last = task;
       const head = `${String(at + 1).padStart(4)}  ${who.padEnd(width)}  ${path.padEnd(pathWidth)}  ${step}`;
@@ -128,9 +128,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
   // A search that was cut short has not shown that all is well.
   const outcomes = verdict === "incomplete" ? [] : outcomesOf(result.witnesses.map(({ kind }) => kind));
   const steps = worst ? namedSteps(name, kernel.name, worst.schedule) : [];
-  const witness = worst
-    ? { replay: replayOf(worst), steps: steps.map(({ also: _, ...step }) => step) }
-    : null;
+  const witness = worst ? { replay: replayOf(worst), steps } : null;
   const bound =
     `${pages} page${pages === 1 ? "" : "s"}, ${drivers} driver${drivers === 1 ? "" : "s"}, ` +
     (result.complete

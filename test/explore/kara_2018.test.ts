@@ -1,4 +1,5 @@
 /** The first test of the explorer: it finds the known bug, and its shortest schedule is one that really leads there. */
+import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import { explore, type Verdict } from "../../src/lab/explore.js";
 import { run } from "../../src/lab/run.js";
@@ -18,6 +19,12 @@ describe("kara-2018, every interleaving of one page and one driver", () => {
     expect([verdict.pages, verdict.drivers]).toEqual([1, 1]);
     expect(String(verdict)).toContain("CRASH");
     expect(String(verdict)).toContain("every interleaving");
+  });
+
+  it("takes as many steps as the README says", () => {
+    const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+    const steps = verdict.shortest.find(({ kind }) => kind === "BUG")?.steps;
+    expect(readme).toContain(`the shortest way has ${steps} steps`);
   });
 
   it("each shortest schedule leads to its fault, in its last step and not before", () => {
