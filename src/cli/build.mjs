@@ -3,7 +3,7 @@
 // TypeScript is called by its path: tslab's own compiler takes node_modules/.bin/tsc.
 // With --if-stale nothing is done when no source is newer than the last build.
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -23,6 +23,8 @@ if (stale || !process.argv.includes("--if-stale")) {
   rmSync(join(root, "dist"), { recursive: true, force: true });
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
   execFileSync(process.execPath, [tsc, "-p", join(root, "tsconfig.json")], { stdio: "inherit" });
+  // npm links the command before it is built, and makes only files executable that are there.
+  chmodSync(join(root, "dist", "src", "cli", "main.js"), 0o755);
   const entry = join(root, "repl", "main.tsx");
   if (existsSync(entry)) {
     const { build } = await import("esbuild");
