@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Run, run } from "../lab/run.js";
-import { open, parseReplay } from "../lab/world.js";
+import { open } from "../lab/world.js";
 import { toPage, toSvg } from "../plot/index.js";
 import { NodeHost } from "./host.js";
 
@@ -17,23 +17,10 @@ interface RunFlags {
 
 /** Run a scenario once and print what came of it. @throws Error with one sentence */
 export async function runCommand(scenario: string, flags: RunFlags): Promise<void> {
-  const made = flags.schedule?.includes("@")
-    ? replayOf(scenario, flags.schedule, flags.kernel)
-    : run(scenario, flags);
+  const made = run(scenario, flags);
   if (flags.plot !== undefined) await writeFigures(made, flags.plot);
   process.stdout.write(flags.json ? `${JSON.stringify(made, null, 2)}\n` : `${made}\n`);
   process.exitCode = made.outcomes[0] === "OK" ? 0 : 3;
-}
-
-/** A whole replay line must be of the scenario and the kernel that were named. */
-function replayOf(scenario: string, line: string, kernel: string | undefined): Run {
-  const replay = parseReplay(line);
-  const { name } = open(scenario, { record: false });
-  if (open(replay.scenario, { record: false }).name !== name)
-    throw new Error(`the replay line is of ${replay.scenario}, not of ${name}`);
-  if (kernel !== undefined && kernel !== replay.kernel)
-    throw new Error(`the replay line is of kernel ${replay.kernel}, not of ${kernel}`);
-  return run(line);
 }
 
 async function writeFigures({ plot, recording }: Run, folder: string): Promise<void> {

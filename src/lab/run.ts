@@ -158,18 +158,29 @@ export function reportRun(world: World, finished: boolean): Run {
  * @example run("kara-2018", { seed: 1 }).outcomes // ["BUG", "HANG", "WARN"]
  */
 export function run(scenario: string, options: RunOptions = {}): Run {
-  const line = scenario.includes("@") ? scenario : options.schedule?.includes("@") ? options.schedule : null;
-  if (line !== null) {
-    const parsed = parseReplay(line);
-    const world = open(parsed.scenario, { ...options, kernel: parsed.kernel });
-    applySchedule(world, parsed.schedule);
-    return reportRun(world, true);
-  }
+  const { schedule, kernel } = options;
+  if (scenario.includes("@")) return runReplay(scenario);
+  if (schedule?.includes("@"))
+    return runReplay(schedule, open(scenario, { ...options, record: false }).name, kernel);
   const world = open(scenario, options);
-  if (options.schedule !== undefined) {
-    applySchedule(world, options.schedule);
+  if (schedule !== undefined) {
+    applySchedule(world, schedule);
     return reportRun(world, true);
   }
   const finished = runToEnd(world, options.seed ?? world.scenario.seed, options.steps ?? 100_000);
   return reportRun(world, finished);
+}
+
+/** The run of a replay line, which must be of the scenario and the kernel that the caller named, if any. */
+function runReplay(line: string, scenario?: string, kernel?: string): Run {
+  const parsed = parseReplay(line);
+  if (kernel !== undefined && kernel !== parsed.kernel) {
+    throw new Error(`the replay line is of kernel ${parsed.kernel}, not of ${kernel}`);
+  }
+  const world = open(parsed.scenario, { kernel: parsed.kernel });
+  if (scenario !== undefined && scenario !== world.name) {
+    throw new Error(`the replay line is of ${world.name}, not of ${scenario}`);
+  }
+  applySchedule(world, parsed.schedule);
+  return reportRun(world, true);
 }
