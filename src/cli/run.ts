@@ -34,7 +34,7 @@ async function writeFigures({ plot, recording }: Run, folder: string): Promise<v
   const figures = [plot.pins(), plot.dirty(), plot.reclaim(), plot.lanes(), plot.life()];
   const page = toPage(figures, { title: recording.info.title, plotly: await host.plotly() });
   host.write(join(folder, "figures.html"), page);
-  for (const figure of figures) host.write(join(folder, `${figure.kind}.svg`), `${toSvg(figure)}\n`);
+  for (const figure of figures) host.write(join(folder, `${figure.kind}.svg`), toSvg(figure));
 }
 
 interface ExploreFlags {

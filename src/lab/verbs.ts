@@ -607,7 +607,7 @@ const plot = verb({
     const { host } = desk;
     if (html !== undefined)
       host.write(html, toPage([figure], { title: figure.layout.title.text, plotly: await host.plotly() }));
-    if (svg !== undefined) host.write(svg, `${toSvg(figure)}\n`);
+    if (svg !== undefined) host.write(svg, toSvg(figure));
     const written = [html, svg].filter((path) => path !== undefined);
     if (written.length > 0) return result(`wrote ${written.join(" and ")}`, { figure: name, written });
     return result(chart(desk, figure), {
