@@ -29,8 +29,6 @@ export interface Geometry {
   readonly files: readonly number[];
   /** lru_size >> priority pages of each list are scanned at a time: DEF_PRIORITY is 12. */
   readonly priority: number;
-  /** Whether the machine has swap: without, anonymous lists are not scanned. */
-  readonly swap: boolean;
 }
 
 export const PAGEVEC_SIZE = 15;

@@ -25,9 +25,6 @@ export const FS = { none: 0, ext4: 1, tmpfs: 2 } as const;
 /** VM_FAULT_* as far as modelled. */
 export const VM_FAULT = { none: 0, NOPAGE: 1, LOCKED: 2, SIGBUS: 4 } as const;
 
-/** pageout_t and writepage's answers. */
-export const AOP_WRITEPAGE_ACTIVATE = 1;
-
 export const fs_of_inode = (k: Kernel, mapping: InodeNr): number =>
   mapping === 0 ? FS.none : k.inode.fs[mapping];
 

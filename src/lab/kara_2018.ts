@@ -104,7 +104,6 @@ function setup(variant: Variant, values: Readonly<Record<string, number>>): Setu
     dioPages: nr,
     files: [filePages],
     priority: 0,
-    swap: false,
   };
   const suffix = (driver: number) => (drivers === 1 ? "" : String(driver + 1));
   const letter = (base: string, driver: number) =>

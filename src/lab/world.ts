@@ -197,7 +197,7 @@ export class World {
       this.hung[task] = 1;
       const { path, step } = machine.at(task);
       const page = machine.page(task);
-      if (k.recorder) k.recorder.add(k.tick, task, 0, page, WORD.fault, k.faults.length);
+      if (k.recorder) k.recorder.add(k.tick, task, machine.pcOf(task), page, WORD.fault, k.faults.length);
       k.faults.push({
         kind: "HANG",
         path,

@@ -144,6 +144,11 @@ export class Machine<K extends Running> {
     }
   }
 
+  /** Number of the instruction that the task will run next. */
+  pcOf(task: number): number {
+    return this.pc[task];
+  }
+
   /** The instruction that the task will run next. */
   at(task: number): Instruction {
     return this.code[this.pc[task]];

@@ -7,7 +7,7 @@
  * points: they run at once with the step before them. So do named steps that are `held`: a lock that the task holds
  * keeps everybody else from what they touch, and nobody could tell whether the task was stopped before them.
  *
- * The linker (program.ts) turns root paths into one array of instructions; patches edit the nodes before that.
+ * The linker (program.ts) turns root paths into one array of instructions.
  */
 
 /** The type of a local: a branded number and the name it prints under. */

@@ -1,6 +1,4 @@
-/**
- * The kernels that can be run: the base, which reads as Linux v4.20, and an ordered list of patches on top.
- */
+/** The kernels that can be run. So far there is one: the base, which reads as Linux v4.20. */
 
 import { operations } from "../kernel/linux.js";
 import type { Path } from "../machine/path.js";

@@ -4,7 +4,7 @@
  * Written by the simulator while it runs (Recorder) and by the importer of real kernels' traces; read by the
  * figures. A recording is immutable once finished. Events are in order of time; ties keep the order of writing.
  */
-import { WORD, type Word } from "./words.js";
+import type { Word } from "./words.js";
 
 /** A task of the run: a process, kswapd, a flusher, a disk; of a real trace: a thread. */
 export interface TaskInfo {
@@ -176,21 +176,3 @@ export function placesOf(pages: readonly number[]): (pfn: number) => number {
   const places = new Map(pages.map((page, place) => [page, place]));
   return (pfn) => places.get(pfn) ?? -1;
 }
-
-/** The events of one word of one page, as (time, value) pairs in order. */
-export function wordOverTime(
-  recording: Recording,
-  pfn: number,
-  word: Word,
-): { time: number[]; value: number[] } {
-  const time: number[] = [];
-  const value: number[] = [];
-  for (let i = 0; i < recording.length; i++) {
-    if (recording.pfn[i] !== pfn || recording.word[i] !== word) continue;
-    time.push(recording.time[i]);
-    value.push(recording.value[i]);
-  }
-  return { time, value };
-}
-
-export { WORD };

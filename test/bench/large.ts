@@ -68,7 +68,6 @@ export function largeMachine(pages: number, drivers = 8): LargeMachine {
     dioPages: DIO_PAGES,
     files: Array.from({ length: drivers }, () => filePages),
     priority: 12,
-    swap: false,
   };
   const image = link([driver, kswapd, wb_workfn, disk_daemon, dma_engine], operations);
   const each = (name: string, letter: string, program: number, args: (nr: number) => readonly number[]) =>

@@ -50,7 +50,6 @@ export function small(options: Small, actors: Readonly<Record<string, Actor>>): 
     dioPages: filePages,
     files: [filePages],
     priority: 0,
-    swap: false,
   };
   const fs = options.fs ?? FS.ext4;
   const prepare = (k: Kernel): void => {

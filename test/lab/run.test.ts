@@ -4,6 +4,7 @@ import { outcomesOf, run } from "../../src/lab/run.js";
 import { scenarios } from "../../src/lab/scenarios.js";
 import { applySchedule, open, parseReplay } from "../../src/lab/world.js";
 import type { Recording } from "../../src/trace/recording.js";
+import { WORD } from "../../src/trace/words.js";
 
 /** A recording with nothing but its bytes. */
 const bytes = ({ info, time, task, step, pfn, word, value }: Recording) =>
@@ -73,6 +74,15 @@ describe("what comes of the scenarios under chance", () => {
     expect(hang).toMatchObject({ task: "reader", step: "lock_page", pfn: 0 });
     expect(bug.tick).toBeGreaterThan(warn.tick);
     expect(crash.finished).toBe(true);
+  });
+
+  it("each fault's event names the path and the step that the fault names", () => {
+    const { recording, faults } = run("kara-2018");
+    const places = faults.map((_, index) => {
+      const at = recording.word.findIndex((word, i) => word === WORD.fault && recording.value[i] === index);
+      return recording.info.steps[recording.step[at]];
+    });
+    expect(places).toEqual(faults.map(({ path, step }) => ({ path, step })));
   });
 
   for (const scenario of ["kara-2018-quiet", "kara-2018-tmpfs", "kara-2018-private", "kara-2018-touch"]) {

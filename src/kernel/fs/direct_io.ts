@@ -55,6 +55,7 @@ export const dio_bio_complete = path(
         }),
       ],
     ),
+    // The dio is the reader's alone by now: its disk waits for the next submission.
     local((k, f) => {
       k.dio.nr[f.dio] = 0;
       k.dio.state[f.dio] = DIO_IDLE;

@@ -123,7 +123,7 @@ export const ext4_bio_write_page = path(
 /** Write one locked page: what reclaim and jbd2 call. Cannot allocate blocks. */
 export const ext4_writepage = path(
   "ext4_writepage",
-  { source: "fs/ext4/inode.c v4.20", args: { page: pfn }, returns: int },
+  { source: "fs/ext4/inode.c v4.20", args: { page: pfn } },
   [
     held(
       step("page_buffers", (k, f) => {

@@ -10,6 +10,9 @@
  * page through a PTE and does not look at the lock, so that its step commutes with the one before the test. A driver
  * that dirties a page that is neither locked nor mapped would make a preemption point of them.
  *
+ * What kswapd may always do is not asked (may_unmap, may_writepage, may_enter_fs), mapped pages are not counted twice as
+ * scanned, and every file page that gets to pageout() has a writepage.
+ *
  * Left out: watermarks (memory is always short here, so the node is never balanced and its PGDAT_ flags stay set),
  * falling priorities, direct reclaim, memcgs, swap, mlock, congestion, buffer_heads_over_limit. A machine of few
  * pages stands for the tail of a long list: at least one page of each list is scanned at a time.
@@ -143,14 +146,14 @@ const page_check_references = path(
 /** Write a dirty page that only reclaim and the cache hold. */
 const pageout = path(
   "pageout",
-  { source: "mm/vmscan.c v4.20", args: { page: pfn }, locals: { dirty: int, res: int }, returns: int },
+  { source: "mm/vmscan.c v4.20", args: { page: pfn }, locals: { dirty: int }, returns: int },
   [
     check("is_page_cache_freeable", (k, f) => is_page_cache_freeable(k, f.page), "keep"),
     held(check("page_mapping", (k, f) => page_mapping(k, f.page) !== 0, "keep")),
     call(() => clear_page_dirty_for_io, { page: "page" }, "dirty"),
     given((_, f) => f.dirty === 0, [leave(() => PAGE.CLEAN)]),
     step("SetPageReclaim", (k, f) => SetPageReclaim(k, f.page)),
-    dispatch(a_ops, "writepage", (k, f) => fs_of_page(k, f.page), { page: "page" }, "res"),
+    dispatch(a_ops, "writepage", (k, f) => fs_of_page(k, f.page), { page: "page" }),
     when("!PageWriteback", (k, f) => !PageWriteback(k, f.page), [
       step("ClearPageReclaim", (k, f) => ClearPageReclaim(k, f.page)),
     ]),
@@ -219,9 +222,7 @@ export const shrink_page_list = path(
           step("page_check_dirty_writeback", (k, f) => {
             // Only pages on the file LRU are counted.
             if (!page_is_file_cache(k, f.page)) return;
-            const dirty = PageDirty(k, f.page);
-            const writeback = PageWriteback(k, f.page);
-            if (dirty && !writeback) f.nr_unqueued_dirty++;
+            if (PageDirty(k, f.page) && !PageWriteback(k, f.page)) f.nr_unqueued_dirty++;
           }),
         ),
         settledUnlessWriteback(
