@@ -7,7 +7,8 @@
  * A mapped page is tested for (page_mapped) under the page lock, which keeps new PTEs away; that an old one may go
  * meanwhile commutes with the step before the test.
  *
- * Left out: batched TLB flushes (TTU_BATCH_FLUSH; a cleared PTE is flushed at once), i_mmap_rwsem and anon_vma locks (nobody changes VMAs here), mlocked VMAs, MMU notifiers.
+ * Left out: batched TLB flushes (TTU_BATCH_FLUSH; a cleared PTE is flushed at once), i_mmap_rwsem and anon_vma locks
+ * (nobody changes VMAs here), mlocked VMAs, MMU notifiers.
  */
 import { WORD } from "../../trace/words.js";
 import { type Kernel, PTE } from "../kernel.js";
