@@ -4,32 +4,18 @@
  * Faults of the simulated kernel are data (a record on `faults`); guplab's own faults throw.
  */
 
+import type { LockClass } from "../machine/lock.js";
 import type { Running } from "../machine/machine.js";
-import type { Columns, Memory, Struct } from "../machine/memory.js";
-import type { Instruction } from "../machine/program.js";
+import { type Columns, type Fields, type Memory, type Struct, thawed } from "../machine/memory.js";
+import type { Image, Instruction } from "../machine/program.js";
 import type { Fault, FaultKind, Recorder } from "../trace/recording.js";
 import { LRU_PLACE, PTE_BIT, pg, TAG_BIT, WORD, type Word } from "../trace/words.js";
+import type { Config } from "./config.js";
+import { errnoName } from "./errno.js";
+import type { Geometry } from "./geometry.js";
+import { lockCount } from "./locks.js";
 import * as S from "./structs.js";
 import type { InodeNr, Pfn, Slot } from "./types.js";
-
-/** How big a machine is. */
-export interface Geometry {
-  /** Page frames. */
-  readonly pages: number;
-  /** Parts of a page that are written one after the other: 8 is one per 512-byte sector. */
-  readonly parts: number;
-  /** Virtual pages of all processes together. */
-  readonly virtualPages: number;
-  readonly vmas: number;
-  readonly disks: number;
-  readonly dios: number;
-  /** Pages that one direct I/O can take: DIO_PAGES is 64. */
-  readonly dioPages: number;
-  /** Sizes of the files in pages; inode numbers count from 1. */
-  readonly files: readonly number[];
-  /** lru_size >> priority pages of each list are scanned at a time: DEF_PRIORITY is 12. */
-  readonly priority: number;
-}
 
 export const PAGEVEC_SIZE = 15;
 export const PVECS = 3;
@@ -39,15 +25,30 @@ const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => to
 /** Entries of a batch: 15, or as many as a small machine can ever park before somebody drains. */
 export const pagevecSize = (geometry: Geometry) => Math.min(PAGEVEC_SIZE, 2 * geometry.pages);
 
-/** The kernel's structs and their rows for a machine of this size. */
-export function kernelTables(g: Geometry): (readonly [Struct, number])[] {
-  const slots = sum(g.files);
+/** A struct of one subsystem, and how many rows of it a machine has. */
+export interface Table {
+  readonly struct: Struct;
+  readonly rows: (g: Geometry) => number;
+}
+
+/**
+ * The kernel's structs and their rows for a machine of this size.
+ *
+ * @param tables the structs that subsystems have of their own
+ * @param locks the lock classes for which somebody may have to wait
+ */
+export function kernelTables(
+  g: Geometry,
+  tables: readonly Table[] = [],
+  locks: readonly LockClass[] = [],
+): (readonly [Struct, number])[] {
+  const slots = sum(g.files.map(({ pages }) => pages));
   return [
     [S.page, g.pages],
     [S.content, g.pages * g.parts],
     [S.block, slots * g.parts],
     [S.pte, g.virtualPages],
-    [S.vma, g.vmas],
+    [g.config.has("mmap") ? thawed(S.vma) : S.vma, g.vmas.length],
     [S.inode_struct, g.files.length + 1],
     [S.xa_slot, slots],
     [S.xa_mark, Math.ceil(slots / 32)],
@@ -59,6 +60,8 @@ export function kernelTables(g: Geometry): (readonly [Struct, number])[] {
     [S.dio_struct, g.dios],
     [S.dio_page, g.dios * g.dioPages],
     [S.vmstat, 1],
+    ...tables.map(({ struct, rows }) => [struct, rows(g)] as const),
+    ...locks.map((lock) => [lock.struct, lockCount(lock, g)] as const),
   ];
 }
 
@@ -90,6 +93,8 @@ export class Kernel implements Running {
   readonly dio_page: Of<typeof S.dio_page>;
   readonly vmstat: Of<typeof S.vmstat>;
   readonly pagevecSize: number;
+  readonly locks: readonly Int16Array[];
+  private readonly code: readonly Instruction[];
 
   /** The number of the step that runs, counted from 1: the clock of events and faults. 0 is the start. */
   tick = 0;
@@ -101,9 +106,13 @@ export class Kernel implements Running {
   constructor(
     readonly memory: Memory,
     readonly geometry: Geometry,
-    private readonly code: readonly Instruction[],
+    image: Image,
     private readonly taskNames: readonly string[],
   ) {
+    this.code = image.code;
+    const locks: Int16Array[] = [];
+    for (const lock of image.locks) locks[lock.id] = memory.of(lock.struct).count;
+    this.locks = locks;
     this.page = memory.of(S.page);
     this.content = memory.of(S.content);
     this.block = memory.of(S.block);
@@ -122,15 +131,37 @@ export class Kernel implements Running {
     this.vmstat = memory.of(S.vmstat);
     this.pagevecSize = pagevecSize(geometry);
     let slot = 0;
-    geometry.files.forEach((pages, at) => {
-      this.inode.i_pages[at + 1] = pages;
-      this.inode.first_slot[at + 1] = slot;
+    geometry.files.forEach(({ pages, fs, disk, stable_writes }, at) => {
+      const inode = at + 1;
+      this.inode.i_pages[inode] = pages;
+      this.inode.first_slot[inode] = slot;
+      this.inode.fs[inode] = fs;
+      this.inode.disk[inode] = disk;
+      this.inode.stable_writes[inode] = stable_writes ? 1 : 0;
       slot += pages;
+    });
+    geometry.vmas.forEach(({ start, pages, flags, file, pgoff, mm }, at) => {
+      this.vma.vm_start[at] = start;
+      this.vma.vm_pages[at] = pages;
+      this.vma.vm_flags[at] = flags;
+      this.vma.vm_file[at] = file;
+      this.vma.vm_pgoff[at] = pgoff;
+      this.vma.vm_mm[at] = mm;
     });
     for (let p = geometry.pages - 1; p >= 0; p--) {
       this.page.lru_next[p] = this.pgdat.free[0];
       this.pgdat.free[0] = p + 1;
     }
+  }
+
+  /** The columns of a subsystem's struct; empty ones on a machine that does not have it. */
+  of<C extends Fields>(table: Struct<C>): Columns<C> {
+    return this.memory.of(table);
+  }
+
+  /** Whether the machine's configuration has an option. */
+  has(option: Config): boolean {
+    return this.geometry.config.has(option);
   }
 
   /** Add to a /proc/vmstat counter. */
@@ -156,6 +187,12 @@ export class Kernel implements Running {
       tick: this.tick,
       message,
     });
+  }
+
+  /** A call that is refused: what a caller asked for, and the error it gets. Gives the error. */
+  refused(call: string, error: number, page: Pfn): number {
+    this.fault("REFUSED", `${call}: ${errnoName(error)}`, page);
+    return error;
   }
 
   /** BUG_ON: when it holds, the task dies here with all that it holds. Gives the condition. */
@@ -214,11 +251,8 @@ export class Kernel implements Running {
   pteAt(vma: number, page: Pfn): number {
     const mapping = this.page.mapping[page];
     const start = this.vma.vm_start[vma];
-    let at: number;
-    if (mapping === S.ANON_MAPPING) at = this.page.index[page];
-    else if (mapping !== 0 && this.vma.vm_file[vma] === mapping)
-      at = start + this.page.index[page] - this.vma.vm_pgoff[vma];
-    else return -1;
+    if (mapping === 0 || (!S.isAnon(mapping) && this.vma.vm_file[vma] !== mapping)) return -1;
+    const at = start + this.page.index[page] - this.vma.vm_pgoff[vma];
     if (at < start || at >= start + this.vma.vm_pages[vma]) return -1;
     const entry = this.pte.entry[at];
     return (entry & PTE.present) !== 0 && entry >>> PFN_SHIFT === page ? at : -1;
@@ -227,7 +261,7 @@ export class Kernel implements Running {
   /** WORD.tags of a page. */
   tagsWord(page: Pfn): number {
     const mapping = this.page.mapping[page];
-    if (mapping === 0 || mapping === S.ANON_MAPPING) return 0;
+    if (mapping === 0 || S.isAnon(mapping)) return 0;
     const slot = this.slotOf(mapping, this.page.index[page]);
     const bit = 1 << (slot & 31);
     const at = slot >>> 5;

@@ -1,6 +1,9 @@
 /** The words in which the simulated kernel's paths are written: pathLanguage for this kernel. */
-import { pathLanguage } from "../machine/path.js";
+import { type Node, pathLanguage } from "../machine/path.js";
+import type { Config } from "./config.js";
 import type { Kernel } from "./kernel.js";
+
+const words = pathLanguage<Kernel>();
 
 export const {
   path,
@@ -22,4 +25,22 @@ export const {
   leave,
   call,
   dispatch,
-} = pathLanguage<Kernel>();
+  down_read,
+  up_read,
+  down_write,
+  up_write,
+  under,
+  takes,
+  tries,
+  gives,
+  awaits,
+  lockdep_assert_held,
+  lockdep_assert_not_held,
+} = words;
+
+/** Nodes that a machine has only when its configuration names the option, and others that it has when not. */
+export const config = <F>(
+  option: Config,
+  then: readonly Node<Kernel, F>[],
+  otherwise: readonly Node<Kernel, F>[] = [],
+): Node<Kernel, F> => words.config(option, then, otherwise);

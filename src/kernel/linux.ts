@@ -12,7 +12,9 @@ import {
   ext4_writepages,
 } from "./fs/ext4.js";
 import { __set_page_dirty_no_writeback, shmem_getpage } from "./fs/tmpfs.js";
-import { FS } from "./operations.js";
+import type { Geometry } from "./geometry.js";
+import type { Table } from "./kernel.js";
+import { FS, FS_TABLES } from "./operations.js";
 
 const rows = (table: Record<number, Record<string, unknown>>) =>
   table as Readonly<Record<number, Readonly<Record<string, Path<never>>>>>;
@@ -31,3 +33,16 @@ export const operations: Implementations = {
   vm_operations_struct: rows({ [FS.ext4]: { page_mkwrite: ext4_page_mkwrite } }),
   bio: rows({ [FS.ext4]: { bi_end_io: ext4_finish_bio } }),
 };
+
+/** The structs that subsystems have of their own. */
+export const tables: readonly Table[] = [];
+
+/** The operations of the filesystems that a machine has. */
+export function operationsFor(all: Implementations, { files }: Geometry): Implementations {
+  const used = new Set<number>(files.map(({ fs }) => fs));
+  const ours = FS_TABLES.map(({ name }) => [
+    name,
+    Object.fromEntries(Object.entries(all[name] ?? {}).filter(([row]) => used.has(Number(row)))),
+  ]);
+  return { ...all, ...Object.fromEntries(ours) };
+}

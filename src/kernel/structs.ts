@@ -10,19 +10,21 @@ export const page = struct("page", {
   flags: u32("PG_* bits, v4.20 numbers"),
   _refcount: i32("references; 0 is a free page"),
   mapcount: i32("PTEs that map the page (the kernel's _mapcount plus one)"),
-  index: u32("offset in the mapping, or the virtual page of an anonymous page"),
+  index: u32("offset in the mapping; of an anonymous page, its offset as its VMA counts (linear_page_index)"),
   lru_next: i32("next page towards the tail of its list, pfn + 1"),
   lru_prev: i32("next page towards the head of its list, pfn + 1"),
   io_next: i32("next page in its disk's queue, pfn + 1"),
-  mapping: u16("inode number; 0 is NULL; ANON_MAPPING is an anonymous page"),
+  mapping: u16("inode number; 0 is NULL; with PAGE_MAPPING_ANON set an anonymous page"),
   locked_by: u16("task that holds PG_locked, plus one; LOCKED_FOR_READ while a read is in flight"),
   pins: u16("references held through get_user_pages"),
   b_state: u8("bits of the page's buffer_head while PG_private is set"),
   device: observed("1 after a device wrote into the page, until the next set_page_dirty"),
 });
 
-/** page->mapping of an anonymous page (PAGE_MAPPING_ANON). */
-export const ANON_MAPPING = 0xffff;
+/** The bit of page->mapping that says "anonymous" (bit 0 of the pointer in Linux). */
+export const PAGE_MAPPING_ANON = 0x8000;
+/** Whether a page->mapping is an anonymous page's: PageAnon. */
+export const isAnon = (mapping: number): boolean => (mapping & PAGE_MAPPING_ANON) !== 0;
 /** locked_by while no task but a read in flight holds the page lock. */
 export const LOCKED_FOR_READ = 0xffff;
 
@@ -44,7 +46,8 @@ export const vma = struct("vm_area_struct", {
   vm_pages: fixed("length in pages"),
   vm_flags: fixed("VM_* bits"),
   vm_file: fixed("inode number, 0 is anonymous memory"),
-  vm_pgoff: fixed("offset in the file, in pages"),
+  vm_pgoff: fixed("offset in the file, in pages; of anonymous memory, its first virtual page"),
+  vm_mm: fixed("the process"),
 });
 
 export const VM_WRITE = 1;

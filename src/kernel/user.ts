@@ -1,7 +1,8 @@
 /** What a process does with its memory: a CPU load, a CPU store. Each access faults until its PTE allows it. */
 import { type Kernel, PTE } from "./kernel.js";
-import { call, given, goto, label, leave, path, step } from "./language.js";
-import { handle_mm_fault, pte_pfn, pte_present, pte_write } from "./mm/memory.js";
+import { call, down_read, given, goto, label, leave, path, step, up_read } from "./language.js";
+import { mmap_sem } from "./locks.js";
+import { handle_mm_fault, mm_of, pte_pfn, pte_present, pte_write } from "./mm/memory.js";
 import { set_pte } from "./mm/rmap.js";
 import { VM_FAULT } from "./operations.js";
 import { int, type Vpn, vpn } from "./types.js";
@@ -27,7 +28,9 @@ export const cpu_access = path(
       f.done = access(k, f.at, f.write === 1) ? 1 : 0;
     }),
     given((_, f) => f.done === 1, [leave(() => 0)]),
+    down_read(mmap_sem, (k, f) => mm_of(k, f.at)),
     call(() => handle_mm_fault, { at: "at", write: "write" }, "ret"),
+    up_read(mmap_sem, (k, f) => mm_of(k, f.at)),
     given((_, f) => (f.ret & VM_FAULT.SIGBUS) !== 0, [leave()]),
     goto("again"),
   ],

@@ -12,7 +12,7 @@
 import type { Kernel } from "../kernel/kernel.js";
 import { PageDirty, PageLRU, PagePrivate, PageWriteback } from "../kernel/mm/page.js";
 import { mapping_cap_account_dirty } from "../kernel/operations.js";
-import { ANON_MAPPING } from "../kernel/structs.js";
+import { isAnon } from "../kernel/structs.js";
 import type { Pfn } from "../kernel/types.js";
 import { SEVERITY, type World } from "./world.js";
 
@@ -26,7 +26,7 @@ export interface Moment {
 /** Whether the page belongs to a filesystem that needs buffers to write it. */
 function needsBuffers(k: Kernel, page: Pfn): boolean {
   const mapping = k.page.mapping[page];
-  return mapping !== ANON_MAPPING && mapping_cap_account_dirty(k, mapping);
+  return !isAnon(mapping) && mapping_cap_account_dirty(k, mapping);
 }
 
 export const MOMENTS: readonly Moment[] = [

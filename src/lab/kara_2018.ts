@@ -7,13 +7,13 @@
  */
 
 import { disk_daemon } from "../kernel/block/disk.js";
+import { cache_file } from "../kernel/boot.js";
 import { dma_engine, do_blockdev_direct_IO } from "../kernel/fs/direct_io.js";
 import { wb_workfn } from "../kernel/fs/fs_writeback.js";
-import type { Geometry, Kernel } from "../kernel/kernel.js";
+import type { GeometryOptions } from "../kernel/geometry.js";
+import type { Kernel } from "../kernel/kernel.js";
 import { call, local, path, pause, repeat, step } from "../kernel/language.js";
-import { add_to_page_cache_lru } from "../kernel/mm/filemap.js";
-import { alloc_page, PagePrivate, SetPageSwapBacked, SetPageUptodate } from "../kernel/mm/page.js";
-import { lru_add_drain, put_page } from "../kernel/mm/swap.js";
+import { PagePrivate } from "../kernel/mm/page.js";
 import { kswapd } from "../kernel/mm/vmscan.js";
 import { FS } from "../kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../kernel/structs.js";
@@ -93,17 +93,14 @@ const PARAMETERS: readonly Parameter[] = [
 function setup(variant: Variant, values: Readonly<Record<string, number>>): Setup {
   const { pages: nr, drivers, parts } = values;
   const filePages = nr * drivers;
-  const geometry: Geometry = {
+  const geometry: GeometryOptions = {
     // A private mapping copies every page that it writes.
     pages: variant.shared ? filePages : 2 * filePages,
     parts,
-    virtualPages: filePages,
-    vmas: 1,
-    disks: 1,
+    files: [{ pages: filePages, fs: variant.fs, disk: DISK }],
+    vmas: [{ pages: filePages, file: FILE1, flags: VM_WRITE | (variant.shared ? VM_SHARED : 0) }],
     dios: drivers,
     dioPages: nr,
-    files: [filePages],
-    priority: 0,
   };
   const suffix = (driver: number) => (drivers === 1 ? "" : String(driver + 1));
   const letter = (base: string, driver: number) =>
@@ -144,21 +141,7 @@ function setup(variant: Variant, values: Readonly<Record<string, number>>): Setu
         tasks.filter((task) => task.path === dma_engine).map((task) => [task.name, 1200]),
       ),
     },
-    prepare: (k) => {
-      k.inode.fs[FILE1] = variant.fs;
-      k.inode.disk[FILE1] = DISK;
-      k.vma.vm_pages[0] = filePages;
-      k.vma.vm_file[0] = FILE1;
-      k.vma.vm_flags[0] = VM_WRITE | (variant.shared ? VM_SHARED : 0);
-      for (let index = 0; index < filePages; index++) {
-        const page = alloc_page(k);
-        SetPageUptodate(k, page);
-        if (variant.fs === FS.tmpfs) SetPageSwapBacked(k, page);
-        add_to_page_cache_lru(k, page, FILE1, index);
-        lru_add_drain(k);
-        put_page(k, page);
-      }
-    },
+    prepare: (k) => cache_file(k, FILE1),
   };
 }
 

@@ -51,8 +51,8 @@ export function linesOf(path: AnyPath): PathLine[] {
       const text = textOf(node);
       const named = "name" in node && node.name !== null && node.op !== "pause" && node.op !== "label";
       if (text !== "") add(node.op === "label" ? Math.max(0, depth - 1) : depth, text, named ? node : null);
-      if (node.op === "loop") body(node.body, depth + 1);
-      if (node.op !== "when") continue;
+      if (node.op === "loop" || node.op === "under") body(node.body, depth + 1);
+      if (node.op !== "when" && node.op !== "config") continue;
       body(node.then, depth + 1);
       if (shown(node.otherwise)) add(depth, "else", null);
       body(node.otherwise, depth + 1);
@@ -69,6 +69,16 @@ function textOf(node: AnyNode): string {
       return node.name;
     case "wait":
       return `wait: ${node.name}`;
+    case "acquire":
+      return `wait: ${node.name}`;
+    case "release":
+      return node.name;
+    case "under":
+      return `under ${node.class.name}`;
+    case "assert":
+      return "";
+    case "config":
+      return `if configured: ${node.option}`;
     case "pause":
       return `sleep: ${node.name}`;
     case "check":

@@ -3,6 +3,7 @@
  */
 import type { Counter } from "../kernel/structs.js";
 import { VMSTAT } from "../kernel/structs.js";
+import { lockReportText } from "../machine/lockdep.js";
 import {
   DISPLAY,
   dirtyStates,
@@ -112,9 +113,12 @@ export function reportRun(world: World, finished: boolean): Run {
   const recording = world.recording();
   const faults = [...world.k.faults];
   const lost = world.lostWrites();
+  const lockReports = world.lockdep.reports;
   const outcomes = outcomesOf([
     ...faults.map((fault) => fault.kind),
     ...(lost.length > 0 ? (["LOST"] as const) : []),
+    // Linux prints such a report as a warning.
+    ...(lockReports.length > 0 ? (["WARN"] as const) : []),
   ]);
   const counters = countersOf(world);
   const { replay, name } = world;
@@ -125,6 +129,7 @@ export function reportRun(world: World, finished: boolean): Run {
       `${name} on ${world.kernel.name}: ${outcomes.join(", ")} (${steps} steps${bound})`,
       ...faults.map((fault) => `  ${faultLine(fault)}`),
       ...lost.map((pfn) => `  LOST: pfn ${pfn} is clean, but the disk has older bytes`),
+      ...lockReports.map((report) => `lockdep: ${lockReportText(report)}`),
       `replay: ${replay}`,
     ].join("\n");
   const run: Run = {

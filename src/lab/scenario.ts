@@ -2,7 +2,8 @@
  * Scenarios: a machine, the tasks that run on it, and what must hold.
  */
 
-import type { Geometry, Kernel } from "../kernel/kernel.js";
+import type { GeometryOptions } from "../kernel/geometry.js";
+import type { Kernel } from "../kernel/kernel.js";
 import type { Path } from "../machine/path.js";
 import type { Pace } from "../machine/schedule.js";
 
@@ -37,11 +38,11 @@ export interface View {
 }
 
 export interface Setup {
-  readonly geometry: Geometry;
+  readonly geometry: GeometryOptions;
   readonly tasks: readonly TaskPlan[];
   /** How long sleepers sleep in a seeded run, in ticks. */
   readonly pace: Pace;
-  /** Fill the memory: files, mappings, what is cached. */
+  /** Fill the memory: what is cached, what is dirty. */
   readonly prepare: (k: Kernel) => void;
 }
 

@@ -15,7 +15,7 @@ import {
   PageUptodate,
   PageWriteback,
 } from "../kernel/mm/page.js";
-import { ANON_MAPPING, LOCKED_FOR_READ, PVEC } from "../kernel/structs.js";
+import { isAnon, LOCKED_FOR_READ, PVEC } from "../kernel/structs.js";
 import type { Pfn } from "../kernel/types.js";
 import type { CellChange } from "../machine/memory.js";
 import type { Fault, Recording } from "../trace/recording.js";
@@ -118,7 +118,7 @@ const LETTERS: readonly (readonly [letter: string, name: string, test: (k: Kerne
     ["W", "writeback", PageWriteback],
     ["I", "reclaim", PageReclaim],
     ["M", "mmap", (k, page) => k.page.mapcount[page] > 0],
-    ["a", "anonymous", (k, page) => k.page.mapping[page] === ANON_MAPPING],
+    ["a", "anonymous", (k, page) => isAnon(k.page.mapping[page])],
     ["b", "swapbacked", PageSwapBacked],
     ["P", "private", PagePrivate],
   ];
@@ -180,11 +180,7 @@ export function pageView(world: World, pfn: number): PageView {
     holders: holders(world, page),
     mapcount: k.page.mapcount[page],
     mapping:
-      mapping === 0
-        ? "none"
-        : mapping === ANON_MAPPING
-          ? "anonymous"
-          : `file ${mapping}, index ${k.page.index[page]}`,
+      mapping === 0 ? "none" : isAnon(mapping) ? "anonymous" : `file ${mapping}, index ${k.page.index[page]}`,
     vma: vmaOf(k, page),
     pins: k.page.pins[page],
     maybe_dma_pinned: page_maybe_dma_pinned(refcount),
@@ -219,7 +215,7 @@ function holders(world: World, page: Pfn): Holder[] {
     if (references > 0) known.push({ who, references });
   };
   const { mapping } = k.page;
-  add("cache", mapping[page] !== 0 && mapping[page] !== ANON_MAPPING ? 1 : 0);
+  add("cache", mapping[page] !== 0 && !isAnon(mapping[page]) ? 1 : 0);
   add("buffers", PagePrivate(k, page) ? 1 : 0);
   add("PTE", k.page.mapcount[page]);
   add("gup", k.page.pins[page]);

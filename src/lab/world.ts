@@ -3,12 +3,16 @@
  */
 import { type Explorable, type SearchOptions, type SearchResult, search } from "../explore/search.js";
 import { block_of } from "../kernel/block/disk.js";
+import { completeGeometry } from "../kernel/geometry.js";
 import { Kernel, kernelTables, PTE } from "../kernel/kernel.js";
+import { tables } from "../kernel/linux.js";
+import { PG_locked } from "../kernel/locks.js";
 import { page_mapping } from "../kernel/mm/filemap.js";
 import { PageDirty, PageLocked, PageWriteback } from "../kernel/mm/page.js";
 import { mapping_cap_account_dirty } from "../kernel/operations.js";
 import { LOCKED_FOR_READ } from "../kernel/structs.js";
 import type { Pfn } from "../kernel/types.js";
+import { type Lockdep, lockdep } from "../machine/lockdep.js";
 import { Machine, machineTables } from "../machine/machine.js";
 import { Memory } from "../machine/memory.js";
 import { formatSchedule, parseSchedule, SeededScheduler } from "../machine/schedule.js";
@@ -71,6 +75,7 @@ export class World {
   private readonly plans: readonly TaskPlan[];
   private readonly setup: Setup;
   private readonly view: View;
+  private orders: Lockdep | null = null;
   /** Tasks whose hanging has been reported. */
   private readonly hung: Uint8Array;
 
@@ -83,7 +88,9 @@ export class World {
     this.setup = scenario.setup(this.parameters);
     this.plans = this.setup.tasks;
     const roots = [...new Set(this.plans.map((plan) => plan.path))];
-    const image = linkKernel(this.kernel, roots);
+    const geometry = completeGeometry(this.setup.geometry);
+    const running = roots.map((root) => this.plans.filter(({ path }) => path === root).length);
+    const image = linkKernel(this.kernel, roots, geometry, running);
     const specs = this.plans.map(({ name, letter, path, args, daemon }) => ({
       name,
       letter,
@@ -92,13 +99,13 @@ export class World {
       program: roots.indexOf(path),
     }));
     const memory = new Memory([
-      ...machineTables(image, specs, this.setup.geometry.pages < SMALL_PAGES),
-      ...kernelTables(this.setup.geometry),
+      ...machineTables(image, specs, geometry.pages < SMALL_PAGES),
+      ...kernelTables(geometry, tables, image.locks),
     ]);
     this.k = new Kernel(
       memory,
-      this.setup.geometry,
-      image.code,
+      geometry,
+      image,
       specs.map((spec) => spec.name),
     );
     this.setup.prepare(this.k);
@@ -115,6 +122,12 @@ export class World {
     };
     this.hung = new Uint8Array(specs.length);
     if (options.record ?? true) this.startRecording();
+  }
+
+  /** The orders in which the tasks of this world can take locks, and what is wrong with them. */
+  get lockdep(): Lockdep {
+    this.orders ??= lockdep(this.machine.image);
+    return this.orders;
   }
 
   private startRecording(): void {
@@ -181,11 +194,20 @@ export class World {
   /** The task that holds what this one waits for and never gives it back, or -1. */
   private deadOwner(task: number): number {
     if (!this.machine.waiting(task)) return -1;
-    if (this.machine.at(task).step !== "lock_page") return -1;
-    const page = this.machine.page(task);
-    const owner = this.k.page.locked_by[page];
-    if (!PageLocked(this.k, page) || owner === 0 || owner === LOCKED_FOR_READ) return -1;
-    return this.machine.isDead(owner - 1) ? owner - 1 : -1;
+    const owner = this.ownerOf(task);
+    return owner >= 0 && this.machine.isDead(owner) ? owner : -1;
+  }
+
+  /** Who holds the lock that a task waits for, where that can be known: a page lock's holder, a writer; else -1. */
+  private ownerOf(task: number): number {
+    const { lock, step } = this.machine.at(task);
+    if (lock === null || lock.how !== "takes") return -1;
+    if (lock.class === PG_locked) {
+      const owner = this.k.page.locked_by[this.machine.page(task)];
+      return owner === 0 || owner === LOCKED_FOR_READ ? -1 : owner - 1;
+    }
+    if (this.k.locks[lock.class.id] === undefined) throw new Error(`World.ownerOf: ${step} has no lock word`);
+    return this.machine.holder(task);
   }
 
   private reportHanging(): void {
@@ -195,8 +217,9 @@ export class World {
       const owner = this.hung[task] === 0 ? this.deadOwner(task) : -1;
       if (owner < 0) continue;
       this.hung[task] = 1;
-      const { path, step } = machine.at(task);
+      const { path, step, lock } = machine.at(task);
       const page = machine.page(task);
+      const what = lock?.class === PG_locked ? "page lock" : lock?.class.name;
       if (k.recorder) k.recorder.add(k.tick, task, machine.pcOf(task), page, WORD.fault, k.faults.length);
       k.faults.push({
         kind: "HANG",
@@ -205,7 +228,7 @@ export class World {
         pfn: page,
         task: plans[task].name,
         tick: k.tick,
-        message: `${path}: waits for ever for the page lock that ${plans[owner].name} took to its death`,
+        message: `${path}: waits for ever for the ${what} that ${plans[owner].name} took to its death`,
       });
     }
   }

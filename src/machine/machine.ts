@@ -15,6 +15,8 @@ export interface Running {
   at: number;
   /** Set by a step in which the task died. */
   dying: boolean;
+  /** The locks of each class that can be contended here, by the class's id. */
+  readonly locks: readonly Int16Array[];
 }
 
 /** Who runs what. The letter names the task in schedules. */
@@ -36,7 +38,7 @@ export const task_struct = struct("task_struct", {
 const kernel_stack = struct("kernel_stack", { word: i32("a local of a path") });
 
 /** The same for machines so small that every local fits into 16 bits: half the state to copy and to hash. */
-const small_kernel_stack = struct("kernel_stack", { word: i16("a local of a path") });
+const small_kernel_stack: Struct = { ...kernel_stack, fields: { word: i16("a local of a path") } };
 
 /** The structs that every machine needs, with their numbers of rows. */
 export function machineTables(
@@ -205,6 +207,16 @@ export class Machine<K extends Running> {
           : instruction.targets[answer];
     const after = this.code[next];
     this.pc[task] = after.op <= WAIT && after.held === null ? next : this.settle(task, next);
+  }
+
+  /** The task that holds for writing the lock that this one waits for; -1 when readers do. */
+  holder(task: number): number {
+    const { lock, which, frame } = this.at(task);
+    if (lock === null || which === null)
+      throw new Error("Machine.holder: the task takes no lock with a word");
+    frame.base = this.base[task];
+    const count = this.k.locks[lock.class.id][which(this.k, frame)];
+    return count < 0 ? -count - 1 : -1;
   }
 
   /** A local of the task's innermost path, or undefined when that path has none of that name. */

@@ -58,6 +58,8 @@ export type Fields = Record<string, ColumnSpec>;
 export interface Struct<C extends Fields = Fields> {
   readonly name: string;
   readonly fields: C;
+  /** Its place among all that were declared: how a memory finds its columns. */
+  readonly id: number;
 }
 
 /** The live columns of a struct: one typed array per field. */
@@ -68,7 +70,24 @@ export type Columns<C extends Fields> = { readonly [N in keyof C]: ArrayOf<C[N][
  *
  * @example const disk = struct("disk", { generation: u32("content generation of the block") });
  */
-export const struct = <C extends Fields>(name: string, fields: C): Struct<C> => ({ name, fields });
+export const struct = <C extends Fields>(name: string, fields: C): Struct<C> => ({
+  name,
+  fields,
+  id: declared++,
+});
+
+let declared = 0;
+
+/** The same struct on a machine where its fixed fields change after all: they are part of the state. */
+export const thawed = <C extends Fields>(table: Struct<C>): Struct<C> => ({
+  ...table,
+  fields: Object.fromEntries(
+    Object.entries(table.fields).map(([name, spec]) => [
+      name,
+      spec.kind === "fixed" ? { ...spec, kind: "state" } : spec,
+    ]),
+  ) as C,
+});
 
 /** One named cell that differs between two moments. */
 export interface CellChange {
@@ -106,13 +125,13 @@ export class Memory {
   /** The state as 32-bit words, padded with zero: what an explorer copies, hashes and compares. */
   readonly state: Uint32Array;
   private readonly placed: Placed[] = [];
-  private readonly columns = new Map<string, Columns<Fields>>();
+  private readonly columns: Columns<Fields>[] = [];
 
   /** @param tables the structs and how many rows each has; a struct of no rows costs nothing. */
   constructor(tables: readonly (readonly [Struct, number])[]) {
     for (const [table, rows] of tables) {
-      if (this.columns.has(table.name)) throw new Error(`Memory: struct ${table.name} is declared twice`);
-      this.columns.set(table.name, {});
+      if (this.columns[table.id]) throw new Error(`Memory: struct ${table.name} is declared twice`);
+      this.columns[table.id] = {};
       for (const [field, spec] of Object.entries(table.fields)) {
         this.placed.push({ struct: table, field, spec, rows, offset: 0 });
       }
@@ -133,7 +152,7 @@ export class Memory {
     this.state = new Uint32Array(this.buffer, 0, stateBytes / 4);
     for (const { struct: table, field, spec, rows, offset } of this.placed) {
       const view = new VIEW[spec.width](this.buffer, offset, rows);
-      (this.columns.get(table.name) as Record<string, unknown>)[field] = view;
+      (this.columns[table.id] as Record<string, unknown>)[field] = view;
     }
   }
 
@@ -143,7 +162,7 @@ export class Memory {
 
   /** The columns of a struct. */
   of<C extends Fields>(table: Struct<C>): Columns<C> {
-    const columns = this.columns.get(table.name);
+    const columns = this.columns[table.id];
     if (!columns) throw new Error(`Memory: struct ${table.name} is not in this memory`);
     return columns as Columns<C>;
   }

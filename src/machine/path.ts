@@ -10,6 +10,8 @@
  * The linker (program.ts) turns root paths into one array of instructions.
  */
 
+import type { LockClass, LockUse } from "./lock.js";
+
 /** The type of a local: a branded number and the name it prints under. */
 export interface Kind<T extends number = number> {
   readonly kind: string;
@@ -37,6 +39,8 @@ export type Arguments<A extends Locals, F> = {
 export type Node<K, F> = Action<K, F> & {
   /** When it holds (or is true), the node is no preemption point although it has a name. */
   readonly held?: true | ((k: K, f: F) => boolean);
+  /** What the node does to a lock whose state the kernel keeps itself (a bit of one of its objects). */
+  readonly lock?: LockUse;
 };
 
 type Action<K, F> =
@@ -46,6 +50,28 @@ type Action<K, F> =
       readonly name: string;
       readonly until: (k: K, f: F) => boolean;
       readonly run: (k: K, f: F) => void;
+    }
+  | {
+      readonly op: "acquire";
+      readonly name: string;
+      readonly class: LockClass;
+      readonly how: "read" | "write";
+      /** Which lock of the class: its row. */
+      readonly which: (k: K, f: F) => number;
+    }
+  | {
+      readonly op: "release";
+      readonly name: string;
+      readonly class: LockClass;
+      readonly which: (k: K, f: F) => number;
+    }
+  | { readonly op: "assert"; readonly class: LockClass; readonly holds: boolean }
+  | { readonly op: "under"; readonly class: LockClass; readonly body: readonly Node<K, F>[] }
+  | {
+      readonly op: "config";
+      readonly option: string;
+      readonly then: readonly Node<K, F>[];
+      readonly otherwise: readonly Node<K, F>[];
     }
   | { readonly op: "pause"; readonly name: string }
   | { readonly op: "local"; readonly run: (k: K, f: F) => void }
@@ -245,6 +271,91 @@ export function pathLanguage<K>() {
       name: null,
       index,
       labels,
+    }),
+
+    /**
+     * Nodes that a machine has only when its configuration names the option, and others that it has when not. The
+     * linker decides: what a machine does not use costs it nothing.
+     */
+    config: <F>(
+      option: string,
+      then: readonly Node<K, F>[],
+      otherwise: readonly Node<K, F>[] = [],
+    ): Node<K, F> => ({ op: "config", option, then, otherwise }),
+
+    /** Sleep until nobody holds the lock for writing, then hold it for reading. */
+    down_read: <F>(lock: LockClass, which: (k: K, f: F) => number): Node<K, F> => ({
+      op: "acquire",
+      name: `down_read(${lock.name})`,
+      class: lock,
+      how: "read",
+      which,
+    }),
+
+    /** Give back a lock held for reading. */
+    up_read: <F>(lock: LockClass, which: (k: K, f: F) => number): Node<K, F> => ({
+      op: "release",
+      name: `up_read(${lock.name})`,
+      class: lock,
+      which,
+    }),
+
+    /** Sleep until nobody holds the lock, then hold it for writing. */
+    down_write: <F>(lock: LockClass, which: (k: K, f: F) => number): Node<K, F> => ({
+      op: "acquire",
+      name: `down_write(${lock.name})`,
+      class: lock,
+      how: "write",
+      which,
+    }),
+
+    /** Give back a lock held for writing. */
+    up_write: <F>(lock: LockClass, which: (k: K, f: F) => number): Node<K, F> => ({
+      op: "release",
+      name: `up_write(${lock.name})`,
+      class: lock,
+      which,
+    }),
+
+    /** Nodes that run under a spinlock (or with interrupts off): tells lockdep; each step is atomic anyway. */
+    under: <F>(lock: LockClass, body: readonly Node<K, F>[]): Node<K, F> => ({
+      op: "under",
+      class: lock,
+      body,
+    }),
+
+    /** The node takes a lock whose state the kernel keeps itself, after sleeping for it. */
+    takes: <F>(lock: LockClass, node: Node<K, F>): Node<K, F> => ({
+      ...node,
+      lock: { class: lock, how: "takes" },
+    }),
+
+    /** The node takes such a lock when it is free: when its answer is true. */
+    tries: <F>(lock: LockClass, node: Node<K, F>): Node<K, F> => ({
+      ...node,
+      lock: { class: lock, how: "tries" },
+    }),
+
+    /** The node gives such a lock back. */
+    gives: <F>(lock: LockClass, node: Node<K, F>): Node<K, F> => ({
+      ...node,
+      lock: { class: lock, how: "gives" },
+    }),
+
+    /** The node sleeps until somebody else has done something, as if it took and gave back a lock of this class. */
+    awaits: <F>(lock: LockClass, node: Node<K, F>): Node<K, F> => ({
+      ...node,
+      lock: { class: lock, how: "awaits" },
+    }),
+
+    /** The task holds a lock of the class here: tells lockdep, which does not know values. Costs nothing. */
+    lockdep_assert_held: <F>(lock: LockClass): Node<K, F> => ({ op: "assert", class: lock, holds: true }),
+
+    /** The task holds no lock of the class here. */
+    lockdep_assert_not_held: <F>(lock: LockClass): Node<K, F> => ({
+      op: "assert",
+      class: lock,
+      holds: false,
     }),
 
     label: <F>(name: string): Node<K, F> => ({ op: "label", name }),

@@ -6,6 +6,8 @@
  * stack whose size is known before the machine is built. Slots are zero before a path starts and zero again after it
  * ends, so that two states in which only dead locals would differ are the same state.
  */
+import { acquire, isFree, type LockClass, type LockUse, release } from "./lock.js";
+import type { Running } from "./machine.js";
 import type { Locals, Node, Operations, Path } from "./path.js";
 
 /** A preemption point. */
@@ -46,6 +48,16 @@ export interface Instruction {
   readonly step: string;
   /** Names of the paths that lead here, outermost first, this one last. */
   readonly stack: readonly string[];
+  /** What it does to a lock, or null. */
+  lock: LockUse | null;
+  /** Which lock of its class, where the class has words. */
+  which: ((k: unknown, f: FrameSlots) => number) | null;
+  /** The spinlocks under which it runs, outermost first. */
+  readonly under: readonly LockClass[];
+  /** What the path says of the locks that are held when the task comes here. */
+  readonly asserts: readonly { readonly class: LockClass; readonly holds: boolean }[];
+  /** Whether the task may sleep in it, also on a machine where nobody can make it. */
+  sleeps: boolean;
 }
 
 /** The slots of one expanded call: which words of its task's stack its locals are. Names are accessors on top. */
@@ -75,10 +87,21 @@ export interface Image {
   readonly programs: readonly Program[];
   /** Every frame of the image, so that a machine can bind its stack to them. */
   readonly frames: readonly FrameSlots[];
+  /** The classes of locks for which a task of this machine may have to wait: those that need words. */
+  readonly locks: readonly LockClass[];
+}
+
+/** What a machine is linked for. */
+export interface LinkOptions {
+  /** The options of its configuration; default none. */
+  readonly config?: ReadonlySet<string>;
+  /** How many tasks run each root; default one each. */
+  readonly tasks?: readonly number[];
 }
 
 const NO_STACK: Int32Array | Int16Array = new Int32Array(0);
 const nothing: Run = () => {};
+const NO_ASSERTS: Instruction["asserts"] = [];
 
 /**
  * A class whose instances name the slots of one path's frames. A local whose `none` is -1 is stored plus one, so that
@@ -184,10 +207,37 @@ class Linker {
   private words = 0;
   /** A pause that the next step will begin with. */
   private pause: string | null = null;
+  /** The spinlocks around what is emitted now. */
+  private under: readonly LockClass[] = [];
+  /** What the next instruction can rely on. */
+  private asserts: Instruction["asserts"] = NO_ASSERTS;
+  /** Where which root takes or gives back a lock that has words. */
+  private readonly lockings: { root: number; at: Instruction; write: boolean; taken: boolean }[] = [];
+  private roots = 0;
 
-  constructor(private readonly implementations: Implementations) {}
+  constructor(
+    private readonly implementations: Implementations,
+    private readonly config: ReadonlySet<string>,
+  ) {}
+
+  /**
+   * Leave out the locks for which nobody ever waits: of a class that nobody takes for writing, or that only one task
+   * takes. Their steps stay, as steps that do nothing and are no preemption points. Gives the classes that remain.
+   */
+  contended(tasks: readonly number[]): LockClass[] {
+    const classes = new Set(this.lockings.map(({ at }) => (at.lock as LockUse).class));
+    return [...classes].filter((lock) => {
+      const uses = this.lockings.filter(({ at }) => at.lock?.class === lock);
+      const roots = new Set(uses.filter(({ taken }) => taken).map(({ root }) => root));
+      const takers = [...roots].reduce((sum, root) => sum + (tasks[root] ?? 1), 0);
+      if (takers > 1 && uses.some(({ write }) => write)) return true;
+      for (const { at } of uses) Object.assign(at, { op: HELD, run: nothing, until: null });
+      return false;
+    });
+  }
 
   program(path: Path<never>): Program {
+    this.roots++;
     const entry = this.code.length;
     const args = Object.keys(path.args);
     const own = args.length + (path.returns ? 1 : 0);
@@ -251,7 +301,13 @@ class Linker {
       path: path.name,
       step,
       stack,
+      lock: null,
+      which: null,
+      under: this.under,
+      asserts: this.asserts,
+      sleeps: op === WAIT,
     };
+    this.asserts = NO_ASSERTS;
     this.code.push(instruction);
     return instruction;
   }
@@ -309,78 +365,117 @@ class Linker {
 
     const body = (nodes: readonly Node<never, never>[]): void => {
       for (const node of nodes as readonly Node<unknown, FrameSlots>[]) {
-        switch (node.op) {
-          case "step":
-            emit(node.name, STEP, node.run, node.held);
-            break;
-          case "wait":
-            emit(node.name, WAIT, node.run, node.held).until = node.until;
-            break;
-          case "pause":
-            this.pause = node.name;
-            break;
-          case "local":
-            emit("", LOCAL, node.run);
-            break;
-          case "check":
-            jumps.push({
-              at: emit(node.name, STEP, node.test, node.held),
-              how: "otherwise",
-              label: node.otherwise,
-            });
-            break;
-          case "when": {
-            const test = emit(node.name ?? "", node.name === null ? LOCAL : STEP, node.test, node.held);
-            body(node.then as readonly Node<never, never>[]);
-            if (node.otherwise.length > 0) {
-              const over = emit("", JUMP, nothing);
-              test.otherwise = this.code.length;
-              body(node.otherwise as readonly Node<never, never>[]);
-              over.next = this.code.length;
-            } else {
-              test.otherwise = this.code.length;
-            }
-            break;
-          }
-          case "loop": {
-            const top = this.code.length;
-            const test = emit(node.name ?? "", node.name === null ? LOCAL : STEP, node.test);
-            body(node.body as readonly Node<never, never>[]);
-            emit("", JUMP, nothing).next = top;
-            test.otherwise = this.code.length;
-            break;
-          }
-          case "choose": {
-            const at = emit(node.name ?? "", node.name === null ? LOCAL : STEP, node.index);
-            node.labels.forEach((label, index) => {
-              jumps.push({ at, how: index, label });
-            });
-            break;
-          }
-          case "label":
-            if (labels.has(node.name)) throw new Error(`${path.name}: label ${node.name} stands twice`);
-            labels.set(node.name, this.code.length);
-            break;
-          case "goto":
-            jumps.push({ at: emit("", JUMP, nothing), how: "next", label: node.label });
-            break;
-          case "leave": {
-            const value = node.value;
-            if (value) {
-              emit("", LOCAL, (k, f) => {
-                (f as FrameSlots & { ret: number }).ret = value(k, f);
-              });
-            }
-            leaving.push(emit("", JUMP, nothing));
-            break;
-          }
-          case "call":
-            call(node.callee() as Path<never>, node.args, node.into);
-            break;
-          case "dispatch":
-            dispatch(node.table, node.operation, node.select as Run, node.args, node.into);
-            break;
+        const first = this.code.length;
+        emitNode(node);
+        if (node.lock) this.code[first].lock = node.lock;
+      }
+    };
+
+    const emitNode = (node: Node<unknown, FrameSlots>): void => {
+      switch (node.op) {
+        case "step":
+          emit(node.name, STEP, node.run, node.held);
+          break;
+        case "wait":
+          emit(node.name, WAIT, node.run, node.held).until = node.until;
+          break;
+        case "acquire": {
+          const { class: lock, how, which } = node;
+          const at = emit(node.name, WAIT, (k, f) => {
+            const { locks, task } = k as Running;
+            acquire(locks, lock, which(k, f), how, task);
+          });
+          at.until = (k, f) => isFree((k as Running).locks, lock, which(k, f), how);
+          at.lock = { class: lock, how: "takes" };
+          at.which = which;
+          this.lockings.push({ root: this.roots - 1, at, write: how === "write", taken: true });
+          break;
         }
+        case "release": {
+          const { class: lock, which } = node;
+          // Giving back only lets others go on: nobody could tell whether the task was stopped before it.
+          const at = emit(node.name, STEP, (k, f) => release((k as Running).locks, lock, which(k, f)), true);
+          at.lock = { class: lock, how: "gives" };
+          this.lockings.push({ root: this.roots - 1, at, write: false, taken: false });
+          break;
+        }
+        case "assert":
+          this.asserts = [...this.asserts, { class: node.class, holds: node.holds }];
+          break;
+        case "under": {
+          const outer = this.under;
+          this.under = [...outer, node.class];
+          body(node.body as readonly Node<never, never>[]);
+          this.under = outer;
+          break;
+        }
+        case "config":
+          body((this.config.has(node.option) ? node.then : node.otherwise) as readonly Node<never, never>[]);
+          break;
+        case "pause":
+          this.pause = node.name;
+          break;
+        case "local":
+          emit("", LOCAL, node.run);
+          break;
+        case "check":
+          jumps.push({
+            at: emit(node.name, STEP, node.test, node.held),
+            how: "otherwise",
+            label: node.otherwise,
+          });
+          break;
+        case "when": {
+          const test = emit(node.name ?? "", node.name === null ? LOCAL : STEP, node.test, node.held);
+          body(node.then as readonly Node<never, never>[]);
+          if (node.otherwise.length > 0) {
+            const over = emit("", JUMP, nothing);
+            test.otherwise = this.code.length;
+            body(node.otherwise as readonly Node<never, never>[]);
+            over.next = this.code.length;
+          } else {
+            test.otherwise = this.code.length;
+          }
+          break;
+        }
+        case "loop": {
+          const top = this.code.length;
+          const test = emit(node.name ?? "", node.name === null ? LOCAL : STEP, node.test);
+          body(node.body as readonly Node<never, never>[]);
+          emit("", JUMP, nothing).next = top;
+          test.otherwise = this.code.length;
+          break;
+        }
+        case "choose": {
+          const at = emit(node.name ?? "", node.name === null ? LOCAL : STEP, node.index);
+          node.labels.forEach((label, index) => {
+            jumps.push({ at, how: index, label });
+          });
+          break;
+        }
+        case "label":
+          if (labels.has(node.name)) throw new Error(`${path.name}: label ${node.name} stands twice`);
+          labels.set(node.name, this.code.length);
+          break;
+        case "goto":
+          jumps.push({ at: emit("", JUMP, nothing), how: "next", label: node.label });
+          break;
+        case "leave": {
+          const value = node.value;
+          if (value) {
+            emit("", LOCAL, (k, f) => {
+              (f as FrameSlots & { ret: number }).ret = value(k, f);
+            });
+          }
+          leaving.push(emit("", JUMP, nothing));
+          break;
+        }
+        case "call":
+          call(node.callee() as Path<never>, node.args, node.into);
+          break;
+        case "dispatch":
+          dispatch(node.table, node.operation, node.select as Run, node.args, node.into);
+          break;
       }
     };
 
@@ -444,7 +539,7 @@ function thread(code: readonly Instruction[]): void {
 }
 
 /**
- * Link root paths into an image.
+ * Link root paths into an image, for a machine with these options and numbers of tasks.
  *
  * @throws Error when a label, argument or operation is missing, or a path calls itself: a fault of guplab
  */
@@ -452,9 +547,11 @@ export function link(
   // biome-ignore lint/suspicious/noExplicitAny: roots of any kernel and any frame
   roots: readonly Path<any>[],
   implementations: Implementations = {},
+  { config = new Set(), tasks = [] }: LinkOptions = {},
 ): Image {
-  const linker = new Linker(implementations);
+  const linker = new Linker(implementations, config);
   const programs = roots.map((root) => linker.program(root as Path<never>));
   thread(linker.code);
-  return { code: linker.code, programs, frames: linker.frames };
+  const locks = linker.contended(tasks);
+  return { code: linker.code, programs, frames: linker.frames, locks };
 }

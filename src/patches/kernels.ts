@@ -1,6 +1,7 @@
 /** The kernels that can be run. So far there is one: the base, which reads as Linux v4.20. */
 
-import { operations } from "../kernel/linux.js";
+import type { Geometry } from "../kernel/geometry.js";
+import { operations, operationsFor } from "../kernel/linux.js";
 import type { Path } from "../machine/path.js";
 import { type Image, type Implementations, link } from "../machine/program.js";
 
@@ -29,7 +30,11 @@ export function findKernel(name: string): KernelVersion {
   return found;
 }
 
-/** Link root paths as this kernel has them. */
-// biome-ignore lint/suspicious/noExplicitAny: roots of any frame
-export const linkKernel = (kernel: KernelVersion, roots: readonly Path<any>[]): Image =>
-  link(roots, kernel.operations);
+/** Link root paths as this kernel has them, for a machine of this geometry; `tasks` says how many run each root. */
+export const linkKernel = (
+  kernel: KernelVersion,
+  // biome-ignore lint/suspicious/noExplicitAny: roots of any frame
+  roots: readonly Path<any>[],
+  geometry: Geometry,
+  tasks: readonly number[],
+): Image => link(roots, operationsFor(kernel.operations, geometry), { config: geometry.config, tasks });

@@ -48,7 +48,9 @@ export type FaultKind =
   | "HANG"
   | "DEADLOCK"
   | "LEAK"
-  | "ENOSPC";
+  | "ENOSPC"
+  | "REFUSED"
+  | "SLOW";
 
 export interface RecordingInfo {
   readonly source: "simulated" | "real";

@@ -3,16 +3,14 @@
  * eight ext4 files that fill all of memory, with kswapd, the flusher, the disks and the DMA engines under way.
  */
 import { disk_daemon } from "../../src/kernel/block/disk.js";
+import { cache_file } from "../../src/kernel/boot.js";
 import { dma_engine, do_blockdev_direct_IO } from "../../src/kernel/fs/direct_io.js";
 import { wb_workfn } from "../../src/kernel/fs/fs_writeback.js";
-import { type Geometry, Kernel, kernelTables } from "../../src/kernel/kernel.js";
+import { completeGeometry } from "../../src/kernel/geometry.js";
+import { Kernel, kernelTables } from "../../src/kernel/kernel.js";
 import { call, local, path, pause, repeat } from "../../src/kernel/language.js";
-import { operations } from "../../src/kernel/linux.js";
-import { add_to_page_cache_lru } from "../../src/kernel/mm/filemap.js";
-import { alloc_page, SetPageUptodate } from "../../src/kernel/mm/page.js";
-import { lru_add_drain, put_page } from "../../src/kernel/mm/swap.js";
+import { operations, operationsFor } from "../../src/kernel/linux.js";
 import { kswapd } from "../../src/kernel/mm/vmscan.js";
-import { FS } from "../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
 import { dio_nr, int, vpn } from "../../src/kernel/types.js";
 import { Machine, machineTables, type TaskSpec } from "../../src/machine/machine.js";
@@ -58,18 +56,24 @@ export interface LargeMachine {
 /** Make one with this many pages, all of them cached, split evenly over the drivers' files. */
 export function largeMachine(pages: number, drivers = 8): LargeMachine {
   const filePages = pages / drivers;
-  const geometry: Geometry = {
+  const geometry = completeGeometry({
     pages,
-    parts: 1,
-    virtualPages: pages,
-    vmas: drivers,
+    files: Array.from({ length: drivers }, (_, disk) => ({ pages: filePages, disk })),
+    vmas: Array.from({ length: drivers }, (_, nr) => ({
+      pages: filePages,
+      file: nr + 1,
+      flags: VM_WRITE | VM_SHARED,
+    })),
     disks: drivers,
     dios: drivers,
     dioPages: DIO_PAGES,
-    files: Array.from({ length: drivers }, () => filePages),
     priority: 12,
-  };
-  const image = link([driver, kswapd, wb_workfn, disk_daemon, dma_engine], operations);
+  });
+  const image = link(
+    [driver, kswapd, wb_workfn, disk_daemon, dma_engine],
+    operationsFor(operations, geometry),
+    { tasks: [drivers, 1, 1, drivers, drivers] },
+  );
   const each = (name: string, letter: string, program: number, args: (nr: number) => readonly number[]) =>
     Array.from(
       { length: drivers },
@@ -92,25 +96,10 @@ export function largeMachine(pages: number, drivers = 8): LargeMachine {
   const k = new Kernel(
     memory,
     geometry,
-    image.code,
+    image,
     tasks.map(({ name }) => name),
   );
-  for (let nr = 0; nr < drivers; nr++) {
-    const inode = nr + 1;
-    k.inode.fs[inode] = FS.ext4;
-    k.inode.disk[inode] = nr;
-    k.vma.vm_start[nr] = nr * filePages;
-    k.vma.vm_pages[nr] = filePages;
-    k.vma.vm_file[nr] = inode;
-    k.vma.vm_flags[nr] = VM_WRITE | VM_SHARED;
-    for (let index = 0; index < filePages; index++) {
-      const page = alloc_page(k);
-      SetPageUptodate(k, page);
-      add_to_page_cache_lru(k, page, inode, index);
-      lru_add_drain(k);
-      put_page(k, page);
-    }
-  }
+  for (let nr = 0; nr < drivers; nr++) cache_file(k, nr + 1);
   const machine = new Machine(k, image, memory, tasks);
   const pace = Object.fromEntries(tasks.map(({ name }) => [name, 20]));
   const scheduler = new SeededScheduler(machine, 1, pace);

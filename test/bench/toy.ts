@@ -11,6 +11,7 @@ class Toy implements Running {
   task = 0;
   at = 0;
   dying = false;
+  readonly locks = [];
   value: Int32Array = new Int32Array(0);
 }
 

@@ -1,10 +1,9 @@
 /**
  * Small worlds for the tests: any tasks on any files, moved by name and step.
  */
-import type { Geometry, Kernel } from "../../src/kernel/kernel.js";
-import { add_to_page_cache_lru } from "../../src/kernel/mm/filemap.js";
-import { alloc_page, SetPageSwapBacked, SetPageUptodate } from "../../src/kernel/mm/page.js";
-import { lru_add_drain, put_page } from "../../src/kernel/mm/swap.js";
+import { cache_file } from "../../src/kernel/boot.js";
+import type { GeometryOptions } from "../../src/kernel/geometry.js";
+import type { Kernel } from "../../src/kernel/kernel.js";
 import { FS } from "../../src/kernel/operations.js";
 import { BH, VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
 import { open, World } from "../../src/lab/world.js";
@@ -30,6 +29,10 @@ export interface Small {
   readonly stableWrites?: boolean;
   /** Whether the file's pages are cached and uptodate at the start; default true. */
   readonly cached?: boolean;
+  /** What else the machine has, or has otherwise. */
+  readonly geometry?: Partial<GeometryOptions>;
+  /** What else there is before the first step. */
+  readonly prepare?: (k: Kernel) => void;
   readonly record?: boolean;
 }
 
@@ -40,36 +43,24 @@ export function small(options: Small, actors: Readonly<Record<string, Actor>>): 
   const filePages = options.filePages ?? 1;
   const vmas = options.vmas ?? [VM_SHARED | VM_WRITE];
   const names = Object.keys(actors);
-  const geometry: Geometry = {
+  const geometry: GeometryOptions = {
     pages: options.pages ?? 2 * filePages,
     parts: options.parts ?? 1,
-    virtualPages: filePages * Math.max(1, vmas.length),
-    vmas: vmas.length,
-    disks: 1,
+    files: [
+      {
+        pages: filePages,
+        fs: options.fs ?? FS.ext4,
+        stable_writes: options.stableWrites === true,
+      },
+    ],
+    vmas: vmas.map((flags) => ({ pages: filePages, file: FILE, flags })),
     dios: names.length,
     dioPages: filePages,
-    files: [filePages],
-    priority: 0,
+    ...options.geometry,
   };
-  const fs = options.fs ?? FS.ext4;
   const prepare = (k: Kernel): void => {
-    k.inode.fs[FILE] = fs;
-    k.inode.stable_writes[FILE] = options.stableWrites === true ? 1 : 0;
-    vmas.forEach((flags, vma) => {
-      k.vma.vm_start[vma] = vma * filePages;
-      k.vma.vm_pages[vma] = filePages;
-      k.vma.vm_file[vma] = FILE;
-      k.vma.vm_flags[vma] = flags;
-    });
-    if (options.cached === false) return;
-    for (let index = 0; index < filePages; index++) {
-      const page = alloc_page(k);
-      SetPageUptodate(k, page);
-      if (fs === FS.tmpfs) SetPageSwapBacked(k, page);
-      add_to_page_cache_lru(k, page, FILE, index);
-      lru_add_drain(k);
-      put_page(k, page);
-    }
+    if (options.cached !== false) cache_file(k, FILE);
+    options.prepare?.(k);
   };
   const setup = () => ({
     geometry,

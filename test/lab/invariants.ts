@@ -2,80 +2,18 @@
  * What must hold between any two steps of any run.
  *
  * The reference count of a page is the sum of what its contributors hold. Most of them are in the machine's memory: the
- * cache's slot, the buffers, PTEs, batches, pins. The others are tasks in the middle of a path: HOLDERS says, path by
+ * cache's slot, the buffers, PTEs, batches, pins. The others are tasks in the middle of a path: HOLDERS (holders/) says, path by
  * path, at which steps a local holds a reference. So the sum is exact at every step, not only at rest.
  */
 import { block_of } from "../../src/kernel/block/disk.js";
 import { PTE } from "../../src/kernel/kernel.js";
 import { pte_pfn } from "../../src/kernel/mm/memory.js";
 import { mapping_cap_account_dirty } from "../../src/kernel/operations.js";
-import { ANON_MAPPING, LRU_LISTS, PVEC } from "../../src/kernel/structs.js";
+import { isAnon, LRU_LISTS, PVEC } from "../../src/kernel/structs.js";
 import type { World } from "../../src/lab/world.js";
 import type { FrameSlots, Instruction } from "../../src/machine/program.js";
 import { pg } from "../../src/trace/words.js";
-
-/** Where a task is in one of the paths on its call stack. */
-interface Position {
-  readonly path: string;
-  /** The step it will make next in this path itself, or "" when it is inside a call. */
-  readonly step: string;
-  /** Which of the path's steps of that name it is, from 0. */
-  readonly nth: number;
-  /** The path that this one is calling, or "". */
-  readonly calling: string;
-  readonly local: (name: string) => number;
-}
-
-/** The pages that a task holds at a position, in the path's locals. */
-type Holder = (at: Position, chain: (first: number) => number[]) => readonly number[];
-
-const HOLDERS: Readonly<Record<string, Holder>> = {
-  // The isolator holds every page between isolation and put-back. A page frozen by __remove_mapping is on free_pages.
-  shrink_inactive_list: ({ step, local }, chain) =>
-    step === "lru_add_drain" || step === "isolate_lru_pages"
-      ? []
-      : chain(step === "" ? 0 : local("ret_pages")),
-  shrink_page_list: ({ step, local }, chain) => [
-    ...chain(local("page_list")),
-    ...chain(local("ret_pages")),
-    ...(step === "free_unref_page_list" ? [] : [local("page")]),
-  ],
-  shrink_active_list: ({ step, local }, chain) =>
-    step === "lru_add_drain" || step === "isolate_lru_pages" ? [] : chain(local("l_hold")),
-  // Between the cleared PTE and page_remove_rmap lies set_page_dirty: the PTE's reference has not been dropped.
-  try_to_unmap: ({ calling, local }) => (calling === "" ? [] : [local("page")]),
-  filemap_fault: ({ step, calling, local }) =>
-    step === "find_get_page" || calling !== "" ? [] : [local("page")],
-  page_cache_read: ({ step, local }) => (step === "__alloc_pages_nodemask" ? [] : [local("page")]),
-  do_shared_fault: ({ calling, local }) =>
-    calling === "filemap_fault" || calling === "fault_dirty_shared_page" ? [] : [local("page")],
-  do_read_fault: ({ step, calling, local }) =>
-    step === "do_fault_around" || calling !== "" || (step === "unlock_page" && local("ret") === 0)
-      ? []
-      : [local("page")],
-  do_cow_fault: ({ step, nth, calling, local }) => {
-    if (step === "alloc_page_vma") return [];
-    if (calling !== "") return [local("new_page")];
-    const installed = ["unlock_page", "put_page"].includes(step) && local("ret") === 0;
-    const copy = installed ? [] : [local("new_page")];
-    return step === "put_page" && nth === 1 ? copy : [...copy, local("page")];
-  },
-  wp_page_shared: ({ step, local }) => (step === "get_page" ? [] : [local("page")]),
-  wp_page_copy: ({ step, nth, local }) => {
-    if (step === "get_page") return [];
-    if (step === "alloc_page_vma" || (step === "put_page" && nth === 1)) return [local("page")];
-    return [local("page"), local("new_page")];
-  },
-  gup_pte_range: ({ step, local }) =>
-    step === "pte_read" || step === "page_cache_get_speculative" ? [] : [local("page")],
-  // Until the page is in the caller's array it is not yet counted as pinned.
-  __get_user_pages: ({ step, calling, local }) =>
-    step === "mark_page_accessed" || calling === "set_page_dirty" ? [local("page")] : [],
-  mpage_prepare_extent_to_map: ({ step, local }) =>
-    step === "pagevec_lookup_range_tag" ? [] : [local("page")],
-  file_write_and_wait_range: ({ step, calling, local }) =>
-    step === "pagevec_lookup_range_tag" || calling !== "" ? [] : [local("page")],
-};
+import { HOLDERS, type Position } from "./holders/index.js";
 
 /** The step of a task that has set PG_dirty and has not yet accounted for it. */
 const UNACCOUNTED = "__set_page_dirty";
@@ -169,7 +107,7 @@ export class Invariants {
     let writeback = 0;
     for (let page = 0; page < pages; page++) {
       const has = (flag: Parameters<typeof pg>[0]) => (flags[page] & pg(flag)) !== 0;
-      const ext4 = mapping[page] !== ANON_MAPPING && mapping_cap_account_dirty(k, mapping[page]);
+      const ext4 = !isAnon(mapping[page]) && mapping_cap_account_dirty(k, mapping[page]);
       const tags = k.tagsWord(page);
       if (ext4 && has("dirty")) dirty++;
       if (has("writeback")) writeback++;

@@ -56,6 +56,7 @@ class Toy implements Running {
   task = 0;
   at = 0;
   dying = false;
+  readonly locks = [];
   made: Int32Array = new Int32Array(0);
   open: Int32Array = new Int32Array(0);
 }

@@ -9,7 +9,8 @@
  */
 
 import type { Kernel } from "../kernel.js";
-import { dispatch, given, local, path, pause, repeat, step, wait } from "../language.js";
+import { dispatch, given, local, path, pause, repeat, step, under, wait } from "../language.js";
+import { irq } from "../locks.js";
 import { PageWriteback, SetPageUptodate, unlock_page } from "../mm/page.js";
 import { bio_ops, fs_of_page } from "../operations.js";
 import { type DiskNr, disk, int, NONE, type Pfn, pfn } from "../types.js";
@@ -79,7 +80,7 @@ export const disk_daemon = path(
           (_, f) => f.write === 1,
           [
             local((k) => k.count("pgpgout", 4)),
-            dispatch(bio_ops, "bi_end_io", (k, f) => fs_of_page(k, f.page), { page: "page" }),
+            under(irq, [dispatch(bio_ops, "bi_end_io", (k, f) => fs_of_page(k, f.page), { page: "page" })]),
           ],
           [
             step("mpage_end_io", (k, f) => {

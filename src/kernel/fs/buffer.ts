@@ -9,7 +9,8 @@
  */
 import { WORD } from "../../trace/words.js";
 import type { Kernel } from "../kernel.js";
-import { call, check, given, held, heldIf, label, leave, path, step, when } from "../language.js";
+import { call, check, given, held, heldIf, label, leave, path, step, under, when } from "../language.js";
+import { i_lock, private_lock, xa_lock } from "../locks.js";
 import { page_mapping } from "../mm/filemap.js";
 import {
   ClearPagePrivate,
@@ -23,7 +24,7 @@ import {
   SetPageUptodate,
   settledUnlessWriteback,
   TestSetPageDirty,
-  unlock_page,
+  unlock,
   wait_on_page_writeback,
 } from "../mm/page.js";
 import {
@@ -88,18 +89,20 @@ export const __set_page_dirty_buffers = path(
   { source: "fs/buffer.c v4.20", args: { page: pfn }, returns: int },
   [
     // private_lock is held from the walk over the buffers to PG_dirty: try_to_free_buffers sees all or nothing.
-    heldIf(
-      (k, f) => PageDirty(k, f.page),
-      step("TestSetPageDirty", (k, f) => {
-        if (page_has_buffers(k, f.page)) write_buffer(k, f.page, BH.dirty);
-        f.ret = TestSetPageDirty(k, f.page) ? 0 : 1;
-      }),
-    ),
+    under(private_lock, [
+      heldIf(
+        (k, f) => PageDirty(k, f.page),
+        step("TestSetPageDirty", (k, f) => {
+          if (page_has_buffers(k, f.page)) write_buffer(k, f.page, BH.dirty);
+          f.ret = TestSetPageDirty(k, f.page) ? 0 : 1;
+        }),
+      ),
+    ]),
     given(
       (_, f) => f.ret === 1,
       [
-        step("__set_page_dirty", (k, f) => __set_page_dirty(k, f.page, true)),
-        step("__mark_inode_dirty", (k, f) => __mark_inode_dirty(k, f.page)),
+        under(xa_lock, [step("__set_page_dirty", (k, f) => __set_page_dirty(k, f.page, true))]),
+        under(i_lock, [step("__mark_inode_dirty", (k, f) => __mark_inode_dirty(k, f.page))]),
       ],
     ),
   ],
@@ -121,8 +124,8 @@ export const mark_buffer_dirty = path(
     given(
       (_, f) => f.newly === 1,
       [
-        step("__set_page_dirty", (k, f) => __set_page_dirty(k, f.page, false)),
-        step("__mark_inode_dirty", (k, f) => __mark_inode_dirty(k, f.page)),
+        under(xa_lock, [step("__set_page_dirty", (k, f) => __set_page_dirty(k, f.page, false))]),
+        under(i_lock, [step("__mark_inode_dirty", (k, f) => __mark_inode_dirty(k, f.page))]),
       ],
     ),
   ],
@@ -158,7 +161,7 @@ export const block_page_mkwrite = path(
     ),
     leave(() => VM_FAULT.LOCKED),
     label("out_unlock"),
-    step("unlock_page", (k, f) => unlock_page(k, f.page)),
+    unlock(),
     leave(() => VM_FAULT.NOPAGE),
   ],
 );

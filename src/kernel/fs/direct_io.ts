@@ -12,7 +12,7 @@
 import type { Kernel } from "../kernel.js";
 import { call, given, leave, local, path, pause, repeat, step, wait } from "../language.js";
 import { get_user_pages_fast } from "../mm/gup.js";
-import { count_pin, lock_page, set_device_wrote, unlock_page } from "../mm/page.js";
+import { count_pin, lock_page, set_device_wrote, unlock } from "../mm/page.js";
 import { set_page_dirty } from "../mm/page_writeback.js";
 import { put_page } from "../mm/swap.js";
 import { DIO_DONE, DIO_IDLE, DIO_SUBMITTED } from "../structs.js";
@@ -27,11 +27,7 @@ const page_of = (k: Kernel, dio: DioNr, at: number): Pfn =>
 export const set_page_dirty_lock = path(
   "set_page_dirty_lock",
   { source: "mm/page-writeback.c v4.20", args: { page: pfn } },
-  [
-    lock_page(),
-    call(() => set_page_dirty, { page: "page" }),
-    step("unlock_page", (k, f) => unlock_page(k, f.page)),
-  ],
+  [lock_page(), call(() => set_page_dirty, { page: "page" }), unlock()],
 );
 
 /** Completion of the read, in the reader: dirty each page, then drop the reference. */

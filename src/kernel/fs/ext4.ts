@@ -10,7 +10,8 @@
  * more than one page (each page is submitted right after it is unlocked), lookups of fifteen pages at a time.
  */
 import { queue_page } from "../block/disk.js";
-import { call, check, given, goto, held, label, leave, local, path, step, when } from "../language.js";
+import { call, check, given, goto, held, label, leave, local, path, step, under, when } from "../language.js";
+import { private_lock, xa_lock } from "../locks.js";
 import {
   end_page_writeback,
   find_get_page_tag,
@@ -25,7 +26,7 @@ import {
   PageLocked,
   PageWriteback,
   settledUnlessWriteback,
-  unlock_page,
+  unlock,
   wait_on_page_writeback,
 } from "../mm/page.js";
 import { clear_page_dirty_for_io, set_page_writeback, WARN } from "../mm/page_writeback.js";
@@ -80,9 +81,11 @@ export const ext4_releasepage = path(
   "ext4_releasepage",
   { source: "fs/ext4/inode.c v4.20", args: { page: pfn }, returns: int },
   [
-    step("try_to_free_buffers", (k, f) => {
-      f.ret = try_to_free_buffers(k, f.page) ? 1 : 0;
-    }),
+    under(private_lock, [
+      step("try_to_free_buffers", (k, f) => {
+        f.ret = try_to_free_buffers(k, f.page) ? 1 : 0;
+      }),
+    ]),
   ],
 );
 
@@ -97,7 +100,7 @@ export const ext4_bio_write_page = path(
   "ext4_bio_write_page",
   { source: "fs/ext4/page-io.c v4.20", args: { page: pfn }, locals: { nr_submitted: int } },
   [
-    step("set_page_writeback", (k, f) => set_page_writeback(k, f.page)),
+    under(xa_lock, [step("set_page_writeback", (k, f) => set_page_writeback(k, f.page))]),
     held(
       step("set_buffer_async_write", (k, f) => {
         if (buffer_dirty(k, f.page) && buffer_mapped(k, f.page)) write_buffer(k, f.page, BH.async_write);
@@ -111,7 +114,7 @@ export const ext4_bio_write_page = path(
         f.nr_submitted++;
       }),
     ),
-    step("unlock_page", (k, f) => unlock_page(k, f.page)),
+    unlock(),
     given(
       (_, f) => f.nr_submitted > 0,
       [step("ext4_io_submit", (k, f) => queue_page(k, f.page))],
@@ -159,7 +162,7 @@ export const mpage_prepare_extent_to_map = path(
           !PageDirty(k, f.page) ||
           (PageWriteback(k, f.page) && f.sync === 0) ||
           page_mapping(k, f.page) !== f.mapping,
-        [step("unlock_page", (k, f) => unlock_page(k, f.page)), goto("release")],
+        [unlock(), goto("release")],
       ),
     ),
     settledUnlessWriteback(wait_on_page_writeback()),

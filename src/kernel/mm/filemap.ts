@@ -21,11 +21,13 @@ import {
   local,
   path,
   step,
+  under,
   wait,
   when,
 } from "../language.js";
+import { xa_lock } from "../locks.js";
 import { a_ops, fs_of_inode } from "../operations.js";
-import { ANON_MAPPING } from "../structs.js";
+import { isAnon } from "../structs.js";
 import { type InodeNr, inode, int, NONE, type Pfn, pfn, type Slot } from "../types.js";
 import {
   alloc_page,
@@ -38,6 +40,7 @@ import {
   PageReclaim,
   PageUptodate,
   PageWriteback,
+  unlock,
   unlock_page,
 } from "./page.js";
 import { test_clear_page_writeback } from "./page_writeback.js";
@@ -48,7 +51,7 @@ export type Tag = "dirty" | "writeback" | "towrite";
 /** page->mapping, or 0: anonymous pages have no page_mapping(). */
 export function page_mapping(k: Kernel, page: Pfn): InodeNr {
   const mapping = k.page.mapping[page];
-  return mapping === ANON_MAPPING ? 0 : mapping;
+  return isAnon(mapping) ? 0 : mapping;
 }
 
 const slot_of = (k: Kernel, page: Pfn): Slot => k.slotOf(k.page.mapping[page], k.page.index[page]);
@@ -194,11 +197,7 @@ export const filemap_fault = path(
       when(
         "page->mapping != mapping",
         (k, f) => k.page.mapping[f.page] !== f.mapping || !PageUptodate(k, f.page),
-        [
-          step("unlock_page", (k, f) => unlock_page(k, f.page)),
-          step("put_page", (k, f) => put_page(k, f.page)),
-          goto("retry_find"),
-        ],
+        [unlock(), step("put_page", (k, f) => put_page(k, f.page)), goto("retry_find")],
       ),
     ),
     leave((_, f) => f.page),
@@ -216,12 +215,14 @@ export const end_page_writeback = path(
         rotate_reclaimable_page(k, f.page);
       }),
     ]),
-    step("test_clear_page_writeback", (k, f) => {
-      k.BUG_ON(
-        !test_clear_page_writeback(k, f.page),
-        "end_page_writeback: the page was not under writeback",
-        f.page,
-      );
-    }),
+    under(xa_lock, [
+      step("test_clear_page_writeback", (k, f) => {
+        k.BUG_ON(
+          !test_clear_page_writeback(k, f.page),
+          "end_page_writeback: the page was not under writeback",
+          f.page,
+        );
+      }),
+    ]),
   ],
 );

@@ -8,10 +8,25 @@
  * Left out: huge pages, FOLL_FORCE, device memory, signals, RLIMIT_MEMLOCK; every VMA here may be taken.
  */
 import { type Kernel, PTE } from "../kernel.js";
-import { call, check, given, goto, label, leave, local, path, repeat, step } from "../language.js";
+import {
+  call,
+  check,
+  down_read,
+  given,
+  goto,
+  label,
+  leave,
+  local,
+  path,
+  repeat,
+  step,
+  under,
+  up_read,
+} from "../language.js";
+import { mmap_sem, ptl } from "../locks.js";
 import { VM_FAULT } from "../operations.js";
 import { type DioNr, dio_nr, int, type Pfn, pfn, type Vpn, vpn } from "../types.js";
-import { handle_mm_fault, pte_pfn, pte_present, pte_write } from "./memory.js";
+import { handle_mm_fault, mm_of, pte_pfn, pte_present, pte_write } from "./memory.js";
 import { count_pin, get_page, get_page_unless_zero, PageDirty, SetPageReferenced } from "./page.js";
 import { set_page_dirty } from "./page_writeback.js";
 import { mark_page_accessed, put_page } from "./swap.js";
@@ -85,19 +100,23 @@ const __get_user_pages = path(
   },
   [
     label("retry"),
-    step("follow_page_pte", (k, f) => {
-      f.followed = follow_page_pte(k, f.at, f.write === 1, f.dio);
-      if (f.followed === FOLLOW.dirty) f.page = pte_pfn(k.pte.entry[f.at]);
-    }),
+    under(ptl, [
+      step("follow_page_pte", (k, f) => {
+        f.followed = follow_page_pte(k, f.at, f.write === 1, f.dio);
+        if (f.followed === FOLLOW.dirty) f.page = pte_pfn(k.pte.entry[f.at]);
+      }),
+    ]),
     given((_, f) => f.followed === FOLLOW.taken, [leave(() => 1)]),
     given(
       (_, f) => f.followed === FOLLOW.dirty,
       [
-        call(() => set_page_dirty, { page: "page" }),
-        step("mark_page_accessed", (k, f) => {
-          mark_page_accessed(k, f.page);
-          store_page(k, f.dio, f.page);
-        }),
+        under(ptl, [
+          call(() => set_page_dirty, { page: "page" }),
+          step("mark_page_accessed", (k, f) => {
+            mark_page_accessed(k, f.page);
+            store_page(k, f.dio, f.page);
+          }),
+        ]),
         leave(() => 1),
       ],
     ),
@@ -137,6 +156,8 @@ export const get_user_pages_fast = path(
     local((_, f) => {
       f.got = 1;
     }),
+    given((_, f) => f.ret === f.nr, [leave()]),
+    down_read(mmap_sem, (k, f) => mm_of(k, f.start)),
     repeat(
       (_, f) => f.ret < f.nr && f.got === 1,
       [
@@ -147,5 +168,6 @@ export const get_user_pages_fast = path(
         }),
       ],
     ),
+    up_read(mmap_sem, (k, f) => mm_of(k, f.start)),
   ],
 );

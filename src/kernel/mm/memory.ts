@@ -11,9 +11,23 @@
  * reference that fault-around holds for a moment (it is one step).
  */
 import { type Kernel, PFN_SHIFT, PTE } from "../kernel.js";
-import { call, dispatch, given, goto, label, leave, local, path, step, wait } from "../language.js";
+import {
+  call,
+  dispatch,
+  given,
+  goto,
+  label,
+  leave,
+  local,
+  lockdep_assert_not_held,
+  path,
+  step,
+  under,
+  wait,
+} from "../language.js";
+import { PG_locked, ptl } from "../locks.js";
 import { fs_of_inode, has_page_mkwrite, VM_FAULT, vm_ops } from "../operations.js";
-import { ANON_MAPPING, VM_SHARED, VM_WRITE } from "../structs.js";
+import { PAGE_MAPPING_ANON, VM_SHARED, VM_WRITE } from "../structs.js";
 import { inode, int, NONE, type Pfn, pfn, type Vpn, vpn } from "../types.js";
 import { filemap_fault } from "./filemap.js";
 import {
@@ -27,7 +41,7 @@ import {
   SetPageActive,
   SetPageSwapBacked,
   SetPageUptodate,
-  unlock_page,
+  unlock,
 } from "./page.js";
 import { set_page_dirty } from "./page_writeback.js";
 import { page_add_rmap, page_remove_rmap, set_pte } from "./rmap.js";
@@ -44,6 +58,9 @@ export function find_vma(k: Kernel, at: Vpn): number {
     if (at >= vm_start[nr] && at < vm_start[nr] + vm_pages[nr]) return nr;
   throw new Error(`find_vma: virtual page ${at} is in no VMA`);
 }
+
+/** The process that a virtual page belongs to. */
+export const mm_of = (k: Kernel, at: Vpn): number => k.vma.vm_mm[find_vma(k, at)];
 
 /** The file and the offset that a virtual page shows. */
 const file_of = (k: Kernel, vma: number): number => k.vma.vm_file[vma];
@@ -65,10 +82,10 @@ function alloc_set_pte(k: Kernel, at: Vpn, vma: number, page: Pfn, write: boolea
 }
 
 /** A new page becomes an anonymous page of this process: page_add_new_anon_rmap and its LRU batch. */
-function make_anonymous(k: Kernel, page: Pfn, at: Vpn): void {
+function make_anonymous(k: Kernel, page: Pfn, vma: number, at: Vpn): void {
   SetPageSwapBacked(k, page);
-  k.page.mapping[page] = ANON_MAPPING;
-  k.page.index[page] = at;
+  k.page.mapping[page] = PAGE_MAPPING_ANON;
+  k.page.index[page] = offset_of(k, vma, at);
   SetPageActive(k, page);
   lru_cache_add(k, page);
 }
@@ -97,7 +114,7 @@ export const do_page_mkwrite = path(
 export const fault_dirty_shared_page = path(
   "fault_dirty_shared_page",
   { source: "mm/memory.c v4.20", args: { page: pfn } },
-  [call(() => set_page_dirty, { page: "page" }), step("unlock_page", (k, f) => unlock_page(k, f.page))],
+  [call(() => set_page_dirty, { page: "page" }), unlock()],
 );
 
 /** First write to a page of a shared mapping. */
@@ -119,24 +136,26 @@ export const do_shared_fault = path(
       (k, f) => has_page_mkwrite(k, f.mapping),
       [
         // From here to the lock in page_mkwrite anybody may have the page.
-        step("unlock_page", (k, f) => unlock_page(k, f.page)),
+        unlock(),
         call(() => do_page_mkwrite, { page: "page", mapping: "mapping" }, "tmp"),
         given(
           (_, f) => (f.tmp & (VM_FAULT.NOPAGE | VM_FAULT.SIGBUS)) !== 0,
-          [step("put_page", (k, f) => put_page(k, f.page)), leave((_, f) => f.tmp)],
+          [
+            lockdep_assert_not_held(PG_locked),
+            step("put_page", (k, f) => put_page(k, f.page)),
+            leave((_, f) => f.tmp),
+          ],
         ),
       ],
     ),
-    step("alloc_set_pte", (k, f) => {
-      f.tmp = alloc_set_pte(k, f.at, f.vma, f.page, true) ? 0 : VM_FAULT.NOPAGE;
-    }),
+    under(ptl, [
+      step("alloc_set_pte", (k, f) => {
+        f.tmp = alloc_set_pte(k, f.at, f.vma, f.page, true) ? 0 : VM_FAULT.NOPAGE;
+      }),
+    ]),
     given(
       (_, f) => f.tmp !== 0,
-      [
-        step("unlock_page", (k, f) => unlock_page(k, f.page)),
-        step("put_page", (k, f) => put_page(k, f.page)),
-        leave((_, f) => f.tmp),
-      ],
+      [unlock(), step("put_page", (k, f) => put_page(k, f.page)), leave((_, f) => f.tmp)],
     ),
     call(() => fault_dirty_shared_page, { page: "page" }),
   ],
@@ -167,10 +186,12 @@ export const do_read_fault = path(
     }),
     given((_, f) => f.mapped === 1, [leave()]),
     call(() => filemap_fault, { mapping: "mapping", index: "index" }, "page"),
-    step("alloc_set_pte", (k, f) => {
-      if (!alloc_set_pte(k, f.at, f.vma, f.page, false)) f.ret = VM_FAULT.NOPAGE;
-    }),
-    step("unlock_page", (k, f) => unlock_page(k, f.page)),
+    under(ptl, [
+      step("alloc_set_pte", (k, f) => {
+        if (!alloc_set_pte(k, f.at, f.vma, f.page, false)) f.ret = VM_FAULT.NOPAGE;
+      }),
+    ]),
+    unlock(),
     given((_, f) => f.ret !== 0, [step("put_page", (k, f) => put_page(k, f.page))]),
   ],
 );
@@ -198,11 +219,13 @@ export const do_cow_fault = path(
     ),
     call(() => filemap_fault, { mapping: "mapping", index: "index" }, "page"),
     step("copy_user_highpage", (k, f) => copy_page(k, f.new_page, f.page)),
-    step("alloc_set_pte", (k, f) => {
-      if (alloc_set_pte(k, f.at, f.vma, f.new_page, true)) make_anonymous(k, f.new_page, f.at);
-      else f.ret = VM_FAULT.NOPAGE;
-    }),
-    step("unlock_page", (k, f) => unlock_page(k, f.page)),
+    under(ptl, [
+      step("alloc_set_pte", (k, f) => {
+        if (alloc_set_pte(k, f.at, f.vma, f.new_page, true)) make_anonymous(k, f.new_page, f.vma, f.at);
+        else f.ret = VM_FAULT.NOPAGE;
+      }),
+    ]),
+    unlock(),
     step("put_page", (k, f) => put_page(k, f.page)),
     given((_, f) => f.ret !== 0, [step("put_page", (k, f) => put_page(k, f.new_page))]),
   ],
@@ -232,17 +255,19 @@ export const wp_page_shared = path(
     call(() => do_page_mkwrite, { page: "page", mapping: "mapping" }, "tmp"),
     given(
       (_, f) => (f.tmp & (VM_FAULT.NOPAGE | VM_FAULT.SIGBUS)) !== 0,
-      [step("put_page", (k, f) => put_page(k, f.page)), leave((_, f) => f.tmp)],
+      [
+        lockdep_assert_not_held(PG_locked),
+        step("put_page", (k, f) => put_page(k, f.page)),
+        leave((_, f) => f.tmp),
+      ],
     ),
-    step("finish_mkwrite_fault", (k, f) => {
-      if (k.pte.entry[f.at] !== f.orig_pte) f.ret = VM_FAULT.NOPAGE;
-      else set_pte(k, f.at, f.orig_pte | PTE.young | PTE.dirty | PTE.write, f.page);
-    }),
-    given(
-      (_, f) => f.ret !== 0,
-      [step("unlock_page", (k, f) => unlock_page(k, f.page))],
-      [call(() => fault_dirty_shared_page, { page: "page" })],
-    ),
+    under(ptl, [
+      step("finish_mkwrite_fault", (k, f) => {
+        if (k.pte.entry[f.at] !== f.orig_pte) f.ret = VM_FAULT.NOPAGE;
+        else set_pte(k, f.at, f.orig_pte | PTE.young | PTE.dirty | PTE.write, f.page);
+      }),
+    ]),
+    given((_, f) => f.ret !== 0, [unlock()], [call(() => fault_dirty_shared_page, { page: "page" })]),
     step("put_page", (k, f) => put_page(k, f.page)),
   ],
 );
@@ -279,7 +304,7 @@ export const wp_page_copy = path(
       page_remove_rmap(k, f.page);
       put_page(k, f.page);
       page_add_rmap(k, f.new_page);
-      make_anonymous(k, f.new_page, f.at);
+      make_anonymous(k, f.new_page, find_vma(k, f.at), f.at);
       const bits = PTE.present | PTE.young | PTE.dirty | PTE.write;
       set_pte(k, f.at, (f.new_page << PFN_SHIFT) | bits, f.new_page);
     }),

@@ -10,7 +10,8 @@
 import type { Node } from "../../machine/path.js";
 import { type PageFlag, pg, WORD } from "../../trace/words.js";
 import type { Kernel } from "../kernel.js";
-import { heldIf, wait } from "../language.js";
+import { awaits, gives, heldIf, step, takes, wait } from "../language.js";
+import { PG_locked as PG_locked_class, PG_writeback as PG_writeback_class } from "../locks.js";
 import { LOCKED_FOR_READ } from "../structs.js";
 import { NONE, type Pfn } from "../types.js";
 
@@ -156,17 +157,30 @@ export function unlock_page(k: Kernel, page: Pfn): void {
 
 /** The step that sleeps for the page lock and takes it. */
 export const lock_page = <F extends { readonly page: Pfn }>() =>
-  wait<F>(
-    "lock_page",
-    (k, f) => !PageLocked(k, f.page),
-    (k, f) => {
-      trylock_page(k, f.page);
-    },
+  takes(
+    PG_locked_class,
+    wait<F>(
+      "lock_page",
+      (k, f) => !PageLocked(k, f.page),
+      (k, f) => {
+        trylock_page(k, f.page);
+      },
+    ),
+  );
+
+/** The step that gives the page lock back. */
+export const unlock = <F extends { readonly page: Pfn }>() =>
+  gives(
+    PG_locked_class,
+    step<F>("unlock_page", (k, f) => unlock_page(k, f.page)),
   );
 
 /** The step that sleeps until the page's writeback has ended. */
 export const wait_on_page_writeback = <F extends { readonly page: Pfn }>() =>
-  wait<F>("wait_on_page_writeback", (k, f) => !PageWriteback(k, f.page));
+  awaits(
+    PG_writeback_class,
+    wait<F>("wait_on_page_writeback", (k, f) => !PageWriteback(k, f.page)),
+  );
 
 /**
  * That a locked page is not under writeback stays so, as only the holder of its lock starts writeback: a test of it,

@@ -25,6 +25,7 @@ import {
   check,
   dispatch,
   given,
+  gives,
   goto,
   held,
   heldIf,
@@ -35,8 +36,11 @@ import {
   pause,
   repeat,
   step,
+  tries,
+  under,
   when,
 } from "../language.js";
+import { lru_lock, PG_locked, xa_lock } from "../locks.js";
 import { a_ops, fs_of_page } from "../operations.js";
 import { LRU, PGDAT_DIRTY, PGDAT_WRITEBACK } from "../structs.js";
 import { int, NONE, type Pfn, pfn } from "../types.js";
@@ -63,6 +67,7 @@ import {
   settledUnlessWriteback,
   TestClearPageReferenced,
   trylock_page,
+  unlock,
   unlock_page,
 } from "./page.js";
 import { clear_page_dirty_for_io } from "./page_writeback.js";
@@ -209,7 +214,10 @@ export const shrink_page_list = path(
           f.page = f.page_list - 1;
           f.page_list = unlink_first(k, f.page_list);
         }),
-        check("trylock_page", (k, f) => trylock_page(k, f.page), "keep"),
+        tries(
+          PG_locked,
+          check("trylock_page", (k, f) => trylock_page(k, f.page), "keep"),
+        ),
         held(step("sc->nr_scanned", (k, f) => act(k, f.page, "scanned"))),
         held(
           check(
@@ -273,7 +281,10 @@ export const shrink_page_list = path(
             label("written"),
             when("PageWriteback", (k, f) => PageWriteback(k, f.page), [goto("keep")]),
             when("PageDirty", (k, f) => PageDirty(k, f.page), [goto("keep")]),
-            check("trylock_page", (k, f) => trylock_page(k, f.page), "keep"),
+            tries(
+              PG_locked,
+              check("trylock_page", (k, f) => trylock_page(k, f.page), "keep"),
+            ),
             when("PageDirty", (k, f) => PageDirty(k, f.page) || PageWriteback(k, f.page), [
               goto("keep_locked"),
             ]),
@@ -295,30 +306,38 @@ export const shrink_page_list = path(
                 "!mapping && page_count == 1",
                 (k, f) => page_mapping(k, f.page) === 0 && page_count(k, f.page) === 1,
                 [
-                  step("put_page_testzero", (k, f) => {
-                    unlock_page(k, f.page);
-                    act(k, f.page, "reclaimed");
-                    k.count("pgsteal_kswapd");
-                    put_page(k, f.page);
-                  }),
+                  gives(
+                    PG_locked,
+                    step("put_page_testzero", (k, f) => {
+                      unlock_page(k, f.page);
+                      act(k, f.page, "reclaimed");
+                      k.count("pgsteal_kswapd");
+                      put_page(k, f.page);
+                    }),
+                  ),
                   goto("next"),
                 ],
               ),
             ),
           ]),
         ),
-        when("__remove_mapping", (k, f) => page_mapping(k, f.page) !== 0 && __remove_mapping(k, f.page), [
-          // Nobody can reach the page any more.
-          held(
-            step("unlock_page", (k, f) => {
-              unlock_page(k, f.page);
-              act(k, f.page, "reclaimed");
-              k.count("pgsteal_kswapd");
-              k.page.lru_next[f.page] = f.free_pages;
-              f.free_pages = f.page + 1;
-            }),
-          ),
-          goto("next"),
+        under(xa_lock, [
+          when("__remove_mapping", (k, f) => page_mapping(k, f.page) !== 0 && __remove_mapping(k, f.page), [
+            // Nobody can reach the page any more.
+            held(
+              gives(
+                PG_locked,
+                step("unlock_page", (k, f) => {
+                  unlock_page(k, f.page);
+                  act(k, f.page, "reclaimed");
+                  k.count("pgsteal_kswapd");
+                  k.page.lru_next[f.page] = f.free_pages;
+                  f.free_pages = f.page + 1;
+                }),
+              ),
+            ),
+            goto("next"),
+          ]),
         ]),
         // The page has lost its PTEs and its buffers, and nothing puts them back.
         local((k, f) => act(k, f.page, "backed_out")),
@@ -336,7 +355,7 @@ export const shrink_page_list = path(
         forget,
         local((k, f) => act(k, f.page, "kept")),
         label("unlock"),
-        step("unlock_page", (k, f) => unlock_page(k, f.page)),
+        unlock(),
         label("keep"),
         local((k, f) => {
           link_after(k, f.last, f.page);
@@ -387,13 +406,15 @@ export const shrink_inactive_list = path(
     locals: { page_list: int, ret_pages: int, taken: int, dirty: int, writeback: int },
   },
   [
-    step("lru_add_drain", (k) => lru_add_drain(k)),
-    step("isolate_lru_pages", (k, f) => {
-      f.page_list = isolate_lru_pages(k, LRU.inactive_file, f.nr_to_scan);
-      f.taken = chain_length(k, f.page_list);
-      k.count("nr_isolated_file", f.taken);
-      k.count("pgscan_kswapd", f.taken);
-    }),
+    under(lru_lock, [step("lru_add_drain", (k) => lru_add_drain(k))]),
+    under(lru_lock, [
+      step("isolate_lru_pages", (k, f) => {
+        f.page_list = isolate_lru_pages(k, LRU.inactive_file, f.nr_to_scan);
+        f.taken = chain_length(k, f.page_list);
+        k.count("nr_isolated_file", f.taken);
+        k.count("pgscan_kswapd", f.taken);
+      }),
+    ]),
     given((_, f) => f.taken === 0, [leave()]),
     call(() => shrink_page_list, {
       page_list: "page_list",
@@ -401,13 +422,15 @@ export const shrink_inactive_list = path(
       nr_unqueued_dirty: "dirty",
       nr_writeback: "writeback",
     }),
-    step("putback_inactive_pages", (k, f) => {
-      putback_pages(k, f.ret_pages);
-      k.count("nr_isolated_file", -f.taken);
-      f.nr_taken += f.taken;
-      f.nr_writeback += f.writeback;
-      f.nr_unqueued_dirty += f.dirty;
-    }),
+    under(lru_lock, [
+      step("putback_inactive_pages", (k, f) => {
+        putback_pages(k, f.ret_pages);
+        k.count("nr_isolated_file", -f.taken);
+        f.nr_taken += f.taken;
+        f.nr_writeback += f.writeback;
+        f.nr_unqueued_dirty += f.dirty;
+      }),
+    ]),
   ],
 );
 
@@ -420,14 +443,16 @@ export const shrink_active_list = path(
     locals: { l_hold: int, rest: int, page: pfn, used: int },
   },
   [
-    step("lru_add_drain", (k) => lru_add_drain(k)),
-    step("isolate_lru_pages", (k, f) => {
-      f.l_hold = isolate_lru_pages(k, LRU.active_file, f.nr_to_scan);
-      f.rest = f.l_hold;
-      const taken = chain_length(k, f.l_hold);
-      k.count("nr_isolated_file", taken);
-      k.count("pgrefill", taken);
-    }),
+    under(lru_lock, [step("lru_add_drain", (k) => lru_add_drain(k))]),
+    under(lru_lock, [
+      step("isolate_lru_pages", (k, f) => {
+        f.l_hold = isolate_lru_pages(k, LRU.active_file, f.nr_to_scan);
+        f.rest = f.l_hold;
+        const taken = chain_length(k, f.l_hold);
+        k.count("nr_isolated_file", taken);
+        k.count("pgrefill", taken);
+      }),
+    ]),
     repeat(
       (_, f) => f.rest !== 0,
       [
@@ -444,11 +469,13 @@ export const shrink_active_list = path(
         }),
       ],
     ),
-    step("move_active_pages_to_lru", (k, f) => {
-      k.count("nr_isolated_file", -chain_length(k, f.l_hold));
-      putback_pages(k, f.l_hold);
-      f.l_hold = 0;
-    }),
+    under(lru_lock, [
+      step("move_active_pages_to_lru", (k, f) => {
+        k.count("nr_isolated_file", -chain_length(k, f.l_hold));
+        putback_pages(k, f.l_hold);
+        f.l_hold = 0;
+      }),
+    ]),
   ],
 );
 

@@ -1,0 +1,25 @@
+/**
+ * What a machine can do without. A scenario names the options that it needs; the paths of the others are not linked,
+ * their structs have no rows, so that a machine pays for what it uses. The names are guplab's, in the manner of Kconfig.
+ */
+export const CONFIGS = {
+  mmap: "VMAs come and go: munmap, mprotect, madvise, fork, exit",
+  truncate: "files change their size, pages leave their mapping: truncate, punch, invalidation",
+  direct_reclaim: "allocations reclaim pages themselves when memory is short",
+  watermarks: "kswapd sleeps while enough pages are free, and drops its priority when it finds nothing",
+  throttle: "processes that dirty too much sleep in balance_dirty_pages",
+  buffer_heads_limit: "buffer_heads_over_limit: reclaim strips active pages of their buffers",
+  swap: "anonymous pages can be swapped out",
+  mlock: "VM_LOCKED, PG_mlocked and the unevictable list",
+  percpu: "each CPU has LRU batches of its own",
+  readahead: "a miss reads more than one page",
+  blocks: "files have holes, delayed and unwritten extents; free blocks are counted",
+  journal: "ext4 has a jbd2 journal: handles, transactions, commits",
+  compound: "pages of more than one page frame: hugetlbfs",
+  dax: "files whose pages are the storage",
+  migration: "pages move: compaction, CMA, memory offline",
+  notifier: "drivers that are told when a page is unmapped",
+} as const;
+
+/** Name of an option. */
+export type Config = keyof typeof CONFIGS;

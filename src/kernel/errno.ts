@@ -1,0 +1,28 @@
+/** Error numbers that kernel functions give, as Linux has them on x86. A function gives the negative number. */
+export const ERRNO = {
+  EPERM: 1,
+  ENOENT: 2,
+  EINTR: 4,
+  EIO: 5,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EFAULT: 14,
+  EBUSY: 16,
+  EINVAL: 22,
+  ETXTBSY: 26,
+  ENOSPC: 28,
+  EDQUOT: 122,
+  EOPNOTSUPP: 95,
+  EHWPOISON: 133,
+  ERESTARTSYS: 512,
+} as const;
+
+/**
+ * The name of a negative error number, for reports.
+ *
+ * @example errnoName(-14) === "-EFAULT"
+ */
+export function errnoName(error: number): string {
+  const found = Object.entries(ERRNO).find(([, number]) => number === -error);
+  return found ? `-${found[0]}` : String(error);
+}

@@ -1,0 +1,100 @@
+/**
+ * How big a machine is and what it has: pages, files, mappings, disks, and the options of its configuration.
+ */
+import type { Config } from "./config.js";
+import { FS } from "./operations.js";
+import type { DiskNr, InodeNr } from "./types.js";
+
+/** A file: its inode number is its place in the list, counted from 1. */
+export interface FileSpec {
+  /** Size in pages, also the most it can have. */
+  readonly pages: number;
+  /** Its filesystem, a row of FS; default ext4. */
+  readonly fs?: number;
+  /** The disk that holds it; default the first. */
+  readonly disk?: DiskNr;
+  /** Whether its device needs pages to be stable under writeback; default false. */
+  readonly stable_writes?: boolean;
+}
+
+/** A mapping of a process: virtual pages one after the other, VMA after VMA. */
+export interface VmaSpec {
+  /** Length in pages. */
+  readonly pages: number;
+  /** VM_* bits. */
+  readonly flags: number;
+  /** What is mapped; default 0, anonymous memory. */
+  readonly file?: InodeNr;
+  /** Where in the file it begins, in pages; default 0. */
+  readonly pgoff?: number;
+  /** Whose it is; default the first process's. */
+  readonly mm?: number;
+}
+
+/** What a scenario says of its machine. */
+export interface GeometryOptions {
+  /** Page frames. */
+  readonly pages: number;
+  /** Parts of a page that are written one after the other: 8 is one per 512-byte sector. Default 1. */
+  readonly parts?: number;
+  readonly files?: readonly FileSpec[];
+  readonly vmas?: readonly VmaSpec[];
+  /** Processes: address spaces. Default 1. */
+  readonly mms?: number;
+  /** Default 1. */
+  readonly disks?: number;
+  /** Direct I/Os that can be under way at once. Default 0. */
+  readonly dios?: number;
+  /** Pages that one direct I/O can take: DIO_PAGES is 64. Default 1. */
+  readonly dioPages?: number;
+  /** lru_size >> priority pages of each list are scanned at a time: DEF_PRIORITY is 12. Default 0. */
+  readonly priority?: number;
+  /** Options of the configuration. Default none. */
+  readonly config?: readonly Config[];
+}
+
+/** The same with nothing left open. */
+export interface Geometry {
+  readonly pages: number;
+  readonly parts: number;
+  readonly files: readonly Required<FileSpec>[];
+  readonly vmas: readonly (Required<VmaSpec> & { readonly start: number })[];
+  /** Virtual pages of all processes together. */
+  readonly virtualPages: number;
+  readonly mms: number;
+  readonly disks: number;
+  readonly dios: number;
+  readonly dioPages: number;
+  readonly priority: number;
+  readonly config: ReadonlySet<Config>;
+}
+
+/** Complete what a scenario said of its machine. */
+export function completeGeometry(options: GeometryOptions): Geometry {
+  let virtualPages = 0;
+  const vmas = (options.vmas ?? []).map((vma) => {
+    const start = virtualPages;
+    virtualPages += vma.pages;
+    // An anonymous page is found by its first address, which is the offset that Linux gives such a VMA.
+    const pgoff = vma.pgoff ?? ((vma.file ?? 0) === 0 ? start : 0);
+    return { pages: vma.pages, flags: vma.flags, file: vma.file ?? 0, pgoff, mm: vma.mm ?? 0, start };
+  });
+  return {
+    pages: options.pages,
+    parts: options.parts ?? 1,
+    files: (options.files ?? []).map((file) => ({
+      pages: file.pages,
+      fs: file.fs ?? FS.ext4,
+      disk: file.disk ?? 0,
+      stable_writes: file.stable_writes ?? false,
+    })),
+    vmas,
+    virtualPages,
+    mms: options.mms ?? 1,
+    disks: options.disks ?? 1,
+    dios: options.dios ?? 0,
+    dioPages: options.dioPages ?? 1,
+    priority: options.priority ?? 0,
+    config: new Set(options.config ?? []),
+  };
+}

@@ -1,0 +1,7 @@
+/** By path: which of its locals hold a page reference, at which of its steps. One file a subsystem. */
+import type { Holder } from "./holder.js";
+import { mm } from "./mm.js";
+
+export type { Position } from "./holder.js";
+
+export const HOLDERS: Readonly<Record<string, Holder>> = { ...mm };

@@ -1,0 +1,50 @@
+/** The paths of mm/ and fs/ that hold references in locals. */
+import type { Holder } from "./holder.js";
+
+export const mm: Readonly<Record<string, Holder>> = {
+  // The isolator holds every page between isolation and put-back. A page frozen by __remove_mapping is on free_pages.
+  shrink_inactive_list: ({ step, local }, chain) =>
+    step === "lru_add_drain" || step === "isolate_lru_pages"
+      ? []
+      : chain(step === "" ? 0 : local("ret_pages")),
+  shrink_page_list: ({ step, local }, chain) => [
+    ...chain(local("page_list")),
+    ...chain(local("ret_pages")),
+    ...(step === "free_unref_page_list" ? [] : [local("page")]),
+  ],
+  shrink_active_list: ({ step, local }, chain) =>
+    step === "lru_add_drain" || step === "isolate_lru_pages" ? [] : chain(local("l_hold")),
+  // Between the cleared PTE and page_remove_rmap lies set_page_dirty: the PTE's reference has not been dropped.
+  try_to_unmap: ({ calling, local }) => (calling === "" ? [] : [local("page")]),
+  filemap_fault: ({ step, calling, local }) =>
+    step === "find_get_page" || calling !== "" ? [] : [local("page")],
+  page_cache_read: ({ step, local }) => (step === "__alloc_pages_nodemask" ? [] : [local("page")]),
+  do_shared_fault: ({ calling, local }) =>
+    calling === "filemap_fault" || calling === "fault_dirty_shared_page" ? [] : [local("page")],
+  do_read_fault: ({ step, calling, local }) =>
+    step === "do_fault_around" || calling !== "" || (step === "unlock_page" && local("ret") === 0)
+      ? []
+      : [local("page")],
+  do_cow_fault: ({ step, nth, calling, local }) => {
+    if (step === "alloc_page_vma") return [];
+    if (calling !== "") return [local("new_page")];
+    const installed = ["unlock_page", "put_page"].includes(step) && local("ret") === 0;
+    const copy = installed ? [] : [local("new_page")];
+    return step === "put_page" && nth === 1 ? copy : [...copy, local("page")];
+  },
+  wp_page_shared: ({ step, local }) => (step === "get_page" ? [] : [local("page")]),
+  wp_page_copy: ({ step, nth, local }) => {
+    if (step === "get_page") return [];
+    if (step === "alloc_page_vma" || (step === "put_page" && nth === 1)) return [local("page")];
+    return [local("page"), local("new_page")];
+  },
+  gup_pte_range: ({ step, local }) =>
+    step === "pte_read" || step === "page_cache_get_speculative" ? [] : [local("page")],
+  // Until the page is in the caller's array it is not yet counted as pinned.
+  __get_user_pages: ({ step, calling, local }) =>
+    step === "mark_page_accessed" || calling === "set_page_dirty" ? [local("page")] : [],
+  mpage_prepare_extent_to_map: ({ step, local }) =>
+    step === "pagevec_lookup_range_tag" ? [] : [local("page")],
+  file_write_and_wait_range: ({ step, calling, local }) =>
+    step === "pagevec_lookup_range_tag" || calling !== "" ? [] : [local("page")],
+};
