@@ -5,6 +5,7 @@
 
 import { watchFor } from "./events.js";
 import type { VerdictReport } from "./explore.js";
+import type { Values } from "./scenario.js";
 import { Session } from "./session.js";
 import type { Result } from "./verb.js";
 import type { World } from "./world.js";
@@ -45,7 +46,7 @@ export interface Saved {
   readonly guplab: "session";
   readonly scenario: string;
   readonly kernel: string;
-  readonly parameters: Readonly<Record<string, number>>;
+  readonly parameters: Values;
   readonly seed: number;
   readonly schedule: string;
 }

@@ -6,13 +6,14 @@ import { formatSchedule } from "../machine/schedule.js";
 import { DISPLAY, type Figure, lanes } from "../plot/index.js";
 import type { FaultKind } from "../trace/recording.js";
 import { outcomesOf, run } from "./run.js";
+import type { Values } from "./scenario.js";
 import { fill } from "./text.js";
 import { open, SEVERITY } from "./world.js";
 
 export interface ExploreOptions {
   /** Name of a kernel; default v4.20. */
   readonly kernel?: string;
-  readonly parameters?: Readonly<Record<string, number>>;
+  readonly parameters?: Values;
   /** Give up after this many states; default as many as fit into 4 GiB. */
   readonly maxStates?: number;
   /** Called now and then; returning false interrupts the search. */
@@ -112,8 +113,8 @@ export function stepTable(steps: readonly WitnessStep[]): string {
 export function explore(scenario: string, options: ExploreOptions = {}): Verdict {
   const world = open(scenario, { ...options, record: false });
   const { letters, name, kernel } = world;
-  const drivers = world.parameters.drivers ?? 1;
-  const pages = (world.parameters.pages ?? 1) * drivers;
+  const drivers = Number(world.parameters.drivers ?? 1);
+  const pages = Number(world.parameters.pages ?? 1) * drivers;
   const result = world.explore({
     maxStates: options.maxStates ?? Math.floor(STATE_BYTES / world.k.memory.state.byteLength),
     progress: options.progress ?? (() => true),

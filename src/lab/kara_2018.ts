@@ -19,7 +19,7 @@ import { FS } from "../kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../kernel/structs.js";
 import { dio_nr, int, vpn } from "../kernel/types.js";
 import { cpu_access } from "../kernel/user.js";
-import type { Parameter, Scenario, Setup, TaskPlan } from "./scenario.js";
+import { type Scenario, type Setup, scenario, type TaskPlan, type ValuesOf, whole } from "./scenario.js";
 
 const FILE1 = 1;
 /** The disk of file1. */
@@ -78,19 +78,15 @@ interface Variant {
   readonly looks: boolean;
 }
 
-const PARAMETERS: readonly Parameter[] = [
-  { name: "pages", help: "pages of each read", default: 1, min: 1, max: 64 },
-  {
-    name: "drivers",
-    help: "processes that read, each into its own part of file1",
-    default: 1,
-    min: 1,
-    max: 8,
-  },
-  { name: "parts", help: "parts in which a page is transferred", default: 1, min: 1, max: 8 },
-];
+const PARTS = whole("parts in which a page is transferred", 1, 1, 8);
 
-function setup(variant: Variant, values: Readonly<Record<string, number>>): Setup {
+const PARAMETERS = {
+  pages: whole("pages of each read", 1, 1, 64),
+  drivers: whole("processes that read, each into its own part of file1", 1, 1, 8),
+  parts: PARTS,
+};
+
+function setup(variant: Variant, values: ValuesOf<typeof PARAMETERS>): Setup {
   const { pages: nr, drivers, parts } = values;
   const filePages = nr * drivers;
   const geometry: GeometryOptions = {
@@ -145,14 +141,14 @@ function setup(variant: Variant, values: Readonly<Record<string, number>>): Setu
   };
 }
 
-const scenario = (variant: Variant): Scenario => ({
-  name: variant.name,
-  help: variant.help,
-  story: variant.story,
-  parameters: PARAMETERS,
-  seed: 1,
-  setup: (values) => setup(variant, values),
-});
+const variation = (variant: Variant): Scenario =>
+  scenario({
+    name: variant.name,
+    help: variant.help,
+    story: variant.story,
+    parameters: PARAMETERS,
+    setup: (values) => setup(variant, values),
+  });
 
 const CRASH: Variant = {
   name: "kara-2018",
@@ -167,9 +163,9 @@ const CRASH: Variant = {
   looks: true,
 };
 
-export const kara2018 = scenario(CRASH);
+export const kara2018 = variation(CRASH);
 
-export const kara2018Quiet = scenario({
+export const kara2018Quiet = variation({
   ...CRASH,
   name: "kara-2018-quiet",
   help: "the same with kswapd kept away: safe",
@@ -178,7 +174,7 @@ export const kara2018Quiet = scenario({
   reclaim: false,
 });
 
-export const kara2018Tmpfs = scenario({
+export const kara2018Tmpfs = variation({
   ...CRASH,
   name: "kara-2018-tmpfs",
   help: "the same into a tmpfs file: safe",
@@ -188,7 +184,7 @@ export const kara2018Tmpfs = scenario({
   fs: FS.tmpfs,
 });
 
-export const kara2018Private = scenario({
+export const kara2018Private = variation({
   ...CRASH,
   name: "kara-2018-private",
   help: "the same into a MAP_PRIVATE mapping: safe",
@@ -202,14 +198,13 @@ export const kara2018Private = scenario({
  * Reclaim is over once it has stripped a page, and the reader waits for the store before it dirties. (A store between
  * the completion's dirtying and its writeback heals the page too, but then ext4 has warned already.)
  */
-export const kara2018Touch: Scenario = {
+export const kara2018Touch: Scenario = scenario({
   name: "kara-2018-touch",
   help: "the same, but a CPU store follows the strip before the read completes: safe",
   story:
     "As kara-2018, but another thread stores a byte into the page after its buffers went and before the read completes: its write fault " +
     "runs page_mkwrite, which attaches buffers again. Memory pressure ends with the strip, so the page is not stripped twice.",
-  parameters: PARAMETERS.filter((parameter) => parameter.name === "parts"),
-  seed: 1,
+  parameters: { parts: PARTS },
   setup: (values) => {
     const base = setup({ ...CRASH, looks: false }, { ...values, pages: 1, drivers: 1 });
     const touch: TaskPlan = {
@@ -234,4 +229,4 @@ export const kara2018Touch: Scenario = {
       tasks: [...base.tasks.map((task) => ({ ...task, heldBack: held[task.name] })), touch],
     };
   },
-};
+});

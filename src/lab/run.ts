@@ -14,6 +14,7 @@ import {
   reclaimProgress,
 } from "../plot/index.js";
 import type { Fault, FaultKind, Recording } from "../trace/recording.js";
+import type { Values } from "./scenario.js";
 import { applySchedule, open, parseReplay, SEVERITY, type World } from "./world.js";
 
 export interface RunOptions {
@@ -24,7 +25,7 @@ export interface RunOptions {
   /** A replay line, or its schedule alone, instead of a seed. */
   readonly schedule?: string;
   /** Values for the scenario's parameters. */
-  readonly parameters?: Readonly<Record<string, number>>;
+  readonly parameters?: Values;
   /** Stop after this many steps; default 100000. */
   readonly steps?: number;
 }
@@ -113,10 +114,12 @@ export function reportRun(world: World, finished: boolean): Run {
   const recording = world.recording();
   const faults = [...world.k.faults];
   const lost = world.lostWrites();
+  const ends = finished ? world.verdictsAtEnd() : [];
   const lockReports = world.lockdep.reports;
   const outcomes = outcomesOf([
     ...faults.map((fault) => fault.kind),
     ...(lost.length > 0 ? (["LOST"] as const) : []),
+    ...ends.map(({ kind }) => kind),
     // Linux prints such a report as a warning.
     ...(lockReports.length > 0 ? (["WARN"] as const) : []),
   ]);
@@ -129,6 +132,7 @@ export function reportRun(world: World, finished: boolean): Run {
       `${name} on ${world.kernel.name}: ${outcomes.join(", ")} (${steps} steps${bound})`,
       ...faults.map((fault) => `  ${faultLine(fault)}`),
       ...lost.map((pfn) => `  LOST: pfn ${pfn} is clean, but the disk has older bytes`),
+      ...ends.map(({ kind, page, message }) => `  ${kind}${page >= 0 ? `, pfn ${page}` : ""}: ${message}`),
       ...lockReports.map((report) => `lockdep: ${lockReportText(report)}`),
       `replay: ${replay}`,
     ].join("\n");

@@ -4,17 +4,50 @@
 
 import type { GeometryOptions } from "../kernel/geometry.js";
 import type { Kernel } from "../kernel/kernel.js";
+import type { Pfn } from "../kernel/types.js";
 import type { Path } from "../machine/path.js";
 import type { Pace } from "../machine/schedule.js";
+import type { FaultKind } from "../trace/recording.js";
 
 /** A number that a scenario can be started with. */
-export interface Parameter {
-  readonly name: string;
+export interface NumberParameter {
   readonly help: string;
   readonly default: number;
   readonly min: number;
   readonly max: number;
 }
+
+/** A word that a scenario can be started with: one of a few, each with what it means. */
+export interface ChoiceParameter<C extends string = string> {
+  readonly help: string;
+  readonly default: C;
+  readonly choices: Readonly<Record<C, string>>;
+}
+
+export type Parameter = NumberParameter | ChoiceParameter;
+/** What a parameter is set to. */
+export type Value = number | string;
+export type Values = Readonly<Record<string, Value>>;
+type ParameterTable = Readonly<Record<string, Parameter>>;
+
+/** The values of a table of parameters, by name, with their types. */
+export type ValuesOf<P extends ParameterTable> = {
+  readonly [N in keyof P]: P[N] extends ChoiceParameter<infer C> ? C : number;
+};
+
+/** A whole number from `min` to `max`. */
+export const whole = (help: string, standard: number, min: number, max: number): NumberParameter => ({
+  help,
+  default: standard,
+  min,
+  max,
+});
+
+/** One of a few words; the first is the default. */
+export const choice = <const C extends string>(
+  help: string,
+  choices: Readonly<Record<C, string>>,
+): ChoiceParameter<C> => ({ help, default: Object.keys(choices)[0] as C, choices });
 
 /** A task of a scenario. */
 export interface TaskPlan {
@@ -30,11 +63,24 @@ export interface TaskPlan {
   readonly heldBack?: (view: View) => boolean;
 }
 
-/** What a scenario may look at to hold a task back: the state, nothing else. */
+/** What a scenario may look at to hold a task back, or to judge: the state, nothing else. */
 export interface View {
   readonly k: Kernel;
   /** The step that a task will make next. */
   readonly step: (task: string) => string;
+  /** Whether a task has finished. */
+  readonly finished: (task: string) => boolean;
+}
+
+/** What must not happen, beyond what the kernel itself reports. */
+export interface Oracle {
+  readonly kind: FaultKind;
+  /** What it looks for, as a sentence. */
+  readonly help: string;
+  /** Whether it can be judged at every step, or only when the run is over. */
+  readonly when: "always" | "end";
+  /** What is wrong, with the page concerned or NONE; null while all is well. */
+  readonly check: (view: View) => { readonly page: Pfn; readonly message: string } | null;
 }
 
 export interface Setup {
@@ -44,18 +90,47 @@ export interface Setup {
   readonly pace: Pace;
   /** Fill the memory: what is cached, what is dirty. */
   readonly prepare: (k: Kernel) => void;
+  /** What else must not happen; default nothing. */
+  readonly oracles?: readonly Oracle[];
 }
 
 export interface Scenario {
   readonly name: string;
+  /** Other names for it, such as a workload's number. */
+  readonly aliases: readonly string[];
   /** One line. */
   readonly help: string;
   /** What it shows, and what to look at. */
   readonly story: string;
-  readonly parameters: readonly Parameter[];
+  readonly parameters: ParameterTable;
   /** Seed of a run that names none. */
   readonly seed: number;
-  readonly setup: (values: Readonly<Record<string, number>>) => Setup;
+  readonly setup: (values: Values) => Setup;
+}
+
+/** Declare a scenario whose setup sees its parameters with their types. */
+export const scenario = <P extends ParameterTable>(spec: {
+  readonly name: string;
+  readonly aliases?: readonly string[];
+  readonly help: string;
+  readonly story: string;
+  readonly parameters: P;
+  readonly seed?: number;
+  readonly setup: (values: ValuesOf<P>) => Setup;
+}): Scenario => ({
+  aliases: [],
+  seed: 1,
+  ...spec,
+  setup: (values) => spec.setup(values as ValuesOf<P>),
+});
+
+/** What a parameter can be, for help and complaints. */
+export const rangeOf = (parameter: Parameter): string =>
+  "choices" in parameter ? Object.keys(parameter.choices).join(", ") : `${parameter.min} to ${parameter.max}`;
+
+function fits(parameter: Parameter, value: Value): boolean {
+  if ("choices" in parameter) return typeof value === "string" && value in parameter.choices;
+  return Number.isInteger(value) && Number(value) >= parameter.min && Number(value) <= parameter.max;
 }
 
 /**
@@ -63,24 +138,20 @@ export interface Scenario {
  *
  * @throws Error with one sentence when a name is unknown or a value out of range
  */
-export function completeParameters(
-  scenario: Scenario,
-  given: Readonly<Record<string, number>>,
-): Record<string, number> {
-  const known = scenario.parameters.map((parameter) => parameter.name);
+export function completeParameters({ name: scenario, parameters }: Scenario, given: Values): Values {
   for (const name of Object.keys(given)) {
-    if (!known.includes(name)) {
+    if (!Object.hasOwn(parameters, name)) {
+      const known = Object.keys(parameters);
       const hint = known.length > 0 ? `it has ${known.join(", ")}` : "it has none";
-      throw new Error(`scenario ${scenario.name} has no parameter "${name}"; ${hint}`);
+      throw new Error(`scenario ${scenario} has no parameter "${name}"; ${hint}`);
     }
   }
-  const values: Record<string, number> = {};
-  for (const { name, min, max, default: standard } of scenario.parameters) {
-    const value = given[name] ?? standard;
-    if (!Number.isInteger(value) || value < min || value > max) {
-      throw new Error(
-        `${name} of scenario ${scenario.name} is a whole number from ${min} to ${max}, not ${value}`,
-      );
+  const values: Record<string, Value> = {};
+  for (const [name, parameter] of Object.entries(parameters)) {
+    const value = given[name] ?? parameter.default;
+    if (!fits(parameter, value)) {
+      const kind = "choices" in parameter ? "one of" : "a whole number from";
+      throw new Error(`${name} of scenario ${scenario} is ${kind} ${rangeOf(parameter)}, not ${value}`);
     }
     values[name] = value;
   }

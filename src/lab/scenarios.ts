@@ -16,7 +16,7 @@ export const scenarios: readonly Scenario[] = [
  * @throws Error with one sentence that lists the known ones
  */
 export function findScenario(name: string): Scenario {
-  const found = scenarios.find((scenario) => scenario.name === name);
+  const found = scenarios.find((scenario) => scenario.name === name || scenario.aliases.includes(name));
   if (!found)
     throw new Error(
       `there is no scenario "${name}"; known: ${scenarios.map((scenario) => scenario.name).join(", ")}`,

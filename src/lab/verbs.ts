@@ -13,6 +13,7 @@ import { eventNames, MOMENTS, watchFor } from "./events.js";
 import { allMoments, momentText, nextMoment } from "./guide.js";
 import { linesOf, pathsOf } from "./paths.js";
 import { countersOf, faultLine } from "./run.js";
+import { rangeOf } from "./scenario.js";
 import { findScenario, scenarios } from "./scenarios.js";
 import { blocks, columns, fill } from "./text.js";
 import {
@@ -44,7 +45,7 @@ import {
 
 // ---- kinds of arguments that only this table has
 
-const scenarioName = word(() => scenarios.map(({ name }) => name));
+const scenarioName = word(() => scenarios.flatMap(({ name, aliases }) => [name, ...aliases]));
 const kernelName = word(() => kernels.map(({ name }) => name));
 const taskOrCount = word((desk) => desk.world.machine.tasks.map(({ name }) => name));
 
@@ -119,8 +120,15 @@ const listScenarios = verb({
   example: "scenarios",
   run: () =>
     result(
-      columns(scenarios.map(({ name, help: about }) => [`  ${name}`, about])),
-      scenarios.map(({ name, help: about, parameters }) => ({ scenario: name, help: about, parameters })),
+      columns(
+        scenarios.map(({ name, aliases, help: about }) => [`  ${[...aliases, name].join(", ")}`, about]),
+      ),
+      scenarios.map(({ name, aliases, help: about, parameters }) => ({
+        scenario: name,
+        aliases,
+        help: about,
+        parameters,
+      })),
     ),
 });
 
@@ -139,9 +147,9 @@ const scenario = verb({
     }
     const { world, host, seed, tick } = desk;
     const { story, parameters } = world.scenario;
-    const rows = parameters.map((each) => [
-      `  ${each.name}=${world.parameters[each.name]}`,
-      `${each.help} (${each.min} to ${each.max})`,
+    const rows = Object.entries(parameters).map(([name, each]) => [
+      `  ${name}=${world.parameters[name]}`,
+      `${each.help} (${rangeOf(each)})`,
     ]);
     return result(
       blocks(
@@ -681,7 +689,9 @@ function readSaved(path: string, text: string): Saved {
     typeof schedule === "string" &&
     Number.isInteger(number) &&
     typeof parameters === "object" &&
-    Object.values(parameters ?? {}).every((each) => Number.isInteger(each));
+    Object.values(parameters ?? {}).every(
+      (each) => Number.isInteger(each) || (typeof each === "string" && /^[\w-]+$/.test(each)),
+    );
   if (!whole) throw new Error(`${path} is not a saved run: the verb save writes one`);
   return value as Saved;
 }

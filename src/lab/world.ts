@@ -19,14 +19,23 @@ import { formatSchedule, parseSchedule, SeededScheduler } from "../machine/sched
 import { findKernel, type KernelVersion, linkKernel } from "../patches/kernels.js";
 import { type FaultKind, Recorder, type Recording, type StepInfo } from "../trace/recording.js";
 import { WORD } from "../trace/words.js";
-import { completeParameters, type Scenario, type Setup, type TaskPlan, type View } from "./scenario.js";
+import {
+  completeParameters,
+  type Oracle,
+  type Scenario,
+  type Setup,
+  type TaskPlan,
+  type Value,
+  type Values,
+  type View,
+} from "./scenario.js";
 import { findScenario } from "./scenarios.js";
 
 export interface WorldOptions {
   /** Name of a kernel; default v4.20. */
   readonly kernel?: string;
   /** Values for the scenario's parameters. */
-  readonly parameters?: Readonly<Record<string, number>>;
+  readonly parameters?: Values;
   /** Whether events are recorded; default true. */
   readonly record?: boolean;
 }
@@ -67,7 +76,7 @@ export const SEVERITY: readonly FaultKind[] = [
  */
 export class World {
   readonly kernel: KernelVersion;
-  readonly parameters: Readonly<Record<string, number>>;
+  readonly parameters: Values;
   readonly k: Kernel;
   readonly machine: Machine<Kernel>;
   /** The steps made so far: task numbers. */
@@ -119,6 +128,7 @@ export class World {
     this.view = {
       k: this.k,
       step: (task) => this.machine.at(numberOf(task)).step,
+      finished: (task) => this.machine.finished(numberOf(task)),
     };
     this.hung = new Uint8Array(specs.length);
     if (options.record ?? true) this.startRecording();
@@ -147,10 +157,10 @@ export class World {
 
   /** Scenario and the parameters that are not standard, for example "kara-2018,pages=2". */
   get name(): string {
-    const changed = this.scenario.parameters.filter(
-      ({ name, default: standard }) => this.parameters[name] !== standard,
+    const changed = Object.entries(this.scenario.parameters).filter(
+      ([name, { default: standard }]) => this.parameters[name] !== standard,
     );
-    return [this.scenario.name, ...changed.map(({ name }) => `${name}=${this.parameters[name]}`)].join(",");
+    return [this.scenario.name, ...changed.map(([name]) => `${name}=${this.parameters[name]}`)].join(",");
   }
 
   get letters(): string[] {
@@ -178,6 +188,7 @@ export class World {
     this.k.tick++;
     this.machine.step(task);
     this.schedule.push(task);
+    this.judge(task);
     this.reportHanging();
   }
 
@@ -208,6 +219,26 @@ export class World {
     }
     if (this.k.locks[lock.class.id] === undefined) throw new Error(`World.ownerOf: ${step} has no lock word`);
     return this.machine.holder(task);
+  }
+
+  /** Ask the scenario's oracles about the step that a task has made; each speaks once. */
+  private judge(task: number): void {
+    for (const { when, check, kind } of this.setup.oracles ?? []) {
+      if (when !== "always") continue;
+      const wrong = check(this.view);
+      if (wrong === null || this.k.faults.some(({ message }) => message === wrong.message)) continue;
+      this.k.at = this.machine.pcOf(task);
+      this.k.task = task;
+      this.k.fault(kind, wrong.message, wrong.page);
+    }
+  }
+
+  /** What the oracles that judge a run's end find now. */
+  verdictsAtEnd(): readonly (Pick<Oracle, "kind"> & { readonly page: Pfn; readonly message: string })[] {
+    return (this.setup.oracles ?? []).flatMap(({ when, check, kind }) => {
+      const wrong = when === "end" ? check(this.view) : null;
+      return wrong === null ? [] : [{ kind, ...wrong }];
+    });
   }
 
   private reportHanging(): void {
@@ -343,6 +374,9 @@ export class World {
   private inspect(): readonly FaultKind[] {
     const kinds: FaultKind[] = [];
     if (this.lostWrites().length > 0) kinds.push("LOST");
+    const over = (this.setup.oracles ?? []).some(({ when }) => when === "end") && this.settled();
+    for (const { when, check, kind } of this.setup.oracles ?? [])
+      if ((when === "always" || over) && check(this.view) !== null) kinds.push(kind);
     let someDead = false;
     let stuck = true;
     for (let task = 0; task < this.plans.length; task++) {
@@ -365,15 +399,15 @@ export class World {
  */
 export function open(scenario: string, options: WorldOptions = {}): World {
   const [name, ...assignments] = scenario.split(",");
-  const parameters: Record<string, number> = { ...options.parameters };
+  const parameters: Record<string, Value> = { ...options.parameters };
   for (const assignment of assignments) {
     const [key, value] = assignment.split("=");
-    if (!value || !/^-?\d+$/.test(value)) {
+    if (!value) {
       throw new Error(
-        `"${assignment}" is no parameter: write name=number after the scenario, for example ${name},pages=2`,
+        `"${assignment}" is no parameter: write name=value after the scenario, for example ${name},pages=2`,
       );
     }
-    parameters[key] = Number(value);
+    parameters[key] = /^-?\d+$/.test(value) ? Number(value) : value;
   }
   return new World(findScenario(name), { ...options, parameters });
 }

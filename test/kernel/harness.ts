@@ -75,7 +75,7 @@ export function small(options: Small, actors: Readonly<Record<string, Actor>>): 
     prepare,
   });
   return new World(
-    { name: "small", help: "", story: "", parameters: [], seed: 1, setup },
+    { name: "small", help: "", story: "", parameters: {}, aliases: [], seed: 1, setup },
     { record: options.record ?? false },
   );
 }

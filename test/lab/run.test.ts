@@ -135,7 +135,7 @@ describe("bad input is one sentence, and changes nothing", () => {
     [
       "parameter without a number",
       () => open("kara-2018,pages=two"),
-      /^"pages=two" is no parameter: write name=number/,
+      /^pages of scenario kara-2018 is a whole number from 1 to 64, not two$/,
     ],
     [
       "parameter out of range",
