@@ -1,12 +1,18 @@
 import { defineConfig } from "vitest/config";
+import { markingLinker } from "./coverage/plugin.js";
 
-export default defineConfig({
+// Benchmarks run on the linker as it is; tests leave marks of the kernel's steps that they reach.
+export default defineConfig(({ mode }) => ({
+  plugins: mode === "benchmark" ? [] : [markingLinker()],
   test: {
     root: new URL("..", import.meta.url).pathname,
     include: ["test/**/*.test.ts", "test/**/*.test.tsx"],
     exclude: ["test/e2e/**"],
     benchmark: { include: ["test/bench/**/*.bench.ts"] },
+    globalSetup: mode === "benchmark" ? [] : ["test/coverage/global.ts"],
+    setupFiles: mode === "benchmark" ? [] : ["test/coverage/worker.ts"],
+    provide: { stepsByFile: false },
     testTimeout: 60_000,
     maxWorkers: 2,
   },
-});
+}));
