@@ -111,6 +111,12 @@ export class Desk {
     if (this.future.pop() !== task) this.future = [];
   }
 
+  /** Say something to the scenario. @throws Error with one sentence, and nothing has changed */
+  say(line: string): void {
+    this.session.say(line);
+    if (this.future.pop() !== this.world.schedule.at(-1)) this.future = [];
+  }
+
   /**
    * Make up to `steps` steps: first those that were taken back, then what the seeded scheduler chooses. Gives how many
    * were made before the run was over or `until` held.

@@ -3,7 +3,7 @@
  */
 
 import type { GeometryOptions } from "../kernel/geometry.js";
-import type { Kernel } from "../kernel/kernel.js";
+import type { Kernel, Table } from "../kernel/kernel.js";
 import type { Pfn } from "../kernel/types.js";
 import type { Path } from "../machine/path.js";
 import type { Pace } from "../machine/schedule.js";
@@ -92,6 +92,14 @@ export interface Setup {
   readonly prepare: (k: Kernel) => void;
   /** What else must not happen; default nothing. */
   readonly oracles?: readonly Oracle[];
+  /** Structs that the scenario's own paths have. */
+  readonly tables?: readonly Table[];
+  /**
+   * What somebody may say between two steps: takes it in, and gives the task that it is for.
+   *
+   * @throws Error with one sentence when it cannot be, and nothing has changed
+   */
+  readonly input?: (k: Kernel, line: string) => number;
 }
 
 export interface Scenario {

@@ -1,5 +1,6 @@
 /** The scenarios that guplab knows. */
 import { kara2018, kara2018Private, kara2018Quiet, kara2018Tmpfs, kara2018Touch } from "./kara_2018.js";
+import { sandbox } from "./sandbox.js";
 import type { Scenario } from "./scenario.js";
 
 export const scenarios: readonly Scenario[] = [
@@ -8,6 +9,7 @@ export const scenarios: readonly Scenario[] = [
   kara2018Tmpfs,
   kara2018Private,
   kara2018Touch,
+  sandbox,
 ];
 
 /**

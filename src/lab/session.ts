@@ -63,6 +63,17 @@ export class Session {
     this.afterStep();
   }
 
+  /**
+   * Say something to the scenario.
+   *
+   * @throws Error with one sentence when it takes no such line
+   */
+  say(line: string): void {
+    this.world.say(line);
+    this.scheduler = null;
+    this.afterStep();
+  }
+
   private afterStep(): void {
     const last = this.moments[this.moments.length - 1];
     if (this.tick - last.tick >= INTERVAL) this.remember();

@@ -11,6 +11,7 @@ import type { Fault } from "../trace/recording.js";
 import type { Desk, Saved } from "./desk.js";
 import { eventNames, MOMENTS, watchFor } from "./events.js";
 import { allMoments, momentText, nextMoment } from "./guide.js";
+import { orders } from "./order.js";
 import { linesOf, pathsOf } from "./paths.js";
 import { countersOf, faultLine } from "./run.js";
 import { rangeOf } from "./scenario.js";
@@ -652,10 +653,10 @@ const save = verb({
   },
 });
 
-const load = verb({
-  name: "load",
+const open = verb({
+  name: "open",
   help: "Go on with a run that save wrote",
-  example: "run; save crash.json; load crash.json",
+  example: "run; save crash.json; open crash.json",
   args: { file: required(file, "a file that save wrote") },
   run: (desk, { file: path }) => {
     const saved = readSaved(path, desk.host.read(path));
@@ -667,7 +668,7 @@ const load = verb({
         saved.seed,
       );
     } catch (error) {
-      throw new Error(`${path} cannot be loaded: ${(error as Error).message}`);
+      throw new Error(`${path} cannot be opened: ${(error as Error).message}`);
     }
     return where(desk);
   },
@@ -738,10 +739,11 @@ export const verbs: readonly Verb[] = [
   diff,
   counters,
   paths,
+  ...orders,
   explore,
   plot,
   save,
-  load,
+  open,
   source,
   quit,
 ];

@@ -11,13 +11,13 @@ import { page_mapping } from "../kernel/mm/filemap.js";
 import { PageDirty, PageLocked, PageWriteback } from "../kernel/mm/page.js";
 import { mapping_cap_account_dirty } from "../kernel/operations.js";
 import { LOCKED_FOR_READ } from "../kernel/structs.js";
-import type { Pfn } from "../kernel/types.js";
+import { NONE, type Pfn } from "../kernel/types.js";
 import { type Lockdep, lockdep } from "../machine/lockdep.js";
 import { Machine, machineTables } from "../machine/machine.js";
 import { Memory } from "../machine/memory.js";
-import { formatSchedule, parseSchedule, SeededScheduler } from "../machine/schedule.js";
+import { formatSchedule, INPUT, inputNumber, parseSchedule, SeededScheduler } from "../machine/schedule.js";
 import { findKernel, type KernelVersion, linkKernel } from "../patches/kernels.js";
-import { type FaultKind, Recorder, type Recording, type StepInfo } from "../trace/recording.js";
+import { type FaultKind, MARK, Recorder, type Recording, type StepInfo } from "../trace/recording.js";
 import { WORD } from "../trace/words.js";
 import {
   completeParameters,
@@ -79,8 +79,10 @@ export class World {
   readonly parameters: Values;
   readonly k: Kernel;
   readonly machine: Machine<Kernel>;
-  /** The steps made so far: task numbers. */
+  /** The choices made so far: task numbers, and inputs. */
   readonly schedule: number[] = [];
+  /** What has been said to it: the lines that the schedule's inputs number. */
+  readonly inputs: string[] = [];
   private readonly plans: readonly TaskPlan[];
   private readonly setup: Setup;
   private readonly view: View;
@@ -109,7 +111,7 @@ export class World {
     }));
     const memory = new Memory([
       ...machineTables(image, specs, geometry.pages < SMALL_PAGES),
-      ...kernelTables(geometry, tables, image.locks),
+      ...kernelTables(geometry, [...tables, ...(this.setup.tables ?? [])], image.locks),
     ]);
     this.k = new Kernel(
       memory,
@@ -152,7 +154,7 @@ export class World {
 
   /** The line that reproduces the run so far: scenario, kernel, parameters, schedule. */
   get replay(): string {
-    return `${this.name}@${this.kernel.name}:${formatSchedule(this.schedule, this.letters)}`;
+    return `${this.name}@${this.kernel.name}:${formatSchedule(this.schedule, this.letters, this.inputs)}`;
   }
 
   /** Scenario and the parameters that are not standard, for example "kara-2018,pages=2". */
@@ -167,8 +169,9 @@ export class World {
     return this.plans.map((plan) => plan.letter);
   }
 
-  /** Whether a task can move now. */
+  /** Whether a task can move now; what is said can be said at any time. */
   enabled(task: number): boolean {
+    if (task >= INPUT) return true;
     return this.machine.enabled(task) && !this.heldBack(task);
   }
 
@@ -179,11 +182,31 @@ export class World {
   }
 
   /**
-   * Let a task make one step.
+   * Say something to the scenario between two steps.
+   *
+   * @throws Error with one sentence when the scenario takes no such line; nothing has changed then
+   */
+  say(line: string): void {
+    if (!this.setup.input)
+      throw new Error(`${this.scenario.name} takes no orders: its tasks know what to do`);
+    const task = this.setup.input(this.k, line);
+    this.k.tick++;
+    const input = inputNumber(line, this.inputs);
+    this.schedule.push(input);
+    const step = this.machine.code.length + input - INPUT;
+    this.k.recorder?.add(this.k.tick, task, step, NONE, WORD.step, 1);
+  }
+
+  /**
+   * Let a task make one step, or say what the schedule's choice is.
    *
    * @throws Error with one sentence when it cannot move
    */
   step(task: number): void {
+    if (task >= INPUT) {
+      this.say(this.inputs[task - INPUT]);
+      return;
+    }
     if (!this.enabled(task)) throw new Error(this.whyNot(task));
     this.k.tick++;
     this.machine.step(task);
@@ -333,7 +356,10 @@ export class World {
   recording(): Recording {
     const { k, machine } = this;
     if (!k.recorder) throw new Error("World.recording: this world was made without a recorder");
-    const steps: StepInfo[] = machine.code.map(({ path, step }) => ({ path, step }));
+    const steps: StepInfo[] = [
+      ...machine.code.map(({ path, step }) => ({ path, step })),
+      ...this.inputs.map((line) => ({ path: MARK, step: line })),
+    ];
     return k.recorder.finish({
       source: "simulated",
       title: `${this.name} on ${this.kernel.name}`,
@@ -414,7 +440,7 @@ export function open(scenario: string, options: WorldOptions = {}): World {
 
 /** The parts of a replay line: `scenario@kernel:schedule`. */
 export function parseReplay(line: string): { scenario: string; kernel: string; schedule: string } {
-  const match = /^([^@:\s]+)@([^@:\s]+):(\S*)$/.exec(line.trim());
+  const match = /^([^@:\s]+)@([^@:\s]+):((?:[^\s[\]]|\[[^[\]]*\])*)$/.exec(line.trim());
   if (!match)
     throw new Error(
       `"${line}" is no replay line: it reads scenario@kernel:schedule, for example kara-2018@v4.20:r12k3`,
@@ -428,14 +454,20 @@ export function parseReplay(line: string): { scenario: string; kernel: string; s
  * @throws Error naming the first step that does not fit; the world is left as it was
  */
 export function applySchedule(world: World, text: string): void {
-  const schedule = parseSchedule(text, world.letters);
+  const schedule = parseSchedule(text, world.letters, world.inputs);
   const start = world.moment();
   schedule.forEach((task, at) => {
-    if (world.enabled(task)) {
-      world.step(task);
-      return;
+    let why: string;
+    try {
+      if (world.enabled(task)) {
+        world.step(task);
+        return;
+      }
+      why = world.whyNot(task);
+    } catch (error) {
+      if (task < INPUT) throw error;
+      why = (error as Error).message;
     }
-    const why = world.whyNot(task);
     world.goTo(start);
     throw new Error(
       `the schedule does not fit ${world.name} on ${world.kernel.name}: at step ${at + 1}, ${why}`,

@@ -6,17 +6,29 @@
 import type { Machine, Running } from "./machine.js";
 import { Random } from "./random.js";
 
-/** Task numbers, one per step. */
+/** Task numbers, one per step; from INPUT on, what somebody said in between: INPUT plus its number among the inputs. */
 export type Schedule = readonly number[];
 
+/** No machine has so many tasks. */
+export const INPUT = 0x10000;
+
 /**
- * Print a schedule with the tasks' letters.
+ * Print a schedule with the tasks' letters; what was said in between stands in brackets.
  *
  * @example formatSchedule([0, 0, 1], ["r", "k"]) === "r2k1"
+ * @example formatSchedule([INPUT, 0], ["r"], ["store 0"]) === "[store 0]r1"
  */
-export function formatSchedule(schedule: Schedule, letters: readonly string[]): string {
+export function formatSchedule(
+  schedule: Schedule,
+  letters: readonly string[],
+  inputs: readonly string[] = [],
+): string {
   let text = "";
   for (let at = 0; at < schedule.length; ) {
+    if (schedule[at] >= INPUT) {
+      text += `[${inputs[schedule[at++] - INPUT]}]`;
+      continue;
+    }
     let end = at;
     while (end < schedule.length && schedule[end] === schedule[at]) end++;
     text += `${letters[schedule[at]]}${end - at}`;
@@ -25,20 +37,30 @@ export function formatSchedule(schedule: Schedule, letters: readonly string[]): 
   return text;
 }
 
+/** The number of an input among those that are known; a new one is added to them. */
+export function inputNumber(line: string, inputs: string[]): number {
+  const known = inputs.indexOf(line);
+  return INPUT + (known >= 0 ? known : inputs.push(line) - 1);
+}
+
 /**
- * Read what formatSchedule printed.
+ * Read what formatSchedule printed. Inputs that are not known are added to `inputs`.
  *
  * @throws Error with one sentence when the text is no schedule or names an unknown task
  * @example parseSchedule("r2k1", ["r", "k"]) // [0, 0, 1]
  */
-export function parseSchedule(text: string, letters: readonly string[]): number[] {
-  if (!/^([A-Za-z]+\d+)*$/.test(text)) {
+export function parseSchedule(text: string, letters: readonly string[], inputs: string[] = []): number[] {
+  if (!/^([A-Za-z]+\d+|\[[^[\]]+\])*$/.test(text)) {
     throw new Error(
       `"${text}" is not a schedule: write letters and counts, for example ${letters[0]}3${letters[1] ?? letters[0]}1`,
     );
   }
   const schedule: number[] = [];
-  for (const [, letter, count] of text.matchAll(/([A-Za-z]+)(\d+)/g)) {
+  for (const [, input, letter, count] of text.matchAll(/\[([^\]]+)\]|([A-Za-z]+)(\d+)/g)) {
+    if (input !== undefined) {
+      schedule.push(inputNumber(input, inputs));
+      continue;
+    }
     const task = letters.indexOf(letter);
     if (task < 0)
       throw new Error(`the schedule names task ${letter}; the tasks here are ${letters.join(", ")}`);

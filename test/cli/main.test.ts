@@ -118,7 +118,7 @@ describe("guplab repl, and commands on a pipe", () => {
     expect(JSON.parse(readFileSync(join(folder, "crash.json"), "utf8"))).toMatchObject({
       scenario: "kara-2018",
     });
-    const loaded = guplab(["repl", "-e", "load crash.json; page 0", "--json"]);
+    const loaded = guplab(["repl", "-e", "open crash.json; page 0", "--json"]);
     expect(loaded.status).toBe(0);
     const [, page] = JSON.parse(loaded.stdout);
     expect(page).toMatchObject({ command: "page 0", result: { buffers: "none", pins: 1 } });

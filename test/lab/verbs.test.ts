@@ -127,7 +127,7 @@ describe("what cannot be done is said in one sentence, and nothing changes", () 
     ["plot pins --file none/x.html", "none/x.html cannot be written: there is no such file or folder"],
     ["plot pins --colour red", /^unknown option '--colour'; write plot FIGURE \[PFN\]/],
     ["save none/x.json", "none/x.json cannot be written: there is no such file or folder"],
-    ["load nothing.json", "nothing.json cannot be read: there is no such file"],
+    ["open nothing.json", "nothing.json cannot be read: there is no such file"],
     ["source nothing.txt", "nothing.txt cannot be read: there is no such file"],
     ["explore nope", /^there is no scenario "nope"/],
     ["guide backwards", 'there is no way through the story "backwards"; known: all'],
@@ -150,13 +150,13 @@ describe("what cannot be done is said in one sentence, and nothing changes", () 
     ['{"guplab":"session"}', "f is not a saved run: the verb save writes one"],
   ])("a file that is no saved run: %s", async (text, sentence) => {
     host.files.set("f", text);
-    await expect(say("load f")).rejects.toThrow(sentence);
+    await expect(say("open f")).rejects.toThrow(sentence);
   });
 
   test("a saved run whose schedule does not fit", async () => {
     await say("step 10; save f");
     host.files.set("f", (host.files.get("f") as string).replace(/"schedule": ".*"/, '"schedule": "d1"'));
-    await expect(say("load f")).rejects.toThrow(/^f cannot be loaded: the schedule does not fit/);
+    await expect(say("open f")).rejects.toThrow(/^f cannot be opened: the schedule does not fit/);
     expect(desk.tick).toBe(10);
   });
 
@@ -270,10 +270,10 @@ describe("moving", () => {
     expect(desk.world.replay).toBe(replay);
   });
 
-  test("save and load", async () => {
+  test("save and open", async () => {
     await say("scenario kara-2018,pages=2; seed 3; run 50; save f");
     const { replay } = desk.world;
-    await say("scenario kara-2018-quiet; load f");
+    await say("scenario kara-2018-quiet; open f");
     expect([desk.world.replay, desk.seed]).toEqual([replay, 3]);
   });
 

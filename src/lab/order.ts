@@ -1,0 +1,86 @@
+/**
+ * The verbs that are kernel operations: each gives an order to a thread of the sandbox and lets the machine run until the
+ * thread has done it, or can go no further.
+ */
+import type { Desk } from "./desk.js";
+import { OPERATIONS, type Operation } from "./operations.js";
+import { isIdle, resultOf, syscall, THREADS } from "./sandbox.js";
+import { type Argument, count, oneOf, optional, type Result, result, type Verb } from "./verb.js";
+import { logLine, logOf } from "./views.js";
+
+/** Tasks that only answer: a disk, a device. They may move while somebody waits for them. */
+const SERVANTS = /^(disk|dma)/;
+
+/** Steps after which an order that is not done is left as it is. */
+const PATIENCE = 100_000;
+
+/** Let a thread go on until its order is done or it waits for a daemon; gives whether it is done. */
+function obey(desk: Desk, id: number): boolean {
+  const { machine } = desk.world;
+  const servants = machine.tasks.flatMap(({ name }, task) => (SERVANTS.test(name) ? [task] : []));
+  for (let steps = 0; steps < PATIENCE && !isIdle(desk.world.k, id); steps++) {
+    const mover = [id, ...servants].find((task) => desk.world.enabled(task));
+    if (mover === undefined) return false;
+    desk.step(mover);
+  }
+  return isIdle(desk.world.k, id);
+}
+
+/** What an order did: its last steps, and its result. */
+function report(desk: Desk, from: number, id: number, operation: Operation): Result {
+  const { world, tick } = desk;
+  const steps = logOf(world.recording(), from + 1);
+  const faults = world.k.faults.filter((fault) => fault.tick > from);
+  const done = isIdle(world.k, id);
+  const why = done
+    ? resultOf(world.k, id, operation)
+    : world.enabled(id)
+      ? `told: step ${THREADS[id]} moves it`
+      : `not done: ${world.whyNot(id)}`;
+  const shown = steps.slice(-12);
+  const left = steps.length - shown.length;
+  const text = [
+    ...(left > 0 ? [`  ... ${left} steps (log ${steps.length} shows them)`] : []),
+    ...shown.map((entry) => logLine(entry)),
+    `${THREADS[id]} ${operation.name}: ${why}`,
+  ].join("\n");
+  const { ret } = world.k.of(syscall);
+  return result(text, { tick, done, result: done ? ret[id] : null, steps, faults }, faults);
+}
+
+function verbOf(operation: Operation): Verb {
+  const args: Record<string, Argument<unknown>> = {};
+  for (const { name, help, default: standard } of operation.args)
+    args[name] = optional(count(0), standard === undefined ? help : `${help}; default ${standard}`);
+  return {
+    name: operation.name,
+    help: operation.help,
+    details: [
+      ...operation.details,
+      "An order to a thread of the scenario sandbox. The thread is stepped until it has done it; disks and devices move when it waits for them, kswapd and the flusher do not. With --hold it is only told, and step moves it.",
+    ],
+    example: `scenario sandbox; ${operation.name}`,
+    args,
+    options: {
+      by: optional(oneOf("thread", THREADS), "the thread; default the first that has nothing to do"),
+      hold: optional(oneOf("answer", ["yes", "no"] as const), "yes: only tell the thread"),
+    },
+    run: (desk, values) => {
+      const { world, tick: from } = desk;
+      if (world.scenario.name !== "sandbox")
+        throw new Error(
+          `${operation.name} is an order, and ${world.scenario.name} takes none: say scenario sandbox`,
+        );
+      const free = THREADS.findIndex((_, id) => isIdle(world.k, id));
+      const id = values.by === undefined ? free : THREADS.indexOf(values.by as (typeof THREADS)[number]);
+      if (id < 0) throw new Error(`every thread is busy: step moves them, tasks says where they are`);
+      const said = operation.args.map(({ name }) => values[name]).filter((value) => value !== undefined);
+      desk.say([THREADS[id], operation.name, ...said].join(" "));
+      if (values.hold !== "yes") obey(desk, id);
+      return report(desk, from, id, operation);
+    },
+  };
+}
+
+/** A verb for each operation. */
+export const orders: readonly Verb[] = OPERATIONS.map(verbOf);

@@ -1,0 +1,183 @@
+/**
+ * sandbox: a machine without a story, for somebody who wants to say himself what happens.
+ *
+ * Threads wait for orders. An order is one call of one kernel path ("store 0", "pread 0 2"): it is written into the
+ * thread's syscall row between two steps, and the thread then makes the call, step by step, among the daemons. Orders are part of the
+ * schedule, in brackets, so that such a run replays like any other.
+ */
+import { disk_daemon } from "../kernel/block/disk.js";
+import { cache_file } from "../kernel/boot.js";
+import { errnoName } from "../kernel/errno.js";
+import { dma_engine } from "../kernel/fs/direct_io.js";
+import { wb_workfn } from "../kernel/fs/fs_writeback.js";
+import type { Kernel } from "../kernel/kernel.js";
+import { branch, call, goto, label, path, repeat, step, wait } from "../kernel/language.js";
+import { kswapd } from "../kernel/mm/vmscan.js";
+import { FS } from "../kernel/operations.js";
+import { VM_SHARED, VM_WRITE } from "../kernel/structs.js";
+import { int } from "../kernel/types.js";
+import { i32, struct, u8 } from "../machine/memory.js";
+import type { Path } from "../machine/path.js";
+import { OPERATIONS, type Operation } from "./operations.js";
+import { choice, scenario, type TaskPlan, whole } from "./scenario.js";
+
+/** Threads that take orders, and their letters in schedules. */
+export const THREADS = ["A", "B", "C"] as const;
+
+/** What a thread has been told to do, and what came of it. */
+export const syscall = struct("syscall", {
+  nr: u8("row of OPERATIONS plus one; 0 when the thread waits for orders"),
+  a0: i32("first argument"),
+  a1: i32("second argument"),
+  a2: i32("third argument"),
+  a3: i32("fourth argument"),
+  ret: i32("what the last call gave"),
+});
+
+const ARGUMENTS = ["a0", "a1", "a2", "a3"] as const;
+
+const thread = path(
+  "thread",
+  {
+    source: "a process",
+    args: { id: int },
+    locals: { nr: int, a0: int, a1: int, a2: int, a3: int, ret: int },
+  },
+  [
+    repeat(
+      () => true,
+      [
+        wait(
+          "waits for orders",
+          (k, f) => k.of(syscall).nr[f.id] !== 0,
+          (k, f) => {
+            const row = k.of(syscall);
+            f.nr = row.nr[f.id];
+            for (const name of ARGUMENTS) f[name] = row[name][f.id];
+          },
+        ),
+        branch(
+          (_, f) => f.nr - 1,
+          OPERATIONS.map(({ name }) => name),
+        ),
+        ...OPERATIONS.flatMap(({ name, path: called }) => [
+          label<ThreadFrame>(name),
+          call<ThreadFrame, never>(
+            () => called as Path<Kernel, never>,
+            Object.fromEntries(Object.keys(called.args).map((arg, at) => [arg, ARGUMENTS[at]])) as never,
+            called.returns ? "ret" : null,
+          ),
+          goto<ThreadFrame>("return"),
+        ]),
+        label("return"),
+        step("returns", (k, f) => {
+          const row = k.of(syscall);
+          row.ret[f.id] = f.ret;
+          row.nr[f.id] = 0;
+          for (const name of ARGUMENTS) {
+            row[name][f.id] = 0;
+            f[name] = 0;
+          }
+          f.nr = 0;
+          f.ret = 0;
+        }),
+      ],
+    ),
+  ],
+);
+
+interface ThreadFrame {
+  id: number;
+  nr: number;
+  a0: number;
+  a1: number;
+  a2: number;
+  a3: number;
+  ret: number;
+}
+
+/** The operation of a name. @throws Error with one sentence */
+export function findOperation(name: string): Operation {
+  const found = OPERATIONS.find((each) => each.name === name);
+  if (!found)
+    throw new Error(
+      `there is no operation "${name}"; known: ${OPERATIONS.map((each) => each.name).join(", ")}`,
+    );
+  return found;
+}
+
+/**
+ * Write an order, "A store 0", into a thread's row; gives the thread.
+ *
+ * @throws Error with one sentence when it is no order or the thread is busy; nothing has changed then
+ */
+function order(k: Kernel, line: string): number {
+  const [who, name, ...words] = line.split(" ");
+  const id = (THREADS as readonly string[]).indexOf(who);
+  if (id < 0)
+    throw new Error(`"${who}" is no thread: an order reads THREAD OPERATION NUMBERS, such as A store 0`);
+  const operation = findOperation(name ?? "");
+  const row = k.of(syscall);
+  if (row.nr[id] !== 0) throw new Error(`thread ${who} is busy with ${OPERATIONS[row.nr[id] - 1].name}`);
+  const values = operation.read(k, words);
+  row.nr[id] = OPERATIONS.indexOf(operation) + 1;
+  values.forEach((value, at) => {
+    row[ARGUMENTS[at]][id] = value;
+  });
+  return id;
+}
+
+/** What a thread's last call gave, in words. */
+export function resultOf(k: Kernel, id: number, { path: called }: Operation): string {
+  const ret = k.of(syscall).ret[id];
+  if (!called.returns || ret === 0) return "done";
+  return ret < 0 ? errnoName(ret) : String(ret);
+}
+
+/** Whether a thread has done what it was told. */
+export const isIdle = (k: Kernel, id: number): boolean => k.of(syscall).nr[id] === 0;
+
+const FILESYSTEM = { ext4: FS.ext4, tmpfs: FS.tmpfs } as const;
+
+export const sandbox = scenario({
+  name: "sandbox",
+  help: "a machine that does what you say: store, pread, fsync, reclaim ...",
+  story:
+    "One file of a few pages, cached, and mapped by one process whose threads A, B and C wait for orders: each verb that names a kernel operation is " +
+    "one. kswapd and the flusher sleep until you step them. Everything you say is part of the replay line.",
+  parameters: {
+    fs: choice("the file's filesystem", { ext4: "a disk filesystem with buffers", tmpfs: "memory" }),
+    pages: whole("pages of the file", 4, 1, 64),
+    map: choice("how the file is mapped", { shared: "MAP_SHARED", private: "MAP_PRIVATE" }),
+  },
+  setup: ({ fs, pages, map }) => {
+    const dios = THREADS.length;
+    const tasks: TaskPlan[] = [
+      ...THREADS.map((letter, id) => ({ name: letter, letter, path: thread, args: [id], daemon: true })),
+      { name: "kswapd", letter: "k", path: kswapd, args: [], daemon: true },
+      { name: "flusher", letter: "f", path: wb_workfn, args: [], daemon: true },
+      { name: "disk", letter: "d", path: disk_daemon, args: [0], daemon: true },
+      ...THREADS.map((letter, dio) => ({
+        name: `dma${letter}`,
+        letter: `m${letter.toLowerCase()}`,
+        path: dma_engine,
+        args: [dio],
+        daemon: true,
+      })),
+    ];
+    return {
+      geometry: {
+        pages: 2 * pages,
+        files: [{ pages, fs: FILESYSTEM[fs] }],
+        vmas: [{ pages, file: 1, flags: VM_WRITE | (map === "shared" ? VM_SHARED : 0) }],
+        dios,
+        dioPages: pages,
+      },
+      tasks,
+      pace: { kswapd: 100, flusher: 150, disk: 20 },
+      prepare: (k) => cache_file(k, 1),
+      tables: [{ struct: syscall, rows: () => THREADS.length }],
+      input: order,
+    };
+  },
+});
