@@ -18,6 +18,9 @@ import { HOLDERS, type Position } from "./holders/index.js";
 /** The step of a task that has set PG_dirty and has not yet accounted for it. */
 const UNACCOUNTED = "__set_page_dirty";
 
+/** Paths that count a page as mapped while they dirty it, its PTE already cleared. */
+const UNMAPS = ["try_to_unmap", "zap_pte_range"];
+
 export class Invariants {
   private readonly bases: number[] = [];
   private readonly positions = new Map<
@@ -98,7 +101,7 @@ export class Invariants {
     const pending: number[] = [];
     for (let task = 0; task < machine.tasks.length; task++) {
       for (const { path, calling, local } of this.at(task))
-        if (path === "try_to_unmap" && calling !== "") ptes[local("page")]++;
+        if (UNMAPS.includes(path) && calling !== "") ptes[local("page")]++;
       if (machine.at(task).step === UNACCOUNTED && !machine.isDead(task)) pending.push(machine.page(task));
     }
     const warned =

@@ -1,7 +1,8 @@
 /** By path: which of its locals hold a page reference, at which of its steps. One file a subsystem. */
 import type { Holder } from "./holder.js";
 import { mm } from "./mm.js";
+import { truncate } from "./truncate.js";
 
 export type { Position } from "./holder.js";
 
-export const HOLDERS: Readonly<Record<string, Holder>> = { ...mm };
+export const HOLDERS: Readonly<Record<string, Holder>> = { ...mm, ...truncate };
