@@ -11,7 +11,7 @@ import { errnoName } from "../kernel/errno.js";
 import { dma_engine } from "../kernel/fs/direct_io.js";
 import { wb_workfn } from "../kernel/fs/fs_writeback.js";
 import type { Kernel } from "../kernel/kernel.js";
-import { branch, call, goto, label, path, repeat, step, wait } from "../kernel/language.js";
+import { branch, call, goto, label, path, pause, repeat, step, wait } from "../kernel/language.js";
 import { kswapd } from "../kernel/mm/vmscan.js";
 import { FS } from "../kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../kernel/structs.js";
@@ -47,8 +47,9 @@ const thread = path(
     repeat(
       () => true,
       [
+        pause("no orders"),
         wait(
-          "waits for orders",
+          "next order",
           (k, f) => k.of(syscall).nr[f.id] !== 0,
           (k, f) => {
             const row = k.of(syscall);

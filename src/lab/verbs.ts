@@ -11,6 +11,7 @@ import type { Fault } from "../trace/recording.js";
 import type { Desk, Saved } from "./desk.js";
 import { eventNames, MOMENTS, watchFor } from "./events.js";
 import { allMoments, momentText, nextMoment } from "./guide.js";
+import { lockdepVerb } from "./lock_order.js";
 import { orders } from "./order.js";
 import { linesOf, pathsOf } from "./paths.js";
 import { countersOf, faultLine } from "./run.js";
@@ -739,6 +740,7 @@ export const verbs: readonly Verb[] = [
   diff,
   counters,
   paths,
+  lockdepVerb,
   ...orders,
   explore,
   plot,

@@ -94,6 +94,8 @@ function balancedMoments(image: Image, entry: number): Moment[] {
   const reach = (at: number, held: Held, from: Moment | null): void => {
     const holds = (lock: LockClass): boolean => held.some((each) => each.class === lock);
     if (code[at].asserts.some((said) => holds(said.class) !== said.holds)) return;
+    // Nobody goes to sleep for as long as he likes, or back to user space, with a lock in his hand.
+    if (code[at].pause !== null && held.length > 0) return;
     const ids = held.map(({ class: lock }) => lock.id).sort((a, b) => a - b);
     const key = `${at} ${ids.join(" ")}`;
     let moment = moments.get(key);
