@@ -7,8 +7,10 @@ import type { DiskNr, InodeNr } from "./types.js";
 
 /** A file: its inode number is its place in the list, counted from 1. */
 export interface FileSpec {
-  /** Size in pages, also the most it can have. */
+  /** The most pages that it can have. */
   readonly pages: number;
+  /** Its size, in parts of a page; default all of its pages. Changes with config "truncate". */
+  readonly size?: number;
   /** Its filesystem, a row of FS; default ext4. */
   readonly fs?: number;
   /** The disk that holds it; default the first. */
@@ -84,6 +86,7 @@ export function completeGeometry(options: GeometryOptions): Geometry {
     parts: options.parts ?? 1,
     files: (options.files ?? []).map((file) => ({
       pages: file.pages,
+      size: file.size ?? file.pages * (options.parts ?? 1),
       fs: file.fs ?? FS.ext4,
       disk: file.disk ?? 0,
       stable_writes: file.stable_writes ?? false,

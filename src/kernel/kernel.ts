@@ -49,7 +49,7 @@ export function kernelTables(
     [S.block, slots * g.parts],
     [S.pte, g.virtualPages],
     [g.config.has("mmap") ? thawed(S.vma) : S.vma, g.vmas.length],
-    [S.inode_struct, g.files.length + 1],
+    [g.config.has("truncate") ? thawed(S.inode_struct, ["i_size"]) : S.inode_struct, g.files.length + 1],
     [S.xa_slot, slots],
     [S.xa_mark, Math.ceil(slots / 32)],
     [S.lruvec, S.LRU_LISTS],
@@ -131,9 +131,10 @@ export class Kernel implements Running {
     this.vmstat = memory.of(S.vmstat);
     this.pagevecSize = pagevecSize(geometry);
     let slot = 0;
-    geometry.files.forEach(({ pages, fs, disk, stable_writes }, at) => {
+    geometry.files.forEach(({ pages, size, fs, disk, stable_writes }, at) => {
       const inode = at + 1;
       this.inode.i_pages[inode] = pages;
+      this.inode.i_size[inode] = size;
       this.inode.first_slot[inode] = slot;
       this.inode.fs[inode] = fs;
       this.inode.disk[inode] = disk;

@@ -56,7 +56,8 @@ export const VM_SHARED = 2;
 export const inode_struct = struct("inode", {
   i_state: u8("I_* bits"),
   fs: fixed("which filesystem: row of the address_space_operations"),
-  i_pages: fixed("file size in pages"),
+  i_pages: fixed("pages that the file can have"),
+  i_size: fixed("file size, in parts of a page; state where files change their size"),
   first_slot: fixed("first slot of its mapping"),
   disk: fixed("the disk that holds it"),
   stable_writes: fixed("1 when the device needs pages to be stable under writeback"),

@@ -78,13 +78,16 @@ export const struct = <C extends Fields>(name: string, fields: C): Struct<C> => 
 
 let declared = 0;
 
-/** The same struct on a machine where its fixed fields change after all: they are part of the state. */
-export const thawed = <C extends Fields>(table: Struct<C>): Struct<C> => ({
+/** The same struct on a machine where fixed fields (those named, or all) change after all: they are part of the state. */
+export const thawed = <C extends Fields>(
+  table: Struct<C>,
+  names: readonly (keyof C & string)[] = Object.keys(table.fields),
+): Struct<C> => ({
   ...table,
   fields: Object.fromEntries(
     Object.entries(table.fields).map(([name, spec]) => [
       name,
-      spec.kind === "fixed" ? { ...spec, kind: "state" } : spec,
+      spec.kind === "fixed" && names.includes(name) ? { ...spec, kind: "state" } : spec,
     ]),
   ) as C,
 });

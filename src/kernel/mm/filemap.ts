@@ -54,6 +54,10 @@ export function page_mapping(k: Kernel, page: Pfn): InodeNr {
   return isAnon(mapping) ? 0 : mapping;
 }
 
+/** The file's size in pages, the last one partial or not: DIV_ROUND_UP(i_size_read(inode), PAGE_SIZE). */
+export const i_size_pages = (k: Kernel, mapping: InodeNr): number =>
+  Math.ceil(k.inode.i_size[mapping] / k.geometry.parts);
+
 const slot_of = (k: Kernel, page: Pfn): Slot => k.slotOf(k.page.mapping[page], k.page.index[page]);
 
 export function xa_get_mark(k: Kernel, page: Pfn, tag: Tag): boolean {
