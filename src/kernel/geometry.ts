@@ -51,13 +51,21 @@ export interface GeometryOptions {
   readonly dioPages?: number;
   /** lru_size >> priority pages of each list are scanned at a time: DEF_PRIORITY is 12. Default 0. */
   readonly priority?: number;
+  /**
+   * Page frames of persistent memory, the blocks of DAX files: ZONE_DEVICE, numbered after those of RAM. Default as many as
+   * the DAX files have pages.
+   */
+  readonly devicePages?: number;
   /** Options of the configuration. Default none. */
   readonly config?: readonly Config[];
 }
 
 /** The same with nothing left open. */
 export interface Geometry {
+  /** Page frames, those of devices included. */
   readonly pages: number;
+  /** How many of them, the last ones, are ZONE_DEVICE. */
+  readonly devicePages: number;
   readonly parts: number;
   readonly files: readonly Required<FileSpec>[];
   readonly vmas: readonly (Required<VmaSpec> & { readonly start: number })[];
@@ -71,6 +79,8 @@ export interface Geometry {
   readonly config: ReadonlySet<Config>;
 }
 
+const isDax = (fs: number | undefined): boolean => fs === FS.ext4_dax || fs === FS.xfs_dax;
+
 /** Complete what a scenario said of its machine. */
 export function completeGeometry(options: GeometryOptions): Geometry {
   let virtualPages = 0;
@@ -81,8 +91,12 @@ export function completeGeometry(options: GeometryOptions): Geometry {
     const pgoff = vma.pgoff ?? ((vma.file ?? 0) === 0 ? start : 0);
     return { pages: vma.pages, flags: vma.flags, file: vma.file ?? 0, pgoff, mm: vma.mm ?? 0, start };
   });
+  const devicePages =
+    options.devicePages ??
+    (options.files ?? []).reduce((sum, { fs, pages }) => (isDax(fs) ? sum + pages : sum), 0);
   return {
-    pages: options.pages,
+    pages: options.pages + devicePages,
+    devicePages,
     parts: options.parts ?? 1,
     files: (options.files ?? []).map((file) => ({
       pages: file.pages,

@@ -67,6 +67,8 @@ export function kernelTables(
 
 /** A PTE: its bits, and the pfn above them. */
 export const PFN_SHIFT = 4;
+/** More page frames than a machine can have: a pfn must fit into a PTE. */
+const MAX_PAGES = 2 ** (32 - PFN_SHIFT);
 export const PTE = PTE_BIT;
 
 type Of<T> = T extends Struct<infer C> ? Columns<C> : never;
@@ -93,6 +95,10 @@ export class Kernel implements Running {
   readonly dio_page: Of<typeof S.dio_page>;
   readonly vmstat: Of<typeof S.vmstat>;
   readonly pagevecSize: number;
+  /** The first page frame of device memory; no page has this number on a machine without. */
+  readonly device_start: number;
+  /** Whether there are compound pages. */
+  readonly compound: boolean;
   readonly locks: readonly Int16Array[];
   private readonly code: readonly Instruction[];
 
@@ -149,7 +155,9 @@ export class Kernel implements Running {
       this.vma.vm_pgoff[at] = pgoff;
       this.vma.vm_mm[at] = mm;
     });
-    for (let p = geometry.pages - 1; p >= 0; p--) {
+    this.compound = geometry.config.has("compound");
+    this.device_start = geometry.devicePages > 0 ? geometry.pages - geometry.devicePages : MAX_PAGES;
+    for (let p = geometry.pages - geometry.devicePages - 1; p >= 0; p--) {
       this.page.lru_next[p] = this.pgdat.free[0];
       this.pgdat.free[0] = p + 1;
     }

@@ -14,6 +14,7 @@ import {
 import { __set_page_dirty_no_writeback, shmem_getpage } from "./fs/tmpfs.js";
 import type { Geometry } from "./geometry.js";
 import type { Table } from "./kernel.js";
+import { compoundTable } from "./mm/compound.js";
 import { FS, FS_TABLES } from "./operations.js";
 
 const rows = (table: Record<number, Record<string, unknown>>) =>
@@ -35,7 +36,7 @@ export const operations: Implementations = {
 };
 
 /** The structs that subsystems have of their own. */
-export const tables: readonly Table[] = [];
+export const tables: readonly Table[] = [compoundTable];
 
 /** The operations of the filesystems that a machine has. */
 export function operationsFor(all: Implementations, { files }: Geometry): Implementations {
