@@ -3,7 +3,7 @@
  * given: a terminal that is too small loses the log first, then pages, then tasks.
  */
 import type { Desk } from "../src/lab/desk.js";
-import { PAGE_COLUMNS, pageCells } from "../src/lab/verbs.js";
+import { PAGE_COLUMNS, pageCells } from "../src/lab/verbs/look.js";
 import {
   holderText,
   type LogEntry,

@@ -1,7 +1,7 @@
 /** What Node does for the verbs: files, the terminal's size, and searches in a thread of their own. */
 import { readFileSync } from "node:fs";
 import type { Desk, Host, Searched, SearchRequest } from "../lab/desk.js";
-import type { Result } from "../lab/verb.js";
+import type { Result } from "../lab/verbs/verb.js";
 import { NotebookError, writeWhole } from "../notebook/format.js";
 import type { SearchOrder } from "./explore-worker.js";
 import { runScript } from "./shell.js";

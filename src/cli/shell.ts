@@ -5,8 +5,8 @@
 import { Command, CommanderError } from "commander";
 import { parseArgsStringToArgv } from "string-argv";
 import type { Desk } from "../lab/desk.js";
-import { type Result, usage, type Verb } from "../lab/verb.js";
-import { verbs } from "../lab/verbs.js";
+import { verbs } from "../lab/verbs/index.js";
+import { type Result, usage, type Verb } from "../lab/verbs/verb.js";
 
 /** The sentence of an error that is a complaint about input, or null for a fault of guplab. */
 export const sentenceOf = (error: unknown): string | null =>

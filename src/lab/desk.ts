@@ -7,7 +7,7 @@ import { watchFor } from "./events.js";
 import type { VerdictReport } from "./explore.js";
 import type { Values } from "./scenario.js";
 import { Session } from "./session.js";
-import type { Result } from "./verb.js";
+import type { Result } from "./verbs/verb.js";
 import type { World } from "./world.js";
 
 export interface SearchRequest {

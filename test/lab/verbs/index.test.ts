@@ -1,11 +1,11 @@
 /** The table of verbs: every example works, every complaint is one sentence that changes nothing. */
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
-import { runLine, runScript, statements } from "../../src/cli/shell.js";
-import { Desk, type Host } from "../../src/lab/desk.js";
-import { explore } from "../../src/lab/explore.js";
-import { type Result, usage } from "../../src/lab/verb.js";
-import { verbs } from "../../src/lab/verbs.js";
+import { runLine, runScript, statements } from "../../../src/cli/shell.js";
+import { Desk, type Host } from "../../../src/lab/desk.js";
+import { explore } from "../../../src/lab/explore.js";
+import { verbs } from "../../../src/lab/verbs/index.js";
+import { type Result, usage } from "../../../src/lab/verbs/verb.js";
 
 /** A host whose files are in memory. */
 class MemoryHost implements Host {

@@ -1,8 +1,8 @@
 /**
- * What a verb is: its arguments with their kinds, its help, and what it gives. The table is in verbs.ts.
+ * What a verb is: its arguments with their kinds, its help, and what it gives. The table is in index.ts.
  */
-import type { Desk } from "./desk.js";
-import { pageView, pageViews } from "./views.js";
+import type { Desk } from "../desk.js";
+import { pageView, pageViews } from "../views.js";
 
 /** What a verb gives: for people, for programs, and for the shell that started us (3: a fault was found). */
 export interface Result {

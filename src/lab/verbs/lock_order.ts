@@ -1,6 +1,6 @@
 /** The verb that shows in which order the tasks of a world can take locks. */
-import { type LockEdge, lockReportText } from "../machine/lockdep.js";
-import { blocks, columns } from "./text.js";
+import { type LockEdge, lockReportText } from "../../machine/lockdep.js";
+import { blocks, columns } from "../text.js";
 import { result, type Verb, verb } from "./verb.js";
 
 const place = (stack: readonly string[], step: string): string => `${stack.slice(-2).join(" > ")}: ${step}`;

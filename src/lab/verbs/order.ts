@@ -2,11 +2,11 @@
  * The verbs that are kernel operations: each gives an order to a thread of the sandbox and lets the machine run until the
  * thread has done it, or can go no further.
  */
-import type { Desk } from "./desk.js";
-import { OPERATIONS, type Operation } from "./operations.js";
-import { isIdle, resultOf, syscall, THREADS } from "./sandbox.js";
+import type { Desk } from "../desk.js";
+import { OPERATIONS, type Operation } from "../operations.js";
+import { isIdle, resultOf, syscall, THREADS } from "../sandbox.js";
+import { logLine, logOf } from "../views.js";
 import { type Argument, count, oneOf, optional, type Result, result, type Verb } from "./verb.js";
-import { logLine, logOf } from "./views.js";
 
 /** Tasks that only answer: a disk, a device. They may move while somebody waits for them. */
 const SERVANTS = /^(disk|dma)/;

@@ -1,0 +1,70 @@
+/** Verbs that search and draw. */
+import { type Figure, toPage, toSvg, toTerminal } from "../../plot/index.js";
+import type { Desk } from "../desk.js";
+import { findScenario } from "../scenarios.js";
+import { scenarioName } from "./kinds.js";
+import { count, file, oneOf, optional, pfn, required, result, verb } from "./verb.js";
+
+export const explore = verb({
+  name: "explore",
+  help: "Visit every interleaving of a scenario, and print the shortest way to a fault",
+  details: [
+    "The search begins at the scenario's start, not at this tick, and takes seconds to minutes. Ctrl-C ends it: the answer is then incomplete, with the bound reached. replay LINE goes where the printed schedule leads.",
+  ],
+  example: "explore kara-2018-quiet",
+  args: {
+    scenario: optional(scenarioName, "its name, and parameters after commas; default the present one"),
+  },
+  options: { states: optional(count(1), "give up after so many states; default as many as fit into 4 GiB") },
+  run: async (desk, { scenario: name, states }) => {
+    if (name !== undefined) findScenario(name.split(",")[0]);
+    const { text, report } = await desk.host.explore({
+      scenario: name ?? desk.world.name,
+      kernel: desk.world.kernel.name,
+      maxStates: states,
+    });
+    return { text, json: report, code: report.verdict === "fault" ? 3 : 0 };
+  },
+});
+
+const FIGURES = ["pins", "dirty", "reclaim", "lanes", "life"] as const;
+
+export const plot = verb({
+  name: "plot",
+  help: "Draw a figure of the run so far: here, or into a file",
+  details: [
+    "pins: who holds references. dirty: where the dirt is. reclaim: what reclaim did. lanes: who ran when. life: every word of one page.",
+  ],
+  example: "run; plot pins",
+  args: {
+    figure: required(oneOf("figure", FIGURES), FIGURES.join(", ")),
+    pfn: optional(pfn, "for life: which page"),
+  },
+  options: {
+    file: optional(file, "write an HTML page that needs nothing else"),
+    svg: optional(file, "write a picture"),
+  },
+  run: async (desk, { figure: name, pfn: number, file: html, svg }) => {
+    if (number !== undefined && name !== "life")
+      throw new Error(`only life takes a page: write plot ${name}, or plot life ${number}`);
+    const { plot: plots } = desk.session.report();
+    const figure = name === "life" ? plots.life(number) : plots[name]();
+    const { host } = desk;
+    if (html !== undefined)
+      host.write(html, toPage([figure], { title: figure.layout.title.text, plotly: await host.plotly() }));
+    if (svg !== undefined) host.write(svg, toSvg(figure));
+    const written = [html, svg].filter((path) => path !== undefined);
+    if (written.length > 0) return result(`wrote ${written.join(" and ")}`, { figure: name, written });
+    return result(chart(desk, figure), {
+      figure: name,
+      caption: figure.caption,
+      data: figure.data,
+      layout: figure.layout,
+    });
+  },
+});
+
+function chart({ host }: Desk, figure: Figure): string {
+  const size = { columns: Math.max(40, host.columns), rows: Math.max(12, Math.min(30, host.rows - 2)) };
+  return toTerminal(figure, { ...size, color: host.color });
+}

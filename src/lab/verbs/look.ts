@@ -1,0 +1,196 @@
+/** Verbs that look at a run: tasks, pages, steps, faults, memory, counters, paths. */
+import type { Fault } from "../../trace/recording.js";
+import { linesOf, pathsOf } from "../paths.js";
+import { countersOf, faultLine } from "../run.js";
+import { columns } from "../text.js";
+import {
+  cellText,
+  FLAG_LEGEND,
+  holderText,
+  logLine,
+  logOf,
+  type PageView,
+  pageView,
+  pageViews,
+  taskViews,
+} from "../views.js";
+import { count, optional, pfn, required, result, verb, word } from "./verb.js";
+
+export const tasks = verb({
+  name: "tasks",
+  help: "Where each task is, and what it waits for",
+  details: [
+    "The step shown is the one that the task will make next, or in which it died. A task is dead (a BUG killed it), hung (it waits for something that a dead task holds), held back (the scenario keeps it away), asleep, waiting, or it can move.",
+  ],
+  example: "tasks",
+  run: (desk) => {
+    const views = taskViews(desk.world);
+    const rows = views.map(({ name, letter, path, step, state, why }) => [
+      letter,
+      name,
+      path,
+      step,
+      why === "" ? state : `${state}: ${why}`,
+    ]);
+    return result(columns([["", "task", "path", "step", "state"], ...rows]), views);
+  },
+});
+
+/** Column heads and cells of the table of pages. */
+export const PAGE_COLUMNS = ["pfn", "flags", "ref", "map", "pins", "buffers", "pte", "tags", "lru"] as const;
+export const pageCells = (page: PageView): string[] => [
+  String(page.pfn),
+  page.letters,
+  String(page.refcount),
+  String(page.mapcount),
+  String(page.pins),
+  page.buffers,
+  page.pte,
+  page.tags,
+  page.lru,
+];
+
+export const pages = verb({
+  name: "pages",
+  help: "The pages in use, one a line",
+  details: [
+    `Flags are the letters of the kernel's page-types tool: ${FLAG_LEGEND}. PTE bits: p present, w write, d dirty, y young.`,
+  ],
+  example: "pages",
+  run: (desk) => {
+    const views = pageViews(desk.world);
+    return result(columns([PAGE_COLUMNS, ...views.map(pageCells)], [0, 2, 3, 4]), views);
+  },
+});
+
+export const page = verb({
+  name: "page",
+  help: "All that is known of one page",
+  details: [
+    `Flags are the letters of the kernel's page-types tool: ${FLAG_LEGEND}.`,
+    "page_maybe_dma_pinned came with Linux v5.7; the line says what it would answer for this reference count.",
+  ],
+  example: "page 0",
+  args: { pfn: required(pfn, "page frame number, decimal or 0x...") },
+  run: (desk, { pfn: number }) => {
+    const view = pageView(desk.world, number);
+    const rows = [
+      ["flags", `${view.letters}  ${view.flags.join(" ")}`],
+      ["refcount", `${view.refcount}${view.holders.length > 0 ? ` (${holderText(view.holders)})` : ""}`],
+      ["mapcount", String(view.mapcount)],
+      ["mapping", view.mapping],
+      ["vma", view.vma],
+      ["pins", String(view.pins)],
+      ["page_maybe_dma_pinned", view.maybe_dma_pinned ? "yes" : "no"],
+      ["buffers", view.buffers],
+      ["pte", view.pte],
+      ["tags", view.tags],
+      ["lru", view.lru],
+      ["locked by", view.locked_by === "" ? "nobody" : view.locked_by],
+      ["device wrote, nobody said", view.device_wrote ? "yes" : "no"],
+    ];
+    return result(
+      `page ${view.pfn} at tick ${desk.tick}\n${columns(rows.map(([name, value]) => [`  ${name}`, value]))}`,
+      view,
+    );
+  },
+});
+
+export const log = verb({
+  name: "log",
+  help: "The last steps: task, path, step, and what it changed",
+  details: [
+    "Steps that follow the first after a comma ran at once with it: a lock keeps everybody else from what they touch. In brackets: words of the step's page that changed.",
+  ],
+  example: "step 5; log 3",
+  args: { n: optional(count(1), "how many; default 10") },
+  run: (desk, { n = 10 }) => {
+    const entries = logOf(desk.world.recording(), desk.tick - n + 1);
+    return result(
+      entries.length > 0 ? entries.map((entry) => logLine(entry)).join("\n") : "No step has been made.",
+      entries,
+    );
+  },
+});
+
+export const faults = verb({
+  name: "faults",
+  help: "The faults of this run",
+  example: "run; faults",
+  run: (desk) => {
+    const { world } = desk;
+    const lost = world.lostWrites();
+    const text = [
+      ...world.k.faults.map(faultLine),
+      ...lost.map((lostPage) => `LOST: page ${lostPage} is clean, but the disk has older bytes`),
+    ].join("\n");
+    return result(text === "" ? "None so far." : text, {
+      faults: world.k.faults.map((fault): Fault => ({ ...fault })),
+      lost,
+    });
+  },
+});
+
+export const diff = verb({
+  name: "diff",
+  help: "The cells of the machine's memory that changed since a tick",
+  example: "until buffers-gone; diff",
+  args: { tick: optional(count(0), "an earlier tick; default the one before") },
+  run: (desk, { tick = Math.max(0, desk.tick - 1) }) => {
+    const changes = desk.session.changesSince(tick);
+    const lines = changes.map((change) => `  ${cellText(desk.world, change)}`);
+    const text = [`From tick ${tick} to ${desk.tick}: ${lines.length} cells`, ...lines].join("\n");
+    return result(text, { from: tick, to: desk.tick, changes });
+  },
+});
+
+export const counters = verb({
+  name: "counters",
+  help: "The counters of /proc/vmstat",
+  example: "run; counters",
+  run: (desk) => {
+    const values = countersOf(desk.world);
+    return result(
+      Object.entries(values)
+        .map(([name, value]) => `${name} ${value}`)
+        .join("\n"),
+      values,
+    );
+  },
+});
+
+export const paths = verb({
+  name: "paths",
+  help: "The kernel paths that can run here, or the steps of one",
+  details: [
+    "Other tasks can run before a step marked *. Steps marked . run at once with the step before them while a lock protects what they touch.",
+  ],
+  example: "paths shrink_page_list",
+  args: {
+    name: optional(
+      word((desk) => [...pathsOf(desk.world).keys()]),
+      "a path",
+    ),
+  },
+  run: (desk, { name }) => {
+    const known = pathsOf(desk.world);
+    if (name === undefined) {
+      const list = [...known.values()];
+      return result(
+        columns(list.map((path) => [`  ${path.name}`, path.source])),
+        list.map((path) => ({ path: path.name, source: path.source })),
+      );
+    }
+    const path = known.get(name);
+    if (!path) throw new Error(`there is no path "${name}" in ${desk.world.name}; paths lists them`);
+    const lines = linesOf(path);
+    const mark = { step: "*", held: ".", none: " " } as const;
+    return result(
+      [
+        `${path.name}(${Object.keys(path.args).join(", ")})  ${path.source}`,
+        ...lines.map(({ depth, text, preemption }) => `  ${mark[preemption]} ${"  ".repeat(depth)}${text}`),
+      ].join("\n"),
+      { path: path.name, source: path.source, lines },
+    );
+  },
+});
