@@ -11,10 +11,12 @@ import {
   ext4_writepage,
   ext4_writepages,
 } from "./fs/ext4.js";
+import { block_invalidatepage } from "./fs/invalidatepage.js";
 import { __set_page_dirty_no_writeback, shmem_getpage } from "./fs/tmpfs.js";
 import type { Geometry } from "./geometry.js";
 import type { Table } from "./kernel.js";
 import { compoundTable } from "./mm/compound.js";
+import { orphanTables } from "./mm/orphan.js";
 import { FS, FS_TABLES } from "./operations.js";
 
 const rows = (table: Record<number, Record<string, unknown>>) =>
@@ -28,6 +30,7 @@ export const operations: Implementations = {
       writepage: ext4_writepage,
       writepages: ext4_writepages,
       releasepage: ext4_releasepage,
+      invalidatepage: block_invalidatepage,
     },
     [FS.tmpfs]: { readpage: shmem_getpage, set_page_dirty: __set_page_dirty_no_writeback },
   }),
@@ -36,7 +39,7 @@ export const operations: Implementations = {
 };
 
 /** The structs that subsystems have of their own. */
-export const tables: readonly Table[] = [compoundTable];
+export const tables: readonly Table[] = [compoundTable, ...orphanTables];
 
 /** The operations of the filesystems that a machine has. */
 export function operationsFor(all: Implementations, { files }: Geometry): Implementations {

@@ -10,7 +10,7 @@ import type { InodeNr, Pfn } from "./types.js";
 /** struct address_space_operations. An operation that a filesystem lacks gives 0. */
 export const a_ops: Operations = {
   name: "address_space_operations",
-  operations: ["readpage", "set_page_dirty", "writepage", "writepages", "releasepage"],
+  operations: ["readpage", "set_page_dirty", "writepage", "writepages", "releasepage", "invalidatepage"],
 };
 
 /** struct vm_operations_struct. */

@@ -8,6 +8,7 @@ import { Kernel, kernelTables, PTE } from "../kernel/kernel.js";
 import { tables } from "../kernel/linux.js";
 import { PG_locked } from "../kernel/locks.js";
 import { page_mapping } from "../kernel/mm/filemap.js";
+import { orphan_verdict } from "../kernel/mm/orphan.js";
 import { PageDirty, PageLocked, PageWriteback } from "../kernel/mm/page.js";
 import { mapping_cap_account_dirty } from "../kernel/operations.js";
 import { LOCKED_FOR_READ } from "../kernel/structs.js";
@@ -333,11 +334,16 @@ export class World {
     );
   }
 
-  /** Pages of files whose newest bytes are in memory only while nothing says so: they will never be written. */
+  /**
+   * Pages of files whose newest bytes are in memory only while nothing says so, and pages that left their file with such bytes
+   * (mm/orphan.ts): they will never be written.
+   */
   lostWrites(): Pfn[] {
     const { k } = this;
     const lost: Pfn[] = [];
+    const orphans = k.has("truncate");
     for (let page = 0; page < k.geometry.pages; page++) {
+      if (orphans && orphan_verdict(k, page) === "LOST") lost.push(page);
       const mapping = page_mapping(k, page);
       if (mapping === 0 || !mapping_cap_account_dirty(k, mapping)) continue;
       if (PageDirty(k, page) || PageWriteback(k, page) || PageLocked(k, page)) continue;
@@ -350,6 +356,15 @@ export class World {
       }
     }
     return lost;
+  }
+
+  /** Pages that were truncated, and written to afterwards, where the file shows another page by now (mm/orphan.ts). */
+  staleWrites(): Pfn[] {
+    const stale: Pfn[] = [];
+    if (!this.k.has("truncate")) return stale;
+    for (let page = 0; page < this.k.geometry.pages; page++)
+      if (orphan_verdict(this.k, page) === "STALE") stale.push(page);
+    return stale;
   }
 
   /** The recording so far. */
@@ -400,6 +415,7 @@ export class World {
   private inspect(): readonly FaultKind[] {
     const kinds: FaultKind[] = [];
     if (this.lostWrites().length > 0) kinds.push("LOST");
+    if (this.staleWrites().length > 0) kinds.push("STALE");
     const over = (this.setup.oracles ?? []).some(({ when }) => when === "end") && this.settled();
     for (const { when, check, kind } of this.setup.oracles ?? [])
       if ((when === "always" || over) && check(this.view) !== null) kinds.push(kind);

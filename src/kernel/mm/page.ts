@@ -14,6 +14,7 @@ import { awaits, gives, heldIf, step, takes, wait } from "../language.js";
 import { PG_locked as PG_locked_class, PG_writeback as PG_writeback_class } from "../locks.js";
 import { LOCKED_FOR_READ } from "../structs.js";
 import { NONE, type Pfn } from "../types.js";
+import { forget_orphan } from "./orphan.js";
 
 const PG_locked = pg("locked");
 const PG_private = pg("private");
@@ -213,6 +214,7 @@ export function free_page(k: Kernel, page: Pfn): void {
   if (bad !== 0 || k.page.mapcount[page] !== 0) {
     throw new Error(`free_page: page ${page} is freed with flags ${k.page.flags[page].toString(16)}`);
   }
+  forget_orphan(k, page);
   write_flags(k, page, 0);
   k.page.mapping[page] = 0;
   k.page.index[page] = 0;

@@ -18,11 +18,13 @@
  * pages stands for the tail of a long list: at least one page of each list is scanned at a time.
  */
 import { RECLAIM, type ReclaimAct, WORD } from "../../trace/words.js";
+import { free_buffers } from "../fs/invalidatepage.js";
 import type { Kernel } from "../kernel.js";
 import {
   branch,
   call,
   check,
+  config,
   dispatch,
   given,
   gives,
@@ -170,11 +172,18 @@ const pageout = path(
 );
 
 /** try_to_release_page: may the filesystem's private data go? Gives 1 when it is gone. */
-const try_to_release_page = path(
+export const try_to_release_page = path(
   "try_to_release_page",
   { source: "mm/filemap.c v4.20", args: { page: pfn }, returns: int },
   [
     settledUnlessWriteback(when("PageWriteback", (k, f) => PageWriteback(k, f.page), [leave(() => 0)])),
+    // A page that left its file with its buffers.
+    config("truncate", [
+      given(
+        (k, f) => page_mapping(k, f.page) === 0,
+        [call(() => free_buffers, { page: "page" }, "ret"), leave()],
+      ),
+    ]),
     dispatch(a_ops, "releasepage", (k, f) => fs_of_page(k, f.page), { page: "page" }, "ret"),
   ],
 );
