@@ -11,7 +11,6 @@ import { page_mapping } from "../kernel/mm/filemap.js";
 import { orphan_verdict } from "../kernel/mm/orphan.js";
 import { PageDirty, PageLocked, PageWriteback } from "../kernel/mm/page.js";
 import { mapping_cap_account_dirty } from "../kernel/operations.js";
-import { LOCKED_FOR_READ } from "../kernel/structs.js";
 import { NONE, type Pfn } from "../kernel/types.js";
 import { type Lockdep, lockdep } from "../machine/lockdep.js";
 import { Machine, machineTables } from "../machine/machine.js";
@@ -31,6 +30,7 @@ import {
   type View,
 } from "./scenario.js";
 import { findScenario } from "./scenarios.js";
+import { cycleThrough, holdersFor, waitsForLock } from "./waits.js";
 
 export interface WorldOptions {
   /** Name of a kernel; default v4.20. */
@@ -226,23 +226,24 @@ export class World {
     return `${name} cannot move: it waits in ${path}, step ${step}`;
   }
 
-  /** The task that holds what this one waits for and never gives it back, or -1. */
-  private deadOwner(task: number): number {
-    if (!this.machine.waiting(task)) return -1;
-    const owner = this.ownerOf(task);
-    return owner >= 0 && this.machine.isDead(owner) ? owner : -1;
+  /** The tasks that hold what a task waits for. */
+  private holders(task: number): readonly number[] {
+    return holdersFor(this.machine, () => this.lockdep, task);
   }
 
-  /** Who holds the lock that a task waits for, where that can be known: a page lock's holder, a writer; else -1. */
-  private ownerOf(task: number): number {
-    const { lock, step } = this.machine.at(task);
-    if (lock === null || lock.how !== "takes") return -1;
-    if (lock.class === PG_locked) {
-      const owner = this.k.page.locked_by[this.machine.page(task)];
-      return owner === 0 || owner === LOCKED_FOR_READ ? -1 : owner - 1;
+  /** The task that holds what this one waits for and never gives it back, or -1. */
+  private lostOwner(task: number): number {
+    return this.holders(task).find((owner) => owner !== task && this.gone(owner)) ?? -1;
+  }
+
+  /** Tasks that wait for each other's locks in a circle, in the order in which they wait; null when there are none. */
+  private deadlock(): number[] | null {
+    const waiting = this.plans.flatMap((_, task) => (waitsForLock(this.machine, task) ? [task] : []));
+    for (const task of waiting) {
+      const cycle = cycleThrough((each) => this.holders(each), task);
+      if (cycle !== null) return cycle;
     }
-    if (this.k.locks[lock.class.id] === undefined) throw new Error(`World.ownerOf: ${step} has no lock word`);
-    return this.machine.holder(task);
+    return null;
   }
 
   /** Ask the scenario's oracles about the step that a task has made; each speaks once. */
@@ -265,27 +266,49 @@ export class World {
     });
   }
 
+  /** Report tasks that have come to wait for ever: for each other, or for one that is dead or gone. */
   private reportHanging(): void {
-    const { machine, plans, k } = this;
-    if (!plans.some((_, task) => machine.isDead(task))) return;
-    for (let task = 0; task < plans.length; task++) {
-      const owner = this.hung[task] === 0 ? this.deadOwner(task) : -1;
+    const { machine, plans } = this;
+    const waiting = plans.flatMap((_, task) =>
+      this.hung[task] === 0 && waitsForLock(machine, task) ? [task] : [],
+    );
+    if (waiting.length === 0) return;
+    const cycle = waiting.length > 1 ? this.deadlock() : null;
+    if (cycle?.some((task) => this.hung[task] === 0)) {
+      for (const task of cycle) this.hung[task] = 1;
+      const { path, step } = machine.at(cycle[0]);
+      const names = cycle.map((task) => `${plans[task].name} in ${machine.at(task).step}`);
+      this.reportWait(
+        "DEADLOCK",
+        cycle[0],
+        `${path}: ${step} for ever, as these wait for each other: ${names.join(", ")}`,
+      );
+    }
+    for (const task of waiting) {
+      const owner = this.hung[task] === 0 ? this.lostOwner(task) : -1;
       if (owner < 0) continue;
       this.hung[task] = 1;
-      const { path, step, lock } = machine.at(task);
-      const page = machine.page(task);
+      const { path, lock } = machine.at(task);
       const what = lock?.class === PG_locked ? "page lock" : lock?.class.name;
-      if (k.recorder) k.recorder.add(k.tick, task, machine.pcOf(task), page, WORD.fault, k.faults.length);
-      k.faults.push({
-        kind: "HANG",
-        path,
-        step,
-        pfn: page,
-        task: plans[task].name,
-        tick: k.tick,
-        message: `${path}: waits for ever for the ${what} that ${plans[owner].name} took to its death`,
-      });
+      const fate = machine.isDead(owner)
+        ? "took to its death"
+        : machine.finished(owner)
+          ? "took and never gave back"
+          : "holds, which waits for ever itself";
+      this.reportWait(
+        "HANG",
+        task,
+        `${path}: waits for ever for the ${what} that ${plans[owner].name} ${fate}`,
+      );
     }
+  }
+
+  private reportWait(kind: FaultKind, task: number, message: string): void {
+    const { machine, k } = this;
+    const { path, step } = machine.at(task);
+    const page = machine.page(task);
+    if (k.recorder) k.recorder.add(k.tick, task, machine.pcOf(task), page, WORD.fault, k.faults.length);
+    k.faults.push({ kind, path, step, pfn: page, task: this.plans[task].name, tick: k.tick, message });
   }
 
   /** Remember this moment. */
@@ -306,8 +329,10 @@ export class World {
     this.k.faults.length = moment.faults;
     this.k.recorder?.truncate(moment.events);
     this.hung.fill(0);
-    for (const fault of this.k.faults) {
-      if (fault.kind === "HANG") this.hung[this.plans.findIndex((plan) => plan.name === fault.task)] = 1;
+    for (const { kind, task: name } of this.k.faults) {
+      const task = this.plans.findIndex((plan) => plan.name === name);
+      if (kind === "HANG") this.hung[task] = 1;
+      if (kind === "DEADLOCK") for (const each of this.deadlock() ?? []) this.hung[each] = 1;
     }
   }
 
@@ -419,15 +444,20 @@ export class World {
     const over = (this.setup.oracles ?? []).some(({ when }) => when === "end") && this.settled();
     for (const { when, check, kind } of this.setup.oracles ?? [])
       if ((when === "always" || over) && check(this.view) !== null) kinds.push(kind);
-    let someDead = false;
+    const { machine, plans } = this;
     let stuck = true;
-    for (let task = 0; task < this.plans.length; task++) {
-      if (this.machine.isDead(task)) someDead = true;
+    let waiting = 0;
+    for (let task = 0; task < plans.length; task++) {
       if (this.enabled(task)) stuck = false;
+      else if (machine.at(task).lock !== null && waitsForLock(machine, task)) waiting++;
     }
-    if (someDead && this.plans.some((_, task) => this.deadOwner(task) >= 0)) kinds.push("HANG");
-    if (stuck && !someDead && this.plans.some((plan, task) => !plan.daemon && !this.machine.finished(task)))
-      kinds.push("DEADLOCK");
+    if (waiting > 0 && plans.some((_, task) => this.lostOwner(task) >= 0)) kinds.push("HANG");
+    else if (waiting > 1 && this.deadlock() !== null) kinds.push("DEADLOCK");
+    else if (
+      stuck &&
+      plans.some((plan, task) => !plan.daemon && !machine.finished(task) && !machine.isDead(task))
+    )
+      kinds.push("HANG");
     return kinds;
   }
 }

@@ -45,6 +45,8 @@ export type LockReport =
 
 /** What lockdep knows of an image. */
 export interface Lockdep {
+  /** By instruction: the classes of locks that a task holds before it, on one way or another. */
+  readonly held: readonly (ReadonlySet<LockClass> | undefined)[];
   /** Every order that occurs, each with the first place found. */
   readonly edges: readonly LockEdge[];
   readonly reports: readonly LockReport[];
@@ -126,12 +128,20 @@ function balancedMoments(image: Image, entry: number): Moment[] {
 }
 
 /** Collect what one program takes while it holds what, and where it may sleep and must not. */
-function follow(image: Image, entry: number, edges: Map<string, LockEdge>, reports: LockReport[]): void {
+function follow(
+  image: Image,
+  entry: number,
+  edges: Map<string, LockEdge>,
+  reports: LockReport[],
+  everHeld: Set<LockClass>[],
+): void {
   const { code } = image;
   const reported = new Set<string>();
   for (const { at, held, from } of balancedMoments(image, entry)) {
     const instruction = code[at];
     const { lock: use, under, sleeps } = instruction;
+    everHeld[at] ??= new Set();
+    for (const { class: lock } of held) everHeld[at].add(lock);
     const order = (before: Held, taken: LockClass): void => {
       for (const { class: lock, at: since } of before) {
         const key = `${lock.id} ${taken.id}`;
@@ -181,7 +191,8 @@ function cycleOf(edge: LockEdge, edges: readonly LockEdge[]): LockEdge[] | null 
 export function lockdep(image: Image): Lockdep {
   const found = new Map<string, LockEdge>();
   const reports: LockReport[] = [];
-  for (const { entry } of image.programs) follow(image, entry, found, reports);
+  const held: Set<LockClass>[] = [];
+  for (const { entry } of image.programs) follow(image, entry, found, reports, held);
   const edges = [...found.values()];
   const told = new Set<string>();
   for (const edge of edges) {
@@ -195,7 +206,7 @@ export function lockdep(image: Image): Lockdep {
     told.add(key);
     reports.push({ kind: "circular", cycle });
   }
-  return { edges, reports };
+  return { held, edges, reports };
 }
 
 const siteText = ({ stack, step }: LockSite): string => `${stack.join(" > ")}, step ${step}`;

@@ -209,14 +209,13 @@ export class Machine<K extends Running> {
     this.pc[task] = after.op <= WAIT && after.held === null ? next : this.settle(task, next);
   }
 
-  /** The task that holds for writing the lock that this one waits for; -1 when readers do. */
-  holder(task: number): number {
+  /** The word of the lock that a task is about to take: 0 free, n readers, -(task + 1) its writer. */
+  lockWord(task: number): number {
     const { lock, which, frame } = this.at(task);
     if (lock === null || which === null)
-      throw new Error("Machine.holder: the task takes no lock with a word");
+      throw new Error("Machine.lockWord: the task takes no lock with a word");
     frame.base = this.base[task];
-    const count = this.k.locks[lock.class.id][which(this.k, frame)];
-    return count < 0 ? -count - 1 : -1;
+    return this.k.locks[lock.class.id][which(this.k, frame)];
   }
 
   /** A local of the task's innermost path, or undefined when that path has none of that name. */

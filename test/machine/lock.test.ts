@@ -65,7 +65,7 @@ describe("a read-write semaphore", () => {
     m.step(1);
     expect(m.enabled(2)).toBe(false);
     expect(m.waiting(2)).toBe(true);
-    expect(m.holder(2)).toBe(-1);
+    expect(m.lockWord(2)).toBe(2);
     m.step(0);
     expect(m.enabled(2)).toBe(false);
     m.step(1);
@@ -78,7 +78,7 @@ describe("a read-write semaphore", () => {
     m.step(1);
     m.step(1);
     expect(m.enabled(0)).toBe(false);
-    expect(m.holder(0)).toBe(1);
+    expect(m.lockWord(0)).toBe(-2);
     m.step(1);
     expect(m.enabled(0)).toBe(true);
   });

@@ -1,0 +1,54 @@
+/**
+ * Who waits for whom: the wait graph over locks, its cycles (deadlocks), and waits that cannot end because the holder
+ * is dead or gone.
+ *
+ * The holder of a page lock and the writer of a semaphore stand in memory. A semaphore's readers are counted there only; they
+ * are the tasks whose place in the code is one at which lockdep knows the lock to be held, if there are as many.
+ */
+import type { Kernel } from "../kernel/kernel.js";
+import { PG_locked } from "../kernel/locks.js";
+import { LOCKED_FOR_READ } from "../kernel/structs.js";
+import type { Lockdep } from "../machine/lockdep.js";
+import type { Machine } from "../machine/machine.js";
+
+/** The tasks that hold what a waiting task wants; none when it waits for no lock, or the holder is not known. */
+export function holdersFor(
+  machine: Machine<Kernel>,
+  lockdep: () => Lockdep,
+  task: number,
+): readonly number[] {
+  const { lock } = machine.at(task);
+  if (lock === null || lock.how !== "takes" || !machine.waiting(task)) return [];
+  if (lock.class === PG_locked) {
+    const owner = machine.k.page.locked_by[machine.page(task)];
+    return owner === 0 || owner === LOCKED_FOR_READ ? [] : [owner - 1];
+  }
+  const count = machine.lockWord(task);
+  if (count < 0) return [-count - 1];
+  const { held } = lockdep();
+  const readers = machine.tasks
+    .map((_, each) => each)
+    .filter((each) => each !== task && held[machine.pcOf(each)]?.has(lock.class));
+  return readers.length === count ? readers : [];
+}
+
+/** Whether a task waits for the page lock or for a semaphore and cannot have it now. */
+export const waitsForLock = (machine: Machine<Kernel>, task: number): boolean => {
+  const { lock } = machine.at(task);
+  return lock !== null && lock.how === "takes" && machine.waiting(task);
+};
+
+/** The tasks of a cycle through this one, in the order in which they wait; null when there is none. */
+export function cycleThrough(holders: (task: number) => readonly number[], task: number): number[] | null {
+  const way: number[] = [];
+  const seen = new Set<number>();
+  const follow = (at: number): boolean => {
+    if (seen.has(at)) return false;
+    seen.add(at);
+    way.push(at);
+    for (const next of holders(at)) if (next === task || follow(next)) return true;
+    way.pop();
+    return false;
+  };
+  return follow(task) ? way : null;
+}
