@@ -6,6 +6,7 @@ export const ERRNO = {
   EIO: 5,
   EAGAIN: 11,
   ENOMEM: 12,
+  EACCES: 13,
   EFAULT: 14,
   EBUSY: 16,
   EINVAL: 22,
@@ -13,6 +14,7 @@ export const ERRNO = {
   ENOSPC: 28,
   EDQUOT: 122,
   EOPNOTSUPP: 95,
+  ENOBUFS: 105,
   EHWPOISON: 133,
   ERESTARTSYS: 512,
 } as const;

@@ -48,10 +48,31 @@ export const vma = struct("vm_area_struct", {
   vm_file: fixed("inode number, 0 is anonymous memory"),
   vm_pgoff: fixed("offset in the file, in pages; of anonymous memory, its first virtual page"),
   vm_mm: fixed("the process"),
+  anon_vma: fixed("1 once the VMA has had an anonymous page of its own (vma->anon_vma; all have one here)"),
 });
 
-export const VM_WRITE = 1;
-export const VM_SHARED = 2;
+/** VM_* bits of vm_flags, v4.20 numbers. */
+export const VM_READ = 0x1;
+export const VM_WRITE = 0x2;
+export const VM_EXEC = 0x4;
+export const VM_SHARED = 0x8;
+export const VM_MAYREAD = 0x10;
+export const VM_MAYWRITE = 0x20;
+export const VM_MAYEXEC = 0x40;
+export const VM_MAYSHARE = 0x80;
+export const VM_PFNMAP = 0x400;
+export const VM_LOCKED = 0x2000;
+export const VM_IO = 0x4000;
+export const VM_DONTCOPY = 0x20000;
+export const VM_DONTEXPAND = 0x40000;
+export const VM_LOCKONFAULT = 0x80000;
+export const VM_HUGETLB = 0x400000;
+export const VM_WIPEONFORK = 0x2000000;
+export const VM_MIXEDMAP = 0x10000000;
+/** VMAs with which mm does not meddle. */
+export const VM_SPECIAL = VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP;
+/** guplab's own: the VMA has left mm_rb and is not yet out of i_mmap. find_vma gives it no more, rmap walks still meet it. */
+export const VM_DETACHED = 0x40000000;
 
 export const inode_struct = struct("inode", {
   i_state: u8("I_* bits"),
@@ -80,8 +101,14 @@ export const lruvec = struct("lruvec", {
   size: u32("pages on the list"),
 });
 
-/** Rows of lruvec (enum lru_list; nothing here makes a page unevictable). */
-export const LRU = { inactive_anon: 0, active_anon: 1, inactive_file: 2, active_file: 3 } as const;
+/** Rows of lruvec (enum lru_list). Machines without config "mlock" have no unevictable list. */
+export const LRU = {
+  inactive_anon: 0,
+  active_anon: 1,
+  inactive_file: 2,
+  active_file: 3,
+  unevictable: 4,
+} as const;
 export const LRU_LISTS = 4;
 
 export const pagevec = struct("pagevec", { nr: u8("pages parked in this batch") });
@@ -103,15 +130,13 @@ export const gendisk = struct("gendisk", {
   tail: i32("last queued page, pfn + 1"),
 });
 
-export const dio_struct = struct("dio", {
+/** What one caller of get_user_pages has: a direct I/O, a memory region, a pipe (mm/user_pages.ts). */
+export const user_pages = struct("user_pages", {
   nr: u16("pages taken so far"),
-  state: u8("DIO_* state of its bio"),
+  state: u8("PAGES: what its transfer is doing"),
 });
-export const DIO_IDLE = 0;
-export const DIO_SUBMITTED = 1;
-export const DIO_DONE = 2;
 
-export const dio_page = struct("dio_page", { page: i32("a page of the bio, pfn + 1") });
+export const user_page = struct("user_page", { page: i32("a page of the array, pfn + 1") });
 
 /** Counters under their /proc/vmstat names. nr_ ones that v4.20 shows as gauges go down again. */
 export const VMSTAT = [
@@ -134,6 +159,13 @@ export const VMSTAT = [
   "pgrotated",
   "pgpgin",
   "pgpgout",
+  "nr_mlock",
+  "unevictable_pgs_culled",
+  "unevictable_pgs_rescued",
+  "unevictable_pgs_mlocked",
+  "unevictable_pgs_munlocked",
+  "unevictable_pgs_cleared",
+  "unevictable_pgs_stranded",
 ] as const;
 export type Counter = (typeof VMSTAT)[number];
 

@@ -6,16 +6,25 @@
  * cleaning, the PTE is read-only and the next CPU store comes here again: that is how ext4 learns of it. A device's
  * store comes nowhere.
  *
- * ptl sections are single steps. Left out: mmap_sem (held for reading by all faults; nobody here takes it for
- * writing), huge pages, swap, userfaultfd, throttling in balance_dirty_pages, FAULT_FLAG_ALLOW_RETRY, the
- * reference that fault-around holds for a moment (it is one step).
+ * A write to a page that a private mapping shows read-only is do_wp_page. v4.20 asks one question of an anonymous page: is this PTE
+ * the only one (reuse_swap_page)? References do not count. So a device that holds a page by its reference loses it to
+ * whoever is mapped last, and a process that forks loses sight of the page that its device writes.
+ *
+ * ptl sections are single steps. The caller holds mmap_sem for reading and has found the VMA. VM_FAULT_WRITE is given only for a VMA without VM_WRITE, as nobody looks at it elsewhere. VM_FAULT_RETRY
+ * comes on machines whose VMAs change (config "mmap"): elsewhere nobody waits for mmap_sem.
+ *
+ * Left out: huge pages, userfaultfd, NUMA hints, memcg charges, PFN mappings (wp_pfn_shared), VM_FAULT_MAJOR (the fault that reads
+ * counts), the reference that fault-around holds for a moment (it is one step), TLBs: a changed PTE holds at once.
  */
 import { type Kernel, PFN_SHIFT, PTE } from "../kernel.js";
 import {
   call,
+  config,
   dispatch,
   given,
+  gives,
   goto,
+  held,
   label,
   leave,
   local,
@@ -26,45 +35,99 @@ import {
   wait,
 } from "../language.js";
 import { PG_locked, ptl } from "../locks.js";
-import { fs_of_inode, has_page_mkwrite, VM_FAULT, vm_ops } from "../operations.js";
-import { PAGE_MAPPING_ANON, VM_SHARED, VM_WRITE } from "../structs.js";
+import {
+  FAULT_FLAG,
+  fs_of_inode,
+  has_own_fault,
+  has_page_mkwrite,
+  mapping_cap_account_dirty,
+  VM_FAULT,
+  vm_ops,
+} from "../operations.js";
+import {
+  isAnon,
+  PAGE_MAPPING_ANON,
+  VM_DETACHED,
+  VM_LOCKED,
+  VM_MAYWRITE,
+  VM_SHARED,
+  VM_WRITE,
+} from "../structs.js";
 import { inode, int, NONE, type Pfn, pfn, type Vpn, vpn } from "../types.js";
-import { filemap_fault } from "./filemap.js";
+import { fault_without_page, filemap_fault } from "./filemap.js";
+import { lru_cache_add_active_or_unevictable, munlock_vma_page } from "./mlock.js";
 import {
   alloc_page,
   get_page,
   get_page_unless_zero,
   has_free_page,
+  lock_page,
   PageLocked,
   PageReclaim,
   PageUptodate,
-  SetPageActive,
   SetPageSwapBacked,
   SetPageUptodate,
   unlock,
+  unlock_page,
 } from "./page.js";
 import { set_page_dirty } from "./page_writeback.js";
 import { page_add_rmap, page_remove_rmap, set_pte } from "./rmap.js";
-import { lru_cache_add, put_page } from "./swap.js";
+import { put_page } from "./swap.js";
 
 export const pte_present = (entry: number): boolean => (entry & PTE.present) !== 0;
 export const pte_write = (entry: number): boolean => (entry & PTE.write) !== 0;
 export const pte_pfn = (entry: number): Pfn => entry >>> PFN_SHIFT;
 
-/** find_vma: the VMA that holds a virtual page; guplab's own error when there is none. */
+/** Whether a page frame number is the zero page's (ZERO_PAGE): the row behind the page frames. */
+export const is_zero_pfn = (k: Kernel, page: Pfn): boolean => page === k.geometry.pages;
+
+/** The page of a present PTE, or NONE for the zero page: nobody counts its PTEs, by reference or by mapcount. */
+export const vm_normal_page = (k: Kernel, entry: number): Pfn =>
+  is_zero_pfn(k, pte_pfn(entry)) ? NONE : pte_pfn(entry);
+
+/** find_vma: the VMA that holds a virtual page, or NONE when none does (where Linux would give the next one above). */
 export function find_vma(k: Kernel, at: Vpn): number {
-  const { vm_start, vm_pages } = k.vma;
+  const { vm_start, vm_pages, vm_flags } = k.vma;
   for (let nr = 0; nr < vm_start.length; nr++)
-    if (at >= vm_start[nr] && at < vm_start[nr] + vm_pages[nr]) return nr;
-  throw new Error(`find_vma: virtual page ${at} is in no VMA`);
+    if (at >= vm_start[nr] && at < vm_start[nr] + vm_pages[nr] && (vm_flags[nr] & VM_DETACHED) === 0)
+      return nr;
+  return NONE;
 }
 
-/** The process that a virtual page belongs to. */
-export const mm_of = (k: Kernel, at: Vpn): number => k.vma.vm_mm[find_vma(k, at)];
+/** The process that a virtual page belongs to, mapped or not: each has addresses of its own. */
+export function mm_of(k: Kernel, at: Vpn): number {
+  const area = k.geometry.vmas.find(({ start, pages }) => at >= start && at < start + pages);
+  if (area === undefined) throw new Error(`mm_of: virtual page ${at} is nobody's`);
+  return area.mm;
+}
+
+/** A mapping in which a write makes a copy. */
+export const is_cow_mapping = (flags: number): boolean => (flags & (VM_SHARED | VM_MAYWRITE)) === VM_MAYWRITE;
 
 /** The file and the offset that a virtual page shows. */
 const file_of = (k: Kernel, vma: number): number => k.vma.vm_file[vma];
 const offset_of = (k: Kernel, vma: number, at: Vpn): number => at - k.vma.vm_start[vma] + k.vma.vm_pgoff[vma];
+
+const SHARED_WRITABLE = VM_SHARED | VM_WRITE;
+const is_shared_writable = (k: Kernel, vma: number): boolean =>
+  (k.vma.vm_flags[vma] & SHARED_WRITABLE) === SHARED_WRITABLE;
+
+/** vma_wants_writenotify: whether a first write must fault although the VMA allows it. */
+export const vma_wants_writenotify = (k: Kernel, vma: number): boolean =>
+  is_shared_writable(k, vma) &&
+  (has_page_mkwrite(k, file_of(k, vma)) || mapping_cap_account_dirty(k, file_of(k, vma)));
+
+/** The write bit of vma->vm_page_prot: what a PTE gets that nobody has written through yet. */
+export const vm_page_prot = (k: Kernel, vma: number): number =>
+  is_shared_writable(k, vma) && !vma_wants_writenotify(k, vma) ? PTE.write : 0;
+
+/** maybe_mkwrite: FOLL_FORCE may write where the process may not; the PTE stays read-only then. */
+const maybe_mkwrite = (k: Kernel, vma: number): number =>
+  (k.vma.vm_flags[vma] & VM_WRITE) !== 0 ? PTE.write : 0;
+
+/** A write fault has made a copy: only faultin_page wants to know, and only where the PTE is read-only all the same. */
+const fault_write = (k: Kernel, vma: number): number =>
+  (k.vma.vm_flags[vma] & VM_WRITE) !== 0 ? 0 : VM_FAULT.WRITE;
 
 /**
  * alloc_set_pte: install a PTE unless somebody was faster. The caller's reference becomes the PTE's. A PTE for a
@@ -72,10 +135,8 @@ const offset_of = (k: Kernel, vma: number, at: Vpn): number => at - k.vma.vm_sta
  */
 function alloc_set_pte(k: Kernel, at: Vpn, vma: number, page: Pfn, write: boolean): boolean {
   if (k.pte.entry[at] !== 0) return false;
-  const shared = (k.vma.vm_flags[vma] & VM_SHARED) !== 0;
-  const writable = (k.vma.vm_flags[vma] & VM_WRITE) !== 0;
-  const open = shared && writable && !has_page_mkwrite(k, file_of(k, vma));
-  const bits = PTE.present | PTE.young | (write ? PTE.dirty | PTE.write : open ? PTE.write : 0);
+  const bits =
+    PTE.present | PTE.young | vm_page_prot(k, vma) | (write ? PTE.dirty | maybe_mkwrite(k, vma) : 0);
   page_add_rmap(k, page);
   set_pte(k, at, (page << PFN_SHIFT) | bits, page);
   return true;
@@ -86,9 +147,21 @@ function make_anonymous(k: Kernel, page: Pfn, vma: number, at: Vpn): void {
   SetPageSwapBacked(k, page);
   k.page.mapping[page] = PAGE_MAPPING_ANON;
   k.page.index[page] = offset_of(k, vma, at);
-  SetPageActive(k, page);
-  lru_cache_add(k, page);
+  lru_cache_add_active_or_unevictable(k, page, vma);
 }
+
+/**
+ * anon_vma_prepare: from its first anonymous page on, fork copies the VMA's PTEs. Only fork asks, and it has mmap_sem
+ * for writing, so nobody could come between.
+ */
+const anon_vma_prepare = <F extends { readonly vma: number }>() =>
+  config<F>("mmap", [
+    held(
+      step("anon_vma_prepare", (k, f) => {
+        k.vma.anon_vma[f.vma] = 1;
+      }),
+    ),
+  ]);
 
 function copy_page(k: Kernel, to: Pfn, from: Pfn): void {
   const { parts } = k.geometry;
@@ -122,7 +195,7 @@ export const do_shared_fault = path(
   "do_shared_fault",
   {
     source: "mm/memory.c v4.20",
-    args: { at: vpn, vma: int },
+    args: { at: vpn, vma: int, flags: int },
     locals: { mapping: inode, index: int, page: pfn, tmp: int },
     returns: int,
   },
@@ -131,7 +204,11 @@ export const do_shared_fault = path(
       f.mapping = file_of(k, f.vma);
       f.index = offset_of(k, f.vma, f.at);
     }),
-    call(() => filemap_fault, { mapping: "mapping", index: "index" }, "page"),
+    call(() => filemap_fault, { mapping: "mapping", index: "index", vma: "vma", flags: "flags" }, "page"),
+    given(
+      (_, f) => f.page < NONE,
+      [lockdep_assert_not_held(PG_locked), leave((_, f) => fault_without_page(f.page))],
+    ),
     given(
       (k, f) => has_page_mkwrite(k, f.mapping),
       [
@@ -139,7 +216,7 @@ export const do_shared_fault = path(
         unlock(),
         call(() => do_page_mkwrite, { page: "page", mapping: "mapping" }, "tmp"),
         given(
-          (_, f) => (f.tmp & (VM_FAULT.NOPAGE | VM_FAULT.SIGBUS)) !== 0,
+          (_, f) => f.tmp === 0 || (f.tmp & (VM_FAULT.NOPAGE | VM_FAULT.ERROR)) !== 0,
           [
             lockdep_assert_not_held(PG_locked),
             step("put_page", (k, f) => put_page(k, f.page)),
@@ -161,12 +238,29 @@ export const do_shared_fault = path(
   ],
 );
 
+/** fault_around_bytes, in pages. */
+const FAULT_AROUND = 16;
+
+/** filemap_map_pages for one page: map it for reading if it is in the cache and nothing has to be waited for. */
+function filemap_map_page(k: Kernel, at: Vpn, vma: number): boolean {
+  const mapping = file_of(k, vma);
+  const index = offset_of(k, vma, at);
+  if (index >= k.inode.i_pages[mapping]) return false;
+  const page = k.xa_slot.page[k.slotOf(mapping, index)] - 1;
+  if (page === NONE || !get_page_unless_zero(k, page)) return false;
+  // PG_reclaim is also PG_readahead, of which filemap_map_pages keeps away.
+  const ready = PageUptodate(k, page) && !PageLocked(k, page) && !PageReclaim(k, page);
+  if (ready && alloc_set_pte(k, at, vma, page, false)) return true;
+  put_page(k, page);
+  return false;
+}
+
 /** First read of a page of a mapping. */
 export const do_read_fault = path(
   "do_read_fault",
   {
     source: "mm/memory.c v4.20",
-    args: { at: vpn, vma: int },
+    args: { at: vpn, vma: int, flags: int },
     locals: { mapping: inode, index: int, page: pfn, mapped: int },
     returns: int,
   },
@@ -175,17 +269,30 @@ export const do_read_fault = path(
       f.mapping = file_of(k, f.vma);
       f.index = offset_of(k, f.vma, f.at);
     }),
-    // filemap_map_pages of this one page: it needs no lock that it cannot have at once.
-    step("do_fault_around", (k, f) => {
-      const page = k.xa_slot.page[k.slotOf(f.mapping, f.index)] - 1;
-      if (page === NONE || !get_page_unless_zero(k, page)) return;
-      // PG_reclaim is also PG_readahead, of which filemap_map_pages keeps away.
-      const ready = PageUptodate(k, page) && !PageLocked(k, page) && !PageReclaim(k, page);
-      f.mapped = ready && alloc_set_pte(k, f.at, f.vma, page, false) ? 1 : 0;
-      if (f.mapped === 0) put_page(k, page);
-    }),
+    // It needs no lock that it cannot have at once.
+    config(
+      "fault_around",
+      [
+        step("do_fault_around", (k, f) => {
+          const start = k.vma.vm_start[f.vma];
+          const first = Math.max(f.at - (f.at % FAULT_AROUND), start);
+          const end = Math.min(f.at - (f.at % FAULT_AROUND) + FAULT_AROUND, start + k.vma.vm_pages[f.vma]);
+          for (let at = first; at < end; at++) filemap_map_page(k, at, f.vma);
+          f.mapped = k.pte.entry[f.at] !== 0 ? 1 : 0;
+        }),
+      ],
+      [
+        step("do_fault_around", (k, f) => {
+          f.mapped = filemap_map_page(k, f.at, f.vma) ? 1 : 0;
+        }),
+      ],
+    ),
     given((_, f) => f.mapped === 1, [leave()]),
-    call(() => filemap_fault, { mapping: "mapping", index: "index" }, "page"),
+    call(() => filemap_fault, { mapping: "mapping", index: "index", vma: "vma", flags: "flags" }, "page"),
+    given(
+      (_, f) => f.page < NONE,
+      [lockdep_assert_not_held(PG_locked), leave((_, f) => fault_without_page(f.page))],
+    ),
     under(ptl, [
       step("alloc_set_pte", (k, f) => {
         if (!alloc_set_pte(k, f.at, f.vma, f.page, false)) f.ret = VM_FAULT.NOPAGE;
@@ -201,7 +308,7 @@ export const do_cow_fault = path(
   "do_cow_fault",
   {
     source: "mm/memory.c v4.20",
-    args: { at: vpn, vma: int },
+    args: { at: vpn, vma: int, flags: int },
     locals: { mapping: inode, index: int, page: pfn, new_page: pfn },
     returns: int,
   },
@@ -210,6 +317,7 @@ export const do_cow_fault = path(
       f.mapping = file_of(k, f.vma);
       f.index = offset_of(k, f.vma, f.at);
     }),
+    anon_vma_prepare(),
     wait(
       "alloc_page_vma",
       (k) => has_free_page(k),
@@ -217,7 +325,18 @@ export const do_cow_fault = path(
         f.new_page = alloc_page(k);
       },
     ),
-    call(() => filemap_fault, { mapping: "mapping", index: "index" }, "page"),
+    call(() => filemap_fault, { mapping: "mapping", index: "index", vma: "vma", flags: "flags" }, "page"),
+    given(
+      (_, f) => f.page < NONE,
+      [
+        lockdep_assert_not_held(PG_locked),
+        local((_, f) => {
+          f.ret = fault_without_page(f.page);
+          f.page = NONE;
+        }),
+        goto("uncharge_out"),
+      ],
+    ),
     step("copy_user_highpage", (k, f) => copy_page(k, f.new_page, f.page)),
     under(ptl, [
       step("alloc_set_pte", (k, f) => {
@@ -227,16 +346,30 @@ export const do_cow_fault = path(
     ]),
     unlock(),
     step("put_page", (k, f) => put_page(k, f.page)),
-    given((_, f) => f.ret !== 0, [step("put_page", (k, f) => put_page(k, f.new_page))]),
+    label("uncharge_out"),
+    given(
+      (_, f) => f.ret !== 0,
+      [step("put_page", (k, f) => put_page(k, f.new_page))],
+      [
+        local((k, f) => {
+          f.ret = fault_write(k, f.vma);
+        }),
+      ],
+    ),
   ],
 );
+
+/** wp_page_reuse: the PTE becomes young, dirty and, where the VMA allows it, writable. The page stays. */
+function wp_page_reuse(k: Kernel, at: Vpn, vma: number, page: Pfn): void {
+  set_pte(k, at, k.pte.entry[at] | PTE.young | PTE.dirty | maybe_mkwrite(k, vma), page);
+}
 
 /** A write to a page that is mapped read-only in a shared mapping: page_mkwrite again, then the PTE if unchanged. */
 export const wp_page_shared = path(
   "wp_page_shared",
   {
     source: "mm/memory.c v4.20",
-    args: { at: vpn, orig_pte: int },
+    args: { at: vpn, vma: int, orig_pte: int },
     locals: { page: pfn, mapping: inode, tmp: int },
     returns: int,
   },
@@ -248,114 +381,284 @@ export const wp_page_shared = path(
         f.tmp = 1;
         return;
       }
-      f.mapping = k.page.mapping[f.page];
+      f.mapping = file_of(k, f.vma);
       get_page(k, f.page);
+      if (!has_page_mkwrite(k, f.mapping)) wp_page_reuse(k, f.at, f.vma, f.page);
     }),
     given((_, f) => f.tmp === 1, [leave()]),
-    call(() => do_page_mkwrite, { page: "page", mapping: "mapping" }, "tmp"),
     given(
-      (_, f) => (f.tmp & (VM_FAULT.NOPAGE | VM_FAULT.SIGBUS)) !== 0,
+      (k, f) => has_page_mkwrite(k, f.mapping),
       [
-        lockdep_assert_not_held(PG_locked),
-        step("put_page", (k, f) => put_page(k, f.page)),
-        leave((_, f) => f.tmp),
+        call(() => do_page_mkwrite, { page: "page", mapping: "mapping" }, "tmp"),
+        given(
+          (_, f) => f.tmp === 0 || (f.tmp & (VM_FAULT.NOPAGE | VM_FAULT.ERROR)) !== 0,
+          [
+            lockdep_assert_not_held(PG_locked),
+            step("put_page", (k, f) => put_page(k, f.page)),
+            leave((_, f) => f.tmp),
+          ],
+        ),
+        under(ptl, [
+          step("finish_mkwrite_fault", (k, f) => {
+            if (k.pte.entry[f.at] !== f.orig_pte) f.ret = VM_FAULT.NOPAGE;
+            else wp_page_reuse(k, f.at, f.vma, f.page);
+          }),
+        ]),
       ],
+      [lock_page()],
     ),
-    under(ptl, [
-      step("finish_mkwrite_fault", (k, f) => {
-        if (k.pte.entry[f.at] !== f.orig_pte) f.ret = VM_FAULT.NOPAGE;
-        else set_pte(k, f.at, f.orig_pte | PTE.young | PTE.dirty | PTE.write, f.page);
-      }),
-    ]),
     given((_, f) => f.ret !== 0, [unlock()], [call(() => fault_dirty_shared_page, { page: "page" })]),
     step("put_page", (k, f) => put_page(k, f.page)),
   ],
 );
 
-/** A write to a page that is mapped read-only in a private mapping: a copy takes its place. */
+/**
+ * A write to a page that is mapped read-only in a private mapping: a copy takes its place. `page` comes with a reference, and
+ * is NONE for the zero page.
+ */
 export const wp_page_copy = path(
   "wp_page_copy",
   {
     source: "mm/memory.c v4.20",
-    args: { at: vpn, orig_pte: int },
-    locals: { page: pfn, new_page: pfn, stale: int },
+    args: { at: vpn, vma: int, orig_pte: int, page: pfn },
+    locals: { new_page: pfn, stale: int },
   },
   [
-    step("get_page", (k, f) => {
-      f.page = pte_pfn(f.orig_pte);
-      f.stale = k.pte.entry[f.at] === f.orig_pte ? 0 : 1;
-      if (f.stale === 0) get_page(k, f.page);
-    }),
-    given((_, f) => f.stale === 1, [leave()]),
+    anon_vma_prepare(),
     wait(
       "alloc_page_vma",
       (k) => has_free_page(k),
       (k, f) => {
         f.new_page = alloc_page(k);
+        // alloc_zeroed_user_highpage_movable: a free page here is full of zeroes.
+        if (f.page === NONE) SetPageUptodate(k, f.new_page);
       },
     ),
-    step("cow_user_page", (k, f) => copy_page(k, f.new_page, f.page)),
-    step("ptep_clear_flush_notify", (k, f) => {
-      if (k.pte.entry[f.at] !== f.orig_pte) {
-        f.stale = 1;
-        return;
-      }
-      k.pte.entry[f.at] = 0;
-      page_remove_rmap(k, f.page);
-      put_page(k, f.page);
-      page_add_rmap(k, f.new_page);
-      make_anonymous(k, f.new_page, find_vma(k, f.at), f.at);
-      const bits = PTE.present | PTE.young | PTE.dirty | PTE.write;
-      set_pte(k, f.at, (f.new_page << PFN_SHIFT) | bits, f.new_page);
-    }),
+    given((_, f) => f.page !== NONE, [step("cow_user_page", (k, f) => copy_page(k, f.new_page, f.page))]),
+    under(ptl, [
+      step("ptep_clear_flush_notify", (k, f) => {
+        if (k.pte.entry[f.at] !== f.orig_pte) {
+          f.stale = 1;
+          return;
+        }
+        k.pte.entry[f.at] = 0;
+        if (f.page !== NONE) {
+          page_remove_rmap(k, f.page);
+          put_page(k, f.page);
+        }
+        page_add_rmap(k, f.new_page);
+        make_anonymous(k, f.new_page, f.vma, f.at);
+        const bits = PTE.present | PTE.young | PTE.dirty | maybe_mkwrite(k, f.vma);
+        set_pte(k, f.at, (f.new_page << PFN_SHIFT) | bits, f.new_page);
+      }),
+    ]),
     given((_, f) => f.stale === 1, [step("put_page", (k, f) => put_page(k, f.new_page))]),
-    step("put_page", (k, f) => put_page(k, f.page)),
+    given(
+      (_, f) => f.page !== NONE,
+      [
+        config("mlock", [
+          // Or a page that only somebody else maps would stay mlocked.
+          given(
+            (k, f) => f.stale === 0 && (k.vma.vm_flags[f.vma] & VM_LOCKED) !== 0,
+            [lock_page(), call(() => munlock_vma_page, { page: "page" }), unlock()],
+          ),
+        ]),
+        step("put_page", (k, f) => put_page(k, f.page)),
+      ],
+    ),
   ],
 );
 
-/** Resolve a fault at a virtual page. Gives VM_FAULT_* bits; the access is then tried again. */
+/** What do_wp_page decided under the ptl. */
+const WP = { done: 0, copy: 1, lock: 2 } as const;
+
+/** reuse_swap_page: whether this PTE is the only one of the page. Whoever holds it by reference is not asked. */
+const reuse_swap_page = (k: Kernel, page: Pfn): boolean => k.page.mapcount[page] <= 1;
+
+/** The end of do_wp_page for an anonymous page whose lock is held. A page to copy gets a reference. */
+function reuse_or_copy(k: Kernel, at: Vpn, vma: number, page: Pfn): number {
+  if (reuse_swap_page(k, page)) {
+    wp_page_reuse(k, at, vma, page);
+    return WP.done;
+  }
+  get_page(k, page);
+  return WP.copy;
+}
+
+/** A write to a present, read-only PTE. */
+export const do_wp_page = path(
+  "do_wp_page",
+  {
+    source: "mm/memory.c v4.20",
+    args: { at: vpn, vma: int, orig_pte: int },
+    locals: { page: pfn, wp: int },
+    returns: int,
+  },
+  [
+    // No anonymous page is in a shared mapping.
+    given(
+      (k, f) => is_shared_writable(k, f.vma),
+      [call(() => wp_page_shared, { at: "at", vma: "vma", orig_pte: "orig_pte" }, "ret"), leave()],
+    ),
+    under(ptl, [
+      step("do_wp_page", (k, f) => {
+        if (k.pte.entry[f.at] !== f.orig_pte) return;
+        f.page = vm_normal_page(k, f.orig_pte);
+        f.wp = WP.copy;
+        if (f.page === NONE) return;
+        if (!isAnon(k.page.mapping[f.page])) get_page(k, f.page);
+        // trylock_page, and the lock is given back before the ptl is.
+        else if (!PageLocked(k, f.page)) f.wp = reuse_or_copy(k, f.at, f.vma, f.page);
+        else {
+          get_page(k, f.page);
+          f.wp = WP.lock;
+        }
+      }),
+    ]),
+    given(
+      (_, f) => f.wp === WP.lock,
+      [
+        lock_page(),
+        under(ptl, [
+          gives(
+            PG_locked,
+            step("pte_same", (k, f) => {
+              const same = k.pte.entry[f.at] === f.orig_pte;
+              f.wp = same ? reuse_or_copy(k, f.at, f.vma, f.page) : WP.done;
+              unlock_page(k, f.page);
+              put_page(k, f.page);
+            }),
+          ),
+        ]),
+      ],
+    ),
+    given(
+      (_, f) => f.wp === WP.copy,
+      [call(() => wp_page_copy, { at: "at", vma: "vma", orig_pte: "orig_pte", page: "page" })],
+    ),
+    leave((k, f) => fault_write(k, f.vma)),
+  ],
+);
+
+/** First touch of anonymous memory: a read shows the zero page, a write gets a page of zeroes. */
+export const do_anonymous_page = path(
+  "do_anonymous_page",
+  {
+    source: "mm/memory.c v4.20",
+    args: { at: vpn, vma: int, flags: int },
+    locals: { page: pfn },
+    returns: int,
+  },
+  [
+    // Shared memory is a file's (tmpfs); a shared mapping of nothing has no vm_ops.
+    given((k, f) => (k.vma.vm_flags[f.vma] & VM_SHARED) !== 0, [leave(() => VM_FAULT.SIGBUS)]),
+    given(
+      (_, f) => (f.flags & FAULT_FLAG.WRITE) === 0,
+      [
+        under(ptl, [
+          step("do_anonymous_page", (k, f) => {
+            if (k.pte.entry[f.at] !== 0) return;
+            set_pte(k, f.at, (k.geometry.pages << PFN_SHIFT) | PTE.present | PTE.young, NONE);
+          }),
+        ]),
+        leave(),
+      ],
+    ),
+    anon_vma_prepare(),
+    wait(
+      "alloc_zeroed_user_highpage_movable",
+      (k) => has_free_page(k),
+      (k, f) => {
+        f.page = alloc_page(k);
+        SetPageUptodate(k, f.page);
+      },
+    ),
+    under(ptl, [
+      step("set_pte_at", (k, f) => {
+        if (k.pte.entry[f.at] !== 0) {
+          put_page(k, f.page);
+          return;
+        }
+        page_add_rmap(k, f.page);
+        make_anonymous(k, f.page, f.vma, f.at);
+        const writable = (k.vma.vm_flags[f.vma] & VM_WRITE) !== 0 ? PTE.write | PTE.dirty : 0;
+        set_pte(k, f.at, (f.page << PFN_SHIFT) | PTE.present | PTE.young | writable, f.page);
+      }),
+    ]),
+  ],
+);
+
+/**
+ * A filesystem that installs its PTEs itself is asked for a missing one, and for a write to a read-only one: do_fault and
+ * wp_pfn_shared of a DAX file, hugetlb_fault.
+ */
+const own_fault = (): Node<
+  Kernel,
+  { at: number; vma: number; orig_pte: number; flags: number; ret: number }
+> =>
+  given(
+    (k, f) =>
+      file_of(k, f.vma) !== 0 &&
+      has_own_fault(k, file_of(k, f.vma)) &&
+      (!pte_present(f.orig_pte) || ((f.flags & FAULT_FLAG.WRITE) !== 0 && !pte_write(f.orig_pte))),
+    [
+      dispatch(
+        vm_ops,
+        "fault",
+        (k, f) => fs_of_inode(k, file_of(k, f.vma)),
+        { at: "at", vma: "vma", write: "flags" },
+        "ret",
+      ),
+      leave(),
+    ],
+  );
+
+/**
+ * Resolve a fault at a virtual page of a VMA, with mmap_sem held for reading. `flags` are FAULT_FLAG_*. Gives VM_FAULT_* bits; the
+ * access is then tried again. After VM_FAULT_RETRY mmap_sem is no longer held.
+ */
 export const handle_mm_fault = path(
   "handle_mm_fault",
   {
     source: "mm/memory.c v4.20",
-    args: { at: vpn, write: int },
+    args: { at: vpn, flags: int },
     locals: { vma: int, orig_pte: int },
     returns: int,
   },
   [
     step("handle_pte_fault", (k, f) => {
       f.vma = find_vma(k, f.at);
+      if (f.vma === NONE) throw new Error(`handle_mm_fault: virtual page ${f.at} is in no VMA`);
       f.orig_pte = k.pte.entry[f.at];
       k.count("pgfault");
     }),
-    given(
-      (k, f) => f.write === 1 && (k.vma.vm_flags[f.vma] & VM_WRITE) === 0,
-      [leave(() => VM_FAULT.SIGBUS)],
-    ),
+    config("dax", [own_fault()], [config("compound", [own_fault()])]),
     given((_, f) => pte_present(f.orig_pte), [goto("present")]),
-    given((_, f) => f.write === 0, [call(() => do_read_fault, { at: "at", vma: "vma" }, "ret"), leave()]),
+    given(
+      (k, f) => file_of(k, f.vma) === 0,
+      [call(() => do_anonymous_page, { at: "at", vma: "vma", flags: "flags" }, "ret"), leave()],
+    ),
+    given(
+      (_, f) => (f.flags & FAULT_FLAG.WRITE) === 0,
+      [call(() => do_read_fault, { at: "at", vma: "vma", flags: "flags" }, "ret"), leave()],
+    ),
     given(
       (k, f) => (k.vma.vm_flags[f.vma] & VM_SHARED) === 0,
-      [call(() => do_cow_fault, { at: "at", vma: "vma" }, "ret"), leave()],
+      [call(() => do_cow_fault, { at: "at", vma: "vma", flags: "flags" }, "ret"), leave()],
     ),
-    call(() => do_shared_fault, { at: "at", vma: "vma" }, "ret"),
+    call(() => do_shared_fault, { at: "at", vma: "vma", flags: "flags" }, "ret"),
     leave(),
     label("present"),
     given(
-      (_, f) => f.write === 1 && !pte_write(f.orig_pte),
-      [
-        given(
-          (k, f) => (k.vma.vm_flags[f.vma] & VM_SHARED) !== 0,
-          [call(() => wp_page_shared, { at: "at", orig_pte: "orig_pte" }, "ret")],
-          [call(() => wp_page_copy, { at: "at", orig_pte: "orig_pte" })],
-        ),
-        leave(),
-      ],
+      (_, f) => (f.flags & FAULT_FLAG.WRITE) !== 0 && !pte_write(f.orig_pte),
+      [call(() => do_wp_page, { at: "at", vma: "vma", orig_pte: "orig_pte" }, "ret"), leave()],
     ),
-    step("ptep_set_access_flags", (k, f) => {
-      if (k.pte.entry[f.at] !== f.orig_pte) return;
-      const bits = PTE.young | (f.write === 1 ? PTE.dirty : 0);
-      set_pte(k, f.at, f.orig_pte | bits, pte_pfn(f.orig_pte));
-    }),
+    under(ptl, [
+      step("ptep_set_access_flags", (k, f) => {
+        if (k.pte.entry[f.at] !== f.orig_pte) return;
+        const bits = PTE.young | ((f.flags & FAULT_FLAG.WRITE) !== 0 ? PTE.dirty : 0);
+        set_pte(k, f.at, f.orig_pte | bits, vm_normal_page(k, f.orig_pte));
+      }),
+    ]),
   ],
 );

@@ -15,6 +15,7 @@ import { PG_locked as PG_locked_class, PG_writeback as PG_writeback_class } from
 import { LOCKED_FOR_READ } from "../structs.js";
 import { NONE, type Pfn } from "../types.js";
 import { forget_orphan } from "./orphan.js";
+import { mark_written } from "./written.js";
 
 const PG_locked = pg("locked");
 const PG_private = pg("private");
@@ -70,7 +71,11 @@ export const ClearPageReclaim = clearer("reclaim");
 export const PageSwapBacked = tester("swapbacked");
 export const SetPageSwapBacked = setter("swapbacked");
 export const PageUnevictable = tester("unevictable");
+export const SetPageUnevictable = setter("unevictable");
+export const ClearPageUnevictable = clearer("unevictable");
 export const PageMlocked = tester("mlocked");
+export const SetPageMlocked = setter("mlocked");
+export const ClearPageMlocked = clearer("mlocked");
 
 export const page_has_private = PagePrivate;
 export const page_is_file_cache = (k: Kernel, page: Pfn): boolean => !PageSwapBacked(k, page);
@@ -81,6 +86,7 @@ export const page_count = (k: Kernel, page: Pfn): number => k.page._refcount[pag
 export function TestSetPageDirty(k: Kernel, page: Pfn): boolean {
   const was = PageDirty(k, page);
   SetPageDirty(k, page);
+  mark_written(k, page);
   if (k.page.device[page] !== 0) set_device_wrote(k, page, 0);
   return was;
 }

@@ -7,7 +7,11 @@
  * A mapped page is tested for (page_mapped) under the page lock, which keeps new PTEs away; that an old one may go
  * meanwhile commutes with the step before the test.
  *
- * Left out: batched TLB flushes (TTU_BATCH_FLUSH; a cleared PTE is flushed at once), mlocked VMAs, MMU notifiers.
+ * All anonymous pages have one anon_vma: a walk meets VMAs of other processes too, and finds no PTE there. (In Linux the anon_vmas of
+ * a process and its children are several, under one lock.)
+ *
+ * Left out: batched TLB flushes (TTU_BATCH_FLUSH; a cleared PTE is flushed at once), swap entries (an anonymous page is unmapped by
+ * migration only), page_move_anon_rmap, MMU notifiers.
  */
 import type { FrameOf, Node } from "../../machine/path.js";
 import { WORD } from "../../trace/words.js";
@@ -32,10 +36,11 @@ import {
   when,
 } from "../language.js";
 import { anon_vma_rwsem, i_mmap_rwsem, PG_locked, ptl } from "../locks.js";
-import { isAnon, VM_SHARED } from "../structs.js";
-import { int, type Pfn, pfn } from "../types.js";
+import { isAnon, VM_EXEC, VM_LOCKED, VM_SHARED } from "../structs.js";
+import { int, NONE, type Pfn, pfn } from "../types.js";
 import { page_mapping } from "./filemap.js";
-import { page_mapped, trylock_page, unlock } from "./page.js";
+import { clear_page_mlock, mlock_vma_page } from "./mlock.js";
+import { PageMlocked, page_mapped, trylock_page, unlock } from "./page.js";
 import { set_page_dirty } from "./page_writeback.js";
 import { put_page } from "./swap.js";
 
@@ -51,6 +56,13 @@ function next_vma(k: Kernel, page: Pfn, from: number, sharedOnly: boolean): numb
     if (offset >= 0 && offset < vm_pages[at]) return at + 1;
   }
   return 0;
+}
+
+/** The same among VMAs that keep their pages in memory: munlock has nothing to gain from the others. */
+function next_locked_vma(k: Kernel, page: Pfn, from: number): number {
+  let vma = next_vma(k, page, from, false);
+  while (vma !== 0 && (k.vma.vm_flags[vma - 1] & VM_LOCKED) === 0) vma = next_vma(k, page, vma, false);
+  return vma;
 }
 
 /** rmap_walk: nodes that walk the VMAs of a page's mapping, or of its anon_vma, under its semaphore. */
@@ -70,13 +82,13 @@ const rmap_walk = <F extends { readonly page: Pfn }>(
   ),
 ];
 
-/** Write a PTE and tell the recording of the page that it maps (or mapped). */
+/** Write a PTE and tell the recording of the page that it maps (or mapped); NONE for the zero page. */
 export function set_pte(k: Kernel, at: number, entry: number, page: Pfn): void {
   k.pte.entry[at] = entry;
-  if (k.recorder !== null) k.note(WORD.pte, page, k.pteWord(page));
+  if (k.recorder !== null && page !== NONE) k.note(WORD.pte, page, k.pteWord(page));
 }
 
-/** page_add_file_rmap, page_add_new_anon_rmap */
+/** page_add_file_rmap, page_add_new_anon_rmap, page_dup_rmap */
 export function page_add_rmap(k: Kernel, page: Pfn): void {
   k.page.mapcount[page]++;
   if (k.recorder !== null) k.note(WORD.mapcount, page, k.page.mapcount[page]);
@@ -89,7 +101,9 @@ export function page_remove_rmap(k: Kernel, page: Pfn): void {
     k.note(WORD.mapcount, page, k.page.mapcount[page]);
     k.note(WORD.pte, page, k.pteWord(page));
   }
-  if (k.page.mapcount[page] === 0 && page_mapping(k, page) !== 0) k.count("nr_mapped", -1);
+  if (k.page.mapcount[page] > 0) return;
+  if (page_mapping(k, page) !== 0) k.count("nr_mapped", -1);
+  if (PageMlocked(k, page)) clear_page_mlock(k, page);
 }
 
 const MKCLEAN = {
@@ -134,9 +148,20 @@ const REFERENCED = {
   returns: int,
 } as const;
 
+/** What page_referenced says of vm_flags, as bits above its number of PTEs. */
+const REFERENCED_EXEC = 0x1000;
+const REFERENCED_LOCKED = 0x2000;
+
+/** How many PTEs page_referenced found used, from what it gives. */
+export const referenced_ptes = (referenced: number): number => referenced & (REFERENCED_EXEC - 1);
+/** The vm_flags that page_referenced gives: VM_EXEC of a VMA through which the page was used, VM_LOCKED of one that it met. */
+export const referenced_vm_flags = (referenced: number): number =>
+  ((referenced & REFERENCED_EXEC) !== 0 ? VM_EXEC : 0) |
+  ((referenced & REFERENCED_LOCKED) !== 0 ? VM_LOCKED : 0);
+
 /**
- * How many PTEs were used since the last time; clears their young bits. Without the page lock it must get it at once,
- * or it answers 1.
+ * How many PTEs were used since the last time (referenced_ptes of what it gives); clears their young bits. Without the page
+ * lock it must get it at once, or it answers 1; an anonymous page needs no lock. It stops at a locked VMA, and says so.
  */
 export const page_referenced = path("page_referenced", REFERENCED, [
   heldIf(
@@ -144,7 +169,7 @@ export const page_referenced = path("page_referenced", REFERENCED, [
     when("page_mapped", (k, f) => !page_mapped(k, f.page), [leave()]),
   ),
   given(
-    (_, f) => f.is_locked === 0,
+    (k, f) => f.is_locked === 0 && !isAnon(k.page.mapping[f.page]),
     [
       tries(
         PG_locked,
@@ -163,19 +188,25 @@ export const page_referenced = path("page_referenced", REFERENCED, [
           step("page_referenced_one", (k, f) => {
             const at = k.pteAt(f.vma - 1, f.page);
             if (at < 0) return;
+            const flags = k.vma.vm_flags[f.vma - 1];
+            if ((flags & VM_LOCKED) !== 0) {
+              f.ret |= REFERENCED_LOCKED;
+              return;
+            }
             const entry = k.pte.entry[at];
             if ((entry & PTE.young) === 0) return;
             set_pte(k, at, entry & ~PTE.young, f.page);
             f.ret++;
+            if ((flags & VM_EXEC) !== 0) f.ret |= REFERENCED_EXEC;
           }),
         ]),
         local((k, f) => {
-          f.vma = next_vma(k, f.page, f.vma, false);
+          f.vma = (f.ret & REFERENCED_LOCKED) !== 0 ? 0 : next_vma(k, f.page, f.vma, false);
         }),
       ],
     ),
   ]),
-  given((_, f) => f.is_locked === 0, [unlock()]),
+  given((k, f) => f.is_locked === 0 && !isAnon(k.page.mapping[f.page]), [unlock()]),
   leave(),
   label("referenced"),
   leave(() => 1),
@@ -184,56 +215,116 @@ export const page_referenced = path("page_referenced", REFERENCED, [
 const UNMAP = {
   source: "mm/rmap.c v4.20",
   args: { page: pfn },
-  locals: { vma: int, at: int, young: int, dirty: int },
+  locals: { vma: int, at: int, stop: int, dirty: int },
   returns: int,
 } as const;
 
-/** Remove every PTE of a locked page. Gives 1 when none is left; a PTE that was used meanwhile stops it. */
-export const try_to_unmap = path("try_to_unmap", UNMAP, [
-  ...rmap_walk<FrameOf<typeof UNMAP>>([
-    local((k, f) => {
-      f.vma = next_vma(k, f.page, 0, false);
-    }),
-    repeat(
-      (_, f) => f.vma !== 0,
-      [
-        under(ptl, [
-          step("ptep_clear_flush", (k, f) => {
-            const at = k.pteAt(f.vma - 1, f.page);
-            f.at = at + 1;
-            if (at < 0) return;
-            const entry = k.pte.entry[at];
-            f.young = (entry & PTE.young) !== 0 ? 1 : 0;
-            if (f.young === 1) set_pte(k, at, entry & ~PTE.young, f.page);
-            else {
-              f.dirty = (entry & PTE.dirty) !== 0 ? 1 : 0;
-              set_pte(k, at, 0, f.page);
-            }
+/** TTU_*: what try_to_unmap is asked to do beyond reclaim's plain unmapping, v4.20 numbers. */
+export const TTU = {
+  MIGRATION: 0x1,
+  MUNLOCK: 0x2,
+  IGNORE_MLOCK: 0x8,
+  IGNORE_ACCESS: 0x10,
+} as const;
+
+/** try_to_unmap_one up to the cleared PTE. It is in `at`, plus one; `stop` ends the walk. */
+function unmap_one(
+  k: Kernel,
+  f: { page: Pfn; vma: number; at: number; stop: number; dirty: number },
+  flags: number,
+): void {
+  const at = k.pteAt(f.vma - 1, f.page);
+  if (at < 0) return;
+  if ((flags & TTU.IGNORE_MLOCK) === 0 && (k.vma.vm_flags[f.vma - 1] & VM_LOCKED) !== 0) {
+    mlock_vma_page(k, f.page);
+    f.stop = 1;
+    return;
+  }
+  const entry = k.pte.entry[at];
+  if ((flags & TTU.IGNORE_ACCESS) === 0 && (entry & PTE.young) !== 0) {
+    set_pte(k, at, entry & ~PTE.young, f.page);
+    f.stop = 1;
+    return;
+  }
+  // Where an anonymous page would leave its swap entry: without swap space there is none.
+  if (isAnon(k.page.mapping[f.page]) && (flags & TTU.MIGRATION) === 0) {
+    f.stop = 1;
+    return;
+  }
+  f.at = at + 1;
+  f.dirty = (entry & PTE.dirty) !== 0 ? 1 : 0;
+  set_pte(k, at, 0, f.page);
+}
+
+/** try_to_unmap with these TTU flags: they are known where it is called, so that no state is needed for them. */
+const unmapper = (flags: number) =>
+  path("try_to_unmap", UNMAP, [
+    ...rmap_walk<FrameOf<typeof UNMAP>>([
+      local((k, f) => {
+        f.vma = next_vma(k, f.page, 0, false);
+      }),
+      repeat(
+        (_, f) => f.vma !== 0,
+        [
+          under(ptl, [
+            step("ptep_clear_flush", (k, f) => unmap_one(k, f, flags)),
+            given((_, f) => f.stop === 1, [goto("out")]),
+            given(
+              (_, f) => f.at !== 0,
+              [
+                given((_, f) => f.dirty === 1, [call(() => set_page_dirty, { page: "page" })]),
+                held(
+                  step("page_remove_rmap", (k, f) => {
+                    page_remove_rmap(k, f.page);
+                    put_page(k, f.page);
+                  }),
+                ),
+              ],
+            ),
+          ]),
+          local((k, f) => {
+            f.dirty = 0;
+            f.at = 0;
+            f.vma = next_vma(k, f.page, f.vma, false);
           }),
-          given((_, f) => f.young === 1, [goto("out")]),
-          given(
-            (_, f) => f.at !== 0,
-            [
-              given((_, f) => f.dirty === 1, [call(() => set_page_dirty, { page: "page" })]),
-              held(
-                step("page_remove_rmap", (k, f) => {
-                  page_remove_rmap(k, f.page);
-                  put_page(k, f.page);
-                }),
-              ),
-            ],
-          ),
-        ]),
-        local((k, f) => {
-          f.dirty = 0;
-          f.at = 0;
-          f.vma = next_vma(k, f.page, f.vma, false);
-        }),
-      ],
-    ),
-    label("out"),
-  ]),
-  local((k, f) => {
-    f.ret = page_mapped(k, f.page) ? 0 : 1;
-  }),
-]);
+        ],
+      ),
+      label("out"),
+    ]),
+    local((k, f) => {
+      f.ret = page_mapped(k, f.page) ? 0 : 1;
+    }),
+  ]);
+
+/**
+ * Remove every PTE of a locked page. Gives 1 when none is left. A PTE that was used meanwhile stops it, and so does a VMA that
+ * keeps its pages in memory: the page is marked for it.
+ */
+export const try_to_unmap = unmapper(0);
+
+/** Whether a VMA that keeps its pages in memory maps an isolated, locked page: it is marked then (TTU_MUNLOCK). */
+export const try_to_munlock = path(
+  "try_to_munlock",
+  { source: "mm/rmap.c v4.20", args: { page: pfn }, locals: { vma: int } },
+  [
+    ...rmap_walk<{ page: Pfn; vma: number }>([
+      local((k, f) => {
+        f.vma = next_locked_vma(k, f.page, 0);
+      }),
+      repeat(
+        (_, f) => f.vma !== 0,
+        [
+          under(ptl, [
+            step("try_to_unmap_one", (k, f) => {
+              const locked = (k.vma.vm_flags[f.vma - 1] & VM_LOCKED) !== 0;
+              if (locked && k.pteAt(f.vma - 1, f.page) >= 0) mlock_vma_page(k, f.page);
+            }),
+          ]),
+          local((k, f) => {
+            f.vma = PageMlocked(k, f.page) ? 0 : next_locked_vma(k, f.page, f.vma);
+          }),
+        ],
+      ),
+    ]),
+  ],
+);

@@ -10,16 +10,19 @@
 import type { Kernel } from "../kernel.js";
 import { LRU, PVEC } from "../structs.js";
 import type { Pfn } from "../types.js";
+import { is_zone_device_page, put_devmap_managed_page } from "./memremap.js";
 import {
   ClearPageActive,
   ClearPageLRU,
   ClearPageReferenced,
+  ClearPageUnevictable,
   free_page,
   get_page,
   PageActive,
   PageDirty,
   PageLocked,
   PageLRU,
+  PageMlocked,
   PageReferenced,
   PageSwapBacked,
   PageUnevictable,
@@ -28,10 +31,15 @@ import {
   SetPageActive,
   SetPageLRU,
   SetPageReferenced,
+  SetPageUnevictable,
 } from "./page.js";
+
+/** page_evictable (mm/vmscan.c); no mapping is unevictable as a whole here. */
+export const page_evictable = (k: Kernel, page: Pfn): boolean => !PageMlocked(k, page);
 
 /** Which list a page belongs on: page_lru(). */
 export function page_lru(k: Kernel, page: Pfn): number {
+  if (PageUnevictable(k, page)) return LRU.unevictable;
   return (PageSwapBacked(k, page) ? LRU.inactive_anon : LRU.inactive_file) + (PageActive(k, page) ? 1 : 0);
 }
 
@@ -71,6 +79,10 @@ export function del_page_from_lru_list(k: Kernel, page: Pfn, lru: number): void 
 
 /** Drop a reference; the last one takes the page off its list (__page_cache_release) and frees it. */
 export function put_page(k: Kernel, page: Pfn): void {
+  if (is_zone_device_page(k, page)) {
+    put_devmap_managed_page(k, page);
+    return;
+  }
   if (page_count(k, page) <= 0) throw new Error(`put_page: page ${page} has no reference`);
   page_ref_add(k, page, -1);
   if (page_count(k, page) !== 0) return;
@@ -85,8 +97,18 @@ export function put_page(k: Kernel, page: Pfn): void {
 /** What happens to each page of a batch when the batch is drained. */
 const DRAIN: ((k: Kernel, page: Pfn) => void)[] = [];
 
+/** __pagevec_lru_add_fn: where a page that nobody may reclaim reaches the unevictable list, and where it leaves it. */
 DRAIN[PVEC.lru_add] = (k, page) => {
+  const was_unevictable = PageUnevictable(k, page);
+  if (was_unevictable) ClearPageUnevictable(k, page);
   SetPageLRU(k, page);
+  if (page_evictable(k, page)) {
+    if (was_unevictable) k.count("unevictable_pgs_rescued");
+  } else {
+    ClearPageActive(k, page);
+    SetPageUnevictable(k, page);
+    if (!was_unevictable) k.count("unevictable_pgs_culled");
+  }
   add_page_to_lru_list(k, page, page_lru(k, page));
 };
 
@@ -182,8 +204,16 @@ export function inactive_list_is_low(k: Kernel, inactiveLru: number): boolean {
   return inactive * ratio < active;
 }
 
-/** Put an isolated page back on the list that its flags name; drops the isolator's reference. */
+/**
+ * Put an isolated page back on the list that its flags name; drops the isolator's reference. One that has become
+ * unevictable goes through the batch, as in v4.20 every page does that is not put back by reclaim itself.
+ */
 export function putback_lru_page(k: Kernel, page: Pfn): void {
+  if (!page_evictable(k, page)) {
+    lru_cache_add(k, page);
+    put_page(k, page);
+    return;
+  }
   SetPageLRU(k, page);
   add_page_to_lru_list(k, page, page_lru(k, page));
   put_page(k, page);

@@ -44,7 +44,7 @@ import {
 } from "../language.js";
 import { lru_lock, PG_locked, xa_lock } from "../locks.js";
 import { a_ops, fs_of_page } from "../operations.js";
-import { LRU, PGDAT_DIRTY, PGDAT_WRITEBACK } from "../structs.js";
+import { LRU, PGDAT_DIRTY, PGDAT_WRITEBACK, VM_EXEC, VM_LOCKED } from "../structs.js";
 import { int, NONE, type Pfn, pfn } from "../types.js";
 import { __delete_from_page_cache, page_mapping } from "./filemap.js";
 import {
@@ -73,7 +73,7 @@ import {
   unlock_page,
 } from "./page.js";
 import { clear_page_dirty_for_io } from "./page_writeback.js";
-import { page_referenced, try_to_unmap } from "./rmap.js";
+import { page_referenced, referenced_ptes, referenced_vm_flags, try_to_unmap } from "./rmap.js";
 import {
   inactive_list_is_low,
   isolate_lru_pages,
@@ -135,13 +135,24 @@ const page_check_references = path(
     step("TestClearPageReferenced", (k, f) => {
       f.referenced_page = TestClearPageReferenced(k, f.page) ? 1 : 0;
     }),
+    // mlock was late: try_to_unmap will mark the page.
     given(
-      (_, f) => f.referenced_ptes > 0,
+      (_, f) => (referenced_vm_flags(f.referenced_ptes) & VM_LOCKED) !== 0,
+      [leave(() => PAGEREF.RECLAIM)],
+    ),
+    given(
+      (_, f) => referenced_ptes(f.referenced_ptes) > 0,
       [
         given((k, f) => PageSwapBacked(k, f.page), [leave(() => PAGEREF.ACTIVATE)]),
         // Mapped pages are added referenced: it takes a second look, or a second user, to activate one.
         step("SetPageReferenced", (k, f) => SetPageReferenced(k, f.page)),
-        leave((_, f) => (f.referenced_page === 1 || f.referenced_ptes > 1 ? PAGEREF.ACTIVATE : PAGEREF.KEEP)),
+        leave((_, f) =>
+          f.referenced_page === 1 ||
+          referenced_ptes(f.referenced_ptes) > 1 ||
+          (referenced_vm_flags(f.referenced_ptes) & VM_EXEC) !== 0
+            ? PAGEREF.ACTIVATE
+            : PAGEREF.KEEP,
+        ),
       ],
     ),
     leave((k, f) =>

@@ -20,6 +20,8 @@ import { call, down_write, given, held, local, path, repeat, step, under, up_wri
 import { i_mmap_rwsem, lru_lock, ptl } from "../locks.js";
 import { isAnon } from "../structs.js";
 import { type InodeNr, inode, int, NONE, type Pfn, pfn, type Vpn, vpn } from "../types.js";
+import { is_zero_pfn } from "./memory.js";
+import { is_zone_device_page } from "./memremap.js";
 import { ClearPageReclaim, PageReclaim } from "./page.js";
 import { set_page_dirty } from "./page_writeback.js";
 import { page_remove_rmap, set_pte } from "./rmap.js";
@@ -69,6 +71,15 @@ export const zap_pte_range = path(
             if ((entry & PTE.present) === 0) {
               // A migration entry: its page is told nothing, and holds no reference for it.
               k.pte.entry[f.at] = 0;
+              return;
+            }
+            if (is_zero_pfn(k, page)) {
+              set_pte(k, f.at, 0, NONE);
+              return;
+            }
+            if (is_zone_device_page(k, page)) {
+              // vm_normal_page gives none for a devmap PTE: nothing was counted for it.
+              set_pte(k, f.at, 0, page);
               return;
             }
             f.page = page;

@@ -1,0 +1,18 @@
+/** The paths of faults, fork and mlock that hold references in locals. */
+import type { Holder } from "./holder.js";
+
+export const process: Readonly<Record<string, Holder>> = {
+  // wp_page_copy has the page from here, and is its holder while it runs.
+  do_wp_page: ({ step, local }) => (step === "lock_page" || step === "pte_same" ? [local("page")] : []),
+  wp_page_copy: ({ step, nth, calling, local }) => {
+    // The zero page is counted by nobody.
+    const old = local("page") < 0 ? [] : [local("page")];
+    const both = step === "cow_user_page" || step === "ptep_clear_flush_notify";
+    const given_up = step === "put_page" && nth === 0;
+    return calling === "" && (both || given_up) ? [...old, local("new_page")] : old;
+  },
+  do_anonymous_page: ({ step, local }) => (step === "set_pte_at" ? [local("page")] : []),
+  // Isolated from its list.
+  munlock_vma_page: ({ local }) => (local("isolated") === 1 ? [local("page")] : []),
+  munlock_vma_pages_range: ({ step, local }) => (step === "follow_page" ? [] : [local("page")]),
+};
