@@ -17,6 +17,10 @@ export interface FileSpec {
   readonly disk?: DiskNr;
   /** Whether its device needs pages to be stable under writeback; default false. */
   readonly stable_writes?: boolean;
+  /** What each of its pages has on the disk at the start, from the first on (config "blocks"). Default a block. */
+  readonly extents?: readonly ("hole" | "unwritten" | "mapped")[];
+  /** A file of an earlier number all of whose blocks it shares at the start (config "blocks"). Default none. */
+  readonly reflink?: InodeNr;
 }
 
 /** A mapping of a process: virtual pages one after the other, VMA after VMA. */
@@ -56,6 +60,8 @@ export interface GeometryOptions {
    * the DAX files have pages.
    */
   readonly devicePages?: number;
+  /** Blocks of each disk (config "blocks"). Default as many as the files of the fullest have pages. */
+  readonly blocks?: number;
   /** Options of the configuration. Default none. */
   readonly config?: readonly Config[];
 }
@@ -76,10 +82,18 @@ export interface Geometry {
   readonly dios: number;
   readonly dioPages: number;
   readonly priority: number;
+  readonly blocks: number;
   readonly config: ReadonlySet<Config>;
 }
 
 const isDax = (fs: number | undefined): boolean => fs === FS.ext4_dax || fs === FS.xfs_dax;
+
+/** Pages that the files of the disk with most of them have. */
+function fullest({ files = [], disks = 1 }: GeometryOptions): number {
+  const pages = new Array<number>(disks).fill(0);
+  for (const file of files) pages[file.disk ?? 0] += file.pages;
+  return Math.max(0, ...pages);
+}
 
 /** Complete what a scenario said of its machine. */
 export function completeGeometry(options: GeometryOptions): Geometry {
@@ -104,6 +118,8 @@ export function completeGeometry(options: GeometryOptions): Geometry {
       fs: file.fs ?? FS.ext4,
       disk: file.disk ?? 0,
       stable_writes: file.stable_writes ?? false,
+      extents: file.extents ?? [],
+      reflink: file.reflink ?? 0,
     })),
     vmas,
     virtualPages,
@@ -112,6 +128,7 @@ export function completeGeometry(options: GeometryOptions): Geometry {
     dios: options.dios ?? 0,
     dioPages: options.dioPages ?? 1,
     priority: options.priority ?? 0,
+    blocks: options.blocks ?? fullest(options),
     config: new Set(options.config ?? []),
   };
 }

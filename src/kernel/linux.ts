@@ -2,6 +2,7 @@
 
 import type { Path } from "../machine/path.js";
 import type { Implementations } from "../machine/program.js";
+import { blockTables } from "./fs/blocks.js";
 import {
   ext4_finish_bio,
   ext4_page_mkwrite,
@@ -39,7 +40,7 @@ export const operations: Implementations = {
 };
 
 /** The structs that subsystems have of their own. */
-export const tables: readonly Table[] = [compoundTable, ...orphanTables];
+export const tables: readonly Table[] = [...blockTables, compoundTable, ...orphanTables];
 
 /** The operations of the filesystems that a machine has. */
 export function operationsFor(all: Implementations, { files }: Geometry): Implementations {

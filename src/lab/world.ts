@@ -2,7 +2,7 @@
  * A world: one scenario on one kernel, running. Steps, time travel, faults, recordings, and the explorer's view of it.
  */
 import { type Explorable, type SearchOptions, type SearchResult, search } from "../explore/search.js";
-import { block_of } from "../kernel/block/disk.js";
+import { disk_version, mkfs } from "../kernel/fs/blocks.js";
 import { completeGeometry } from "../kernel/geometry.js";
 import { Kernel, kernelTables, PTE } from "../kernel/kernel.js";
 import { tables } from "../kernel/linux.js";
@@ -120,6 +120,7 @@ export class World {
       image,
       specs.map((spec) => spec.name),
     );
+    mkfs(this.k);
     this.setup.prepare(this.k);
     this.machine = new Machine(this.k, image, memory, specs);
     const numbers = new Map(specs.map((spec, task) => [spec.name, task]));
@@ -374,7 +375,8 @@ export class World {
       if (PageDirty(k, page) || PageWriteback(k, page) || PageLocked(k, page)) continue;
       if (k.page.pins[page] > 0 || (k.pteWord(page) & PTE.dirty) !== 0) continue;
       for (let part = 0; part < k.geometry.parts; part++) {
-        if (k.content.version[page * k.geometry.parts + part] !== k.block.version[block_of(k, page, part)]) {
+        const stored = disk_version(k, mapping, k.page.index[page], part);
+        if (k.content.version[page * k.geometry.parts + part] !== stored) {
           lost.push(page);
           break;
         }

@@ -5,7 +5,7 @@
  * cache's slot, the buffers, PTEs, batches, pins. The others are tasks in the middle of a path: HOLDERS (holders/) says, path by
  * path, at which steps a local holds a reference. So the sum is exact at every step, not only at rest.
  */
-import { block_of } from "../../src/kernel/block/disk.js";
+import { disk_version } from "../../src/kernel/fs/blocks.js";
 import { PTE } from "../../src/kernel/kernel.js";
 import { pte_pfn } from "../../src/kernel/mm/memory.js";
 import { mapping_cap_account_dirty } from "../../src/kernel/operations.js";
@@ -134,7 +134,10 @@ export class Invariants {
         return `I9: ${where} is in slot ${slots[page]} and does not know`;
       if (slots[page] >= 0 && ext4 && has("uptodate"))
         for (let part = 0; part < k.geometry.parts; part++)
-          if (k.block.version[block_of(k, page, part)] > k.content.version[page * k.geometry.parts + part])
+          if (
+            disk_version(k, mapping[page], index[page], part) >
+            k.content.version[page * k.geometry.parts + part]
+          )
             return `I14: the disk has newer bytes of ${where} than memory`;
     }
     // A task that has set PG_dirty accounts for it a step later, whoever has cleaned the page in between.

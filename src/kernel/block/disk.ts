@@ -8,6 +8,7 @@
  * Left out: merging, ordering by sector, errors, the disk's own cache.
  */
 
+import { clear_bi_sector, read_block, set_bi_sector, write_block } from "../fs/blocks.js";
 import type { Kernel } from "../kernel.js";
 import { dispatch, given, local, path, pause, repeat, step, under, wait } from "../language.js";
 import { irq } from "../locks.js";
@@ -19,6 +20,7 @@ import { type DiskNr, disk, int, NONE, type Pfn, pfn } from "../types.js";
 export function queue_page(k: Kernel, page: Pfn): void {
   const nr = k.inode.disk[k.page.mapping[page]];
   const { head, tail } = k.gendisk;
+  set_bi_sector(k, page);
   k.page.io_next[page] = 0;
   if (tail[nr] !== 0) k.page.io_next[tail[nr] - 1] = page + 1;
   else head[nr] = page + 1;
@@ -34,16 +36,11 @@ function take_page(k: Kernel, nr: DiskNr): Pfn {
   return page;
 }
 
-/** Row of `block` for a part of a page that is in a file. */
-export const block_of = (k: Kernel, page: Pfn, part: number): number =>
-  k.slotOf(k.page.mapping[page], k.page.index[page]) * k.geometry.parts + part;
-
 /** Move one part of a page to the disk, or from it. */
 function transfer(k: Kernel, page: Pfn, part: number, write: boolean): void {
   const memory = page * k.geometry.parts + part;
-  const onDisk = block_of(k, page, part);
-  if (write) k.block.version[onDisk] = k.content.version[memory];
-  else k.content.version[memory] = k.block.version[onDisk];
+  if (write) write_block(k, page, part);
+  else k.content.version[memory] = read_block(k, page, part);
 }
 
 /** A disk and its interrupt handler. */
@@ -90,7 +87,8 @@ export const disk_daemon = path(
             }),
           ],
         ),
-        local((_, f) => {
+        local((k, f) => {
+          clear_bi_sector(k, f.page);
           f.page = NONE;
           f.part = 0;
           f.write = 0;
