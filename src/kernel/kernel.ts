@@ -12,7 +12,6 @@ import type { Fault, FaultKind, Recorder } from "../trace/recording.js";
 import { LRU_PLACE, PTE_BIT, pg, TAG_BIT, WORD, type Word } from "../trace/words.js";
 import type { Config } from "./config.js";
 import { errnoName } from "./errno.js";
-import { block_rows } from "./fs/blocks.js";
 import type { Geometry } from "./geometry.js";
 import { lockCount } from "./locks.js";
 import * as S from "./structs.js";
@@ -45,21 +44,21 @@ export function kernelTables(
 ): (readonly [Struct, number])[] {
   const slots = sum(g.files.map(({ pages }) => pages));
   return [
-    [S.page, g.pages],
-    [S.content, g.pages * g.parts],
-    [S.block, block_rows(g)],
+    [S.page, g.pages + (g.zeroPage ? 1 : 0)],
+    [S.content, (g.pages + (g.zeroPage ? 1 : 0)) * g.parts],
+    [S.block, slots * g.parts],
     [S.pte, g.virtualPages],
     [g.config.has("mmap") ? thawed(S.vma) : S.vma, g.vmas.length],
     [g.config.has("truncate") ? thawed(S.inode_struct, ["i_size"]) : S.inode_struct, g.files.length + 1],
     [S.xa_slot, slots],
     [S.xa_mark, Math.ceil(slots / 32)],
-    [S.lruvec, S.LRU_LISTS],
+    [S.lruvec, S.LRU_LISTS + (g.config.has("mlock") ? 1 : 0)],
     [S.pagevec, PVECS],
     [S.pagevec_page, PVECS * pagevecSize(g)],
     [S.pgdat, 1],
     [S.gendisk, g.disks],
-    [S.dio_struct, g.dios],
-    [S.dio_page, g.dios * g.dioPages],
+    [S.user_pages, g.dios],
+    [S.user_page, g.dios * g.dioPages],
     [S.vmstat, 1],
     ...tables.map(({ struct, rows }) => [struct, rows(g)] as const),
     ...locks.map((lock) => [lock.struct, lockCount(lock, g)] as const),
@@ -92,8 +91,8 @@ export class Kernel implements Running {
   readonly pagevec_page: Of<typeof S.pagevec_page>;
   readonly pgdat: Of<typeof S.pgdat>;
   readonly gendisk: Of<typeof S.gendisk>;
-  readonly dio: Of<typeof S.dio_struct>;
-  readonly dio_page: Of<typeof S.dio_page>;
+  readonly user_pages: Of<typeof S.user_pages>;
+  readonly user_page: Of<typeof S.user_page>;
   readonly vmstat: Of<typeof S.vmstat>;
   readonly pagevecSize: number;
   /** The first page frame of device memory; no page has this number on a machine without. */
@@ -133,8 +132,8 @@ export class Kernel implements Running {
     this.pagevec_page = memory.of(S.pagevec_page);
     this.pgdat = memory.of(S.pgdat);
     this.gendisk = memory.of(S.gendisk);
-    this.dio = memory.of(S.dio_struct);
-    this.dio_page = memory.of(S.dio_page);
+    this.user_pages = memory.of(S.user_pages);
+    this.user_page = memory.of(S.user_page);
     this.vmstat = memory.of(S.vmstat);
     this.pagevecSize = pagevecSize(geometry);
     let slot = 0;
@@ -148,16 +147,23 @@ export class Kernel implements Running {
       this.inode.stable_writes[inode] = stable_writes ? 1 : 0;
       slot += pages;
     });
-    geometry.vmas.forEach(({ start, pages, flags, file, pgoff, mm }, at) => {
+    geometry.vmas.forEach(({ start, pages, flags, file, pgoff, mm, mapped }, at) => {
       this.vma.vm_start[at] = start;
+      this.vma.vm_mm[at] = mm;
+      if (!mapped || pages === 0) return;
       this.vma.vm_pages[at] = pages;
       this.vma.vm_flags[at] = flags;
       this.vma.vm_file[at] = file;
       this.vma.vm_pgoff[at] = pgoff;
-      this.vma.vm_mm[at] = mm;
     });
+    if (geometry.zeroPage) {
+      this.page._refcount[geometry.pages] = 1;
+      this.page.flags[geometry.pages] = pg("reserved") | pg("uptodate");
+    }
     this.compound = geometry.config.has("compound");
     this.device_start = geometry.devicePages > 0 ? geometry.pages - geometry.devicePages : MAX_PAGES;
+    // Device memory is nobody's to allocate; its idle count is 1.
+    for (let p = this.device_start; p < geometry.pages; p++) this.page._refcount[p] = 1;
     for (let p = geometry.pages - geometry.devicePages - 1; p >= 0; p--) {
       this.page.lru_next[p] = this.pgdat.free[0];
       this.pgdat.free[0] = p + 1;

@@ -11,14 +11,17 @@ export type InodeNr = number & { readonly inode?: never };
 export type Slot = number & { readonly slot?: never };
 /** A block device: row of struct gendisk. */
 export type DiskNr = number & { readonly disk?: never };
-/** A direct I/O: row of struct dio. */
-export type DioNr = number & { readonly dio?: never };
+/** An array of pages that a caller of get_user_pages owns: row of struct user_pages. */
+export type PagesNr = number & { readonly pages?: never };
+/** A direct I/O: it is the owner of the array of the same number. */
+export type DioNr = PagesNr;
 
 export const pfn = kind<Pfn>("pfn", -1);
 export const vpn = kind<Vpn>("vpn");
 export const inode = kind<InodeNr>("inode");
 export const slot = kind<Slot>("slot");
 export const disk = kind<DiskNr>("disk");
+export const pages_nr = kind<PagesNr>("pages");
 export const dio_nr = kind<DioNr>("dio");
 /** A count, an index, a flag word, a return value. */
 export const int = kind<number>("int");

@@ -1,122 +1,174 @@
 /**
- * O_DIRECT reads: a driver of pins that needs no special hardware.
+ * O_DIRECT reads and writes: a driver of references that needs no special hardware.
  *
  * Source: fs/direct-io.c in v4.20 (what ext4 uses). A synchronous read takes pages with get_user_pages_fast, submits
  * them, sleeps, and dirties them only when the bytes are there: set_page_dirty_lock at completion, by the reader
- * itself. In the time between, nothing says that the pages will be dirty again.
+ * itself. In the time between, nothing says that the pages will be dirty again. A write takes the pages for reading, as the
+ * device only reads memory, and dirties nothing.
+ *
+ * An asynchronous read (io_submit) dirties at submission and has its completion look again, in interrupt context: see
+ * block/bio.ts.
  *
  * The transient references of do_direct_IO (one while a page is current, one for the bio, then gup's own is dropped)
- * end where they began: one reference per page, held by the bio. They are one step here. Left out: errors, partial
- * pages, file2's own page cache and blocks, async I/O, more than one bio.
+ * end where they began: one reference per page, held by the bio. They are one step here. Left out: errors of the device,
+ * partial pages, file2's own page cache and blocks, more than one bio, the zero page that a write puts in the place of pages that
+ * gup refuses, the event that io_getevents sees.
  */
+import type { FrameOf, Node } from "../../machine/path.js";
+import { bio_check_pages_dirty, bio_set_pages_dirty, dirty_page } from "../block/bio.js";
 import type { Kernel } from "../kernel.js";
-import { call, given, leave, local, path, pause, repeat, step, wait } from "../language.js";
+import { call, given, leave, local, path, pause, repeat, step, under, wait } from "../language.js";
+import { irq } from "../locks.js";
 import { get_user_pages_fast } from "../mm/gup.js";
-import { count_pin, lock_page, set_device_wrote, unlock } from "../mm/page.js";
-import { set_page_dirty } from "../mm/page_writeback.js";
-import { put_page } from "../mm/swap.js";
-import { DIO_DONE, DIO_IDLE, DIO_SUBMITTED } from "../structs.js";
-import { type DioNr, dio_nr, int, NONE, type Pfn, pfn, vpn } from "../types.js";
+import { dma_write, PAGES, page_of, put_pages } from "../mm/user_pages.js";
+import { dio_nr, int, NONE, pages_nr, pfn, vpn } from "../types.js";
 
 export const DIO_PAGES = 64;
 
-const page_of = (k: Kernel, dio: DioNr, at: number): Pfn =>
-  k.dio_page.page[dio * k.geometry.dioPages + at] - 1;
-
-/** Mark a page dirty that the caller does not have locked. Guards against truncation, not against missing buffers. */
-export const set_page_dirty_lock = path(
-  "set_page_dirty_lock",
-  { source: "mm/page-writeback.c v4.20", args: { page: pfn } },
-  [lock_page(), call(() => set_page_dirty, { page: "page" }), unlock()],
-);
-
-/** Completion of the read, in the reader: dirty each page, then drop the reference. */
+/** Completion of a synchronous read, in the reader: dirty each page, then drop the reference. */
 export const dio_bio_complete = path(
   "dio_bio_complete",
-  { source: "fs/direct-io.c v4.20", args: { dio: dio_nr }, locals: { at: int, page: pfn } },
-  [
-    repeat(
-      (k, f) => f.at < k.dio.nr[f.dio],
-      [
-        local((k, f) => {
-          f.page = page_of(k, f.dio, f.at);
-        }),
-        call(() => set_page_dirty_lock, { page: "page" }),
-        step("put_page", (k, f) => {
-          k.dio_page.page[f.dio * k.geometry.dioPages + f.at] = 0;
-          count_pin(k, f.page, -1);
-          put_page(k, f.page);
-          f.at++;
-          f.page = NONE;
-        }),
-      ],
-    ),
-    // The dio is the reader's alone by now: its disk waits for the next submission.
-    local((k, f) => {
-      k.dio.nr[f.dio] = 0;
-      k.dio.state[f.dio] = DIO_IDLE;
-    }),
-  ],
+  { source: "fs/direct-io.c v4.20", args: { pages: pages_nr }, locals: { at: int, page: pfn } },
+  // The array is the reader's alone by now: its disk waits for the next submission.
+  [...put_pages(dirty_page())],
 );
 
-/** pread() of an O_DIRECT file into `nr` pages at a virtual address. */
-export const do_blockdev_direct_IO = path(
-  "do_blockdev_direct_IO",
-  { source: "fs/direct-io.c v4.20", args: { at: vpn, nr: int, dio: dio_nr }, locals: { taken: int } },
-  [
-    call(() => get_user_pages_fast, { start: "at", nr: "nr", write: 1, dio: "dio" }, "taken"),
-    given((_, f) => f.taken === 0, [leave()]),
-    step("submit_bio", (k, f) => {
-      k.dio.state[f.dio] = DIO_SUBMITTED;
-    }),
-    wait("dio_await_completion", (k, f) => k.dio.state[f.dio] === DIO_DONE),
-    call(() => dio_bio_complete, { dio: "dio" }),
-  ],
+const DIRECT_IO = {
+  source: "fs/direct-io.c v4.20",
+  args: { at: vpn, nr: int, dio: dio_nr },
+  returns: int,
+} as const;
+
+const submit_bio = step<FrameOf<typeof DIRECT_IO>>("submit_bio", (k, f) => {
+  k.user_pages.state[f.dio] = PAGES.submitted;
+});
+
+/** pread() of an O_DIRECT file into `nr` pages at a virtual address. Gives how many pages were read, or an error. */
+export const do_blockdev_direct_IO = path("do_blockdev_direct_IO", DIRECT_IO, [
+  call(() => get_user_pages_fast, { start: "at", nr: "nr", write: 1, pages: "dio" }, "ret"),
+  given((_, f) => f.ret <= 0, [leave()]),
+  submit_bio,
+  wait("dio_await_completion", (k, f) => k.user_pages.state[f.dio] === PAGES.done),
+  call(() => dio_bio_complete, { pages: "dio" }),
+]);
+
+/** pwrite() of an O_DIRECT file from `nr` pages at a virtual address: the device reads memory. */
+export const direct_write = path("do_blockdev_direct_IO", DIRECT_IO, [
+  call(() => get_user_pages_fast, { start: "at", nr: "nr", write: 0, pages: "dio" }, "ret"),
+  given((_, f) => f.ret <= 0, [leave()]),
+  step("submit_bio", (k, f) => {
+    k.user_pages.state[f.dio] = PAGES.submitted;
+  }),
+  wait("dio_await_completion", (k, f) => k.user_pages.state[f.dio] === PAGES.done),
+  call(() => dio_bio_release, { pages: "dio" }),
+]);
+
+/** Completion of a write: the references alone. */
+const dio_bio_release = path(
+  "dio_bio_complete",
+  { source: "fs/direct-io.c v4.20", args: { pages: pages_nr }, locals: { at: int, page: pfn } },
+  [...put_pages([])],
 );
+
+/**
+ * io_submit() of a read of an O_DIRECT file: returns when the bio is on its way. Its pages are dirty by then, whatever the
+ * device does later. The array must be free: bios come from a pool.
+ */
+export const io_submit_read = path("io_submit_read", { ...DIRECT_IO, source: "fs/aio.c v4.20" }, [
+  wait("bio_alloc", (k, f) => k.user_pages.state[f.dio] === PAGES.idle),
+  call(() => get_user_pages_fast, { start: "at", nr: "nr", write: 1, pages: "dio" }, "ret"),
+  given((_, f) => f.ret <= 0, [leave()]),
+  call(() => bio_set_pages_dirty, { pages: "dio" }),
+  step("submit_bio", (k, f) => {
+    k.user_pages.state[f.dio] = PAGES.submitted;
+  }),
+]);
+
+const ENGINE = {
+  source: "block/blk-core.c, fs/direct-io.c v4.20",
+  args: { pages: pages_nr },
+  locals: { at: int, part: int, page: pfn },
+} as const;
+type Engine = FrameOf<typeof ENGINE>;
+
+/** A disk that moves the parts of an array's pages one after the other, and then completes the bio. */
+const engine = (
+  name: string,
+  transfer: Node<Kernel, Engine>,
+  complete: readonly Node<Kernel, Engine>[],
+): Node<Kernel, Engine>[] => [
+  repeat<Engine>(
+    () => true,
+    [
+      pause<Engine>(`${name} latency`),
+      wait<Engine>("blk_peek_request", (k, f) => k.user_pages.state[f.pages] === PAGES.submitted),
+      repeat<Engine>(
+        (k, f) => f.at < k.user_pages.nr[f.pages],
+        [
+          local<Engine>((k, f) => {
+            f.page = page_of(k, f.pages, f.at);
+          }),
+          transfer,
+          given<Engine>(
+            (k, f) => f.part === k.geometry.parts,
+            [
+              local<Engine>((_, f) => {
+                f.part = 0;
+                f.at++;
+              }),
+            ],
+          ),
+        ],
+      ),
+      ...complete,
+    ],
+  ),
+];
+
+/** No lock, no PTE, no flag: memory changes. */
+const dma = step<Engine>("DMA", (k, f) => {
+  dma_write(k, f.page, f.part);
+  f.part++;
+});
+
+/** The other direction: memory is read, and nothing in it changes. */
+const dma_read = step<Engine>("DMA read", (_, f) => {
+  f.part++;
+});
+
+const dio_bio_end_io = step<Engine>("dio_bio_end_io", (k, f) => {
+  k.user_pages.state[f.pages] = PAGES.done;
+  f.at = 0;
+  f.page = NONE;
+});
+
+/** The interrupt takes the bio from its submitter. */
+const bio_endio = (name: string): Node<Kernel, Engine>[] => [
+  under<Engine>(irq, [
+    step<Engine>(name, (k, f) => {
+      k.user_pages.state[f.pages] = PAGES.checking;
+      f.at = 0;
+      f.page = NONE;
+    }),
+  ]),
+  call(() => bio_check_pages_dirty, { pages: "pages" }),
+];
 
 /** The disk of the O_DIRECT file: writes into the pages by DMA, then completes the bio in interrupt context. */
-export const dma_engine = path(
-  "dma",
-  {
-    source: "block/blk-core.c, fs/direct-io.c v4.20",
-    args: { dio: dio_nr },
-    locals: { at: int, part: int, page: pfn },
-  },
-  [
-    repeat(
-      () => true,
-      [
-        pause("DMA latency"),
-        wait("blk_peek_request", (k, f) => k.dio.state[f.dio] === DIO_SUBMITTED),
-        repeat(
-          (k, f) => f.at < k.dio.nr[f.dio],
-          [
-            local((k, f) => {
-              f.page = page_of(k, f.dio, f.at);
-            }),
-            // No lock, no PTE, no flag: memory changes.
-            step("DMA", (k, f) => {
-              k.content.version[f.page * k.geometry.parts + f.part]++;
-              if (k.page.device[f.page] === 0) set_device_wrote(k, f.page, 1);
-              f.part++;
-            }),
-            given(
-              (k, f) => f.part === k.geometry.parts,
-              [
-                local((_, f) => {
-                  f.part = 0;
-                  f.at++;
-                }),
-              ],
-            ),
-          ],
-        ),
-        step("dio_bio_end_io", (k, f) => {
-          k.dio.state[f.dio] = DIO_DONE;
-          f.at = 0;
-          f.page = NONE;
-        }),
-      ],
-    ),
-  ],
+export const dma_engine = path("dma", ENGINE, engine("DMA", dma, [dio_bio_end_io]));
+
+/** The same for a write: reads the pages. */
+export const dma_read_engine = path("dma_read", ENGINE, engine("DMA", dma_read, [dio_bio_end_io]));
+
+/** The same for asynchronous reads, whose completion is the interrupt's own affair. */
+export const dma_engine_aio = path("dma_aio", ENGINE, engine("DMA", dma, bio_endio("dio_bio_end_aio")));
+
+/**
+ * The same for a read through iomap, synchronous or not: the waiter is woken first, then the interrupt looks at the
+ * pages. A read that has returned may still hold them.
+ */
+export const dma_engine_iomap = path(
+  "dma_iomap",
+  { ...ENGINE, source: "block/blk-core.c, fs/iomap.c v4.20" },
+  engine("DMA", dma, bio_endio("iomap_dio_bio_end_io")),
 );

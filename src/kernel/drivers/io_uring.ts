@@ -1,0 +1,85 @@
+/**
+ * io_uring's fixed buffers: pages that are taken once and used by many reads and writes.
+ *
+ * Source: fs/io_uring.c in v5.1, where io_uring began: v4.20 does not have it. It is here because it never dirties a page: neither
+ * at unregistration nor after a read, as the bio of a fixed buffer is not a user's iovec.
+ * Acquire: io_sqe_buffer_register, get_user_pages_longterm(FOLL_WRITE); then every VMA of a file that is not hugetlbfs is refused with
+ * -EOPNOTSUPP, tmpfs too, and fewer pages than asked with -EFAULT.
+ * Dirty: never.
+ * Release: put_page.
+ *
+ * RLIMIT_MEMLOCK: user->locked_vm, compared before it grows, -ENOMEM.
+ *
+ * Left out: rings, several buffers in one call, the file reads and writes themselves (the device writes as it likes).
+ */
+import { ERRNO } from "../errno.js";
+import type { Kernel } from "../kernel.js";
+import { call, down_read, given, leave, local, path, step, up_read } from "../language.js";
+import { mmap_sem } from "../locks.js";
+import { FOLL, get_user_pages_longterm } from "../mm/gup.js";
+import { find_vma, mm_of } from "../mm/memory.js";
+import { account, counted, over_memlock } from "../mm/rlimit.js";
+import { put_pages } from "../mm/user_pages.js";
+import { FS, fs_of_inode } from "../operations.js";
+import { int, NONE, pages_nr, pfn, type Vpn, vpn } from "../types.js";
+import { dma_map, dma_unmap } from "./device.js";
+
+/** Whether one of `nr` pages from an address on is a page of a file that is not hugetlbfs. */
+function any_file(k: Kernel, start: Vpn, nr: number): boolean {
+  for (let at = start; at < start + nr; at++) {
+    const file = k.vma.vm_file[find_vma(k, at)];
+    if (file !== 0 && fs_of_inode(k, file) !== FS.hugetlbfs) return true;
+  }
+  return false;
+}
+
+const io_release_buffer = path(
+  "io_release_buffer",
+  { source: "fs/io_uring.c v5.1", args: { pages: pages_nr }, locals: { at: int, page: pfn } },
+  [...put_pages([])],
+);
+
+/** Register a buffer of `nr` pages. Gives 0, or -ENOMEM, -EOPNOTSUPP, -EFAULT, or what gup says. */
+export const io_sqe_buffer_register = path(
+  "io_sqe_buffer_register",
+  {
+    source: "fs/io_uring.c v5.1",
+    args: { start: vpn, nr: int, pages: pages_nr },
+    returns: int,
+  },
+  [
+    step("io_account_mem", (k, f) => {
+      if (over_memlock(k, counted(k, "user->locked_vm", 0) + f.nr)) f.ret = -ERRNO.ENOMEM;
+      else account(k, "user->locked_vm", 0, f.nr);
+    }),
+    given((_, f) => f.ret !== 0, [leave((k, f) => k.refused("IORING_REGISTER_BUFFERS", f.ret, NONE))]),
+    down_read(mmap_sem, (k, f) => mm_of(k, f.start)),
+    call(
+      () => get_user_pages_longterm,
+      { start: "start", nr: "nr", flags: FOLL.WRITE, pages: "pages" },
+      "ret",
+    ),
+    local((k, f) => {
+      if (f.ret === f.nr) f.ret = any_file(k, f.start, f.nr) ? -ERRNO.EOPNOTSUPP : 0;
+      else if (f.ret >= 0) f.ret = -ERRNO.EFAULT;
+    }),
+    up_read(mmap_sem, (k, f) => mm_of(k, f.start)),
+    given((_, f) => f.ret === 0, [step("io_sqe_buffer", (k, f) => dma_map(k, f.pages, true)), leave()]),
+    call(() => io_release_buffer, { pages: "pages" }),
+    step("io_unaccount_mem", (k, f) => {
+      account(k, "user->locked_vm", 0, -f.nr);
+      k.refused("IORING_REGISTER_BUFFERS", f.ret, NONE);
+    }),
+  ],
+);
+
+/** Unregister it: nothing is marked dirty. */
+export const io_sqe_buffer_unregister = path(
+  "io_sqe_buffer_unregister",
+  { source: "fs/io_uring.c v5.1", args: { nr: int, pages: pages_nr } },
+  [
+    step("io_sqe_buffer", (k, f) => dma_unmap(k, f.pages)),
+    call(() => io_release_buffer, { pages: "pages" }),
+    step("io_unaccount_mem", (k, f) => account(k, "user->locked_vm", 0, -f.nr)),
+  ],
+);

@@ -1,0 +1,33 @@
+/**
+ * O_DIRECT reads of xfs and of block devices.
+ *
+ * Source: fs/iomap.c (iomap_dio_actor, iomap_dio_bio_end_io), fs/block_dev.c in v4.20. Both dirty the pages of a user's buffer before they
+ * submit the bio, and let the completion look again: synchronous reads too. The waiter is woken before the interrupt looks, so
+ * that read(2) may return while a kworker is still to dirty the pages and to drop their references.
+ *
+ * A synchronous read of a block device that fits one bio (__blkdev_direct_IO_simple) is the exception: it dirties afterwards, in the
+ * reader, and is fs/direct_io.ts's do_blockdev_direct_IO in all that matters here.
+ *
+ * Left out: as in fs/direct_io.ts; invalidation of file2's page cache.
+ */
+import { bio_set_pages_dirty } from "../block/bio.js";
+import { call, given, leave, path, step, wait } from "../language.js";
+import { get_user_pages_fast } from "../mm/gup.js";
+import { PAGES } from "../mm/user_pages.js";
+import { dio_nr, int, vpn } from "../types.js";
+
+/** pread() of a file of xfs with O_DIRECT into `nr` pages at a virtual address. Gives how many pages were read, or an error. */
+export const iomap_dio_rw = path(
+  "iomap_dio_rw",
+  { source: "fs/iomap.c v4.20", args: { at: vpn, nr: int, dio: dio_nr }, returns: int },
+  [
+    wait("bio_alloc", (k, f) => k.user_pages.state[f.dio] === PAGES.idle),
+    call(() => get_user_pages_fast, { start: "at", nr: "nr", write: 1, pages: "dio" }, "ret"),
+    given((_, f) => f.ret <= 0, [leave()]),
+    call(() => bio_set_pages_dirty, { pages: "dio" }),
+    step("submit_bio", (k, f) => {
+      k.user_pages.state[f.dio] = PAGES.submitted;
+    }),
+    wait("blk_io_schedule", (k, f) => k.user_pages.state[f.dio] !== PAGES.submitted),
+  ],
+);

@@ -1,0 +1,132 @@
+/**
+ * The arrays of pages that callers of get_user_pages own: struct page **pages of a bio, a memory region, a pipe ...
+ *
+ * One array is one request: a direct I/O, a memory region, a buffer object. It knows how many pages it has, and what its
+ * transfer is doing. A page in it carries one reference, which is counted in `pins` so that figures can show it; struct page
+ * itself does not know (the article's complaint).
+ */
+import type { Node } from "../../machine/path.js";
+import type { Kernel } from "../kernel.js";
+import { local, repeat, step } from "../language.js";
+import { NONE, type PagesNr, type Pfn } from "../types.js";
+import { device_stores } from "./memremap.js";
+import { count_pin, set_device_wrote } from "./page.js";
+import { put_page } from "./swap.js";
+
+/** States of an array's transfer: the bio's, or the registration's. */
+export const PAGES = {
+  /** Nothing under way: the array is its owner's alone. */
+  idle: 0,
+  /** A transfer is under way; the device ends it. */
+  submitted: 1,
+  /** The transfer has ended; its owner has not looked yet. */
+  done: 2,
+  /** Registered: the device may write at any time until its owner stops it. */
+  mapped: 3,
+  /** On bio_dirty_list, for a kworker. */
+  dirty_work: 4,
+  /** The owner has been told, and the interrupt still looks at the pages. */
+  checking: 5,
+  /** Registered for reading: the device may not write. */
+  mapped_read: 6,
+} as const;
+
+const slot = (k: Kernel, pages: PagesNr, at: number): number => pages * k.geometry.dioPages + at;
+
+/** The page at a place of an array, or NONE. */
+export const page_of = (k: Kernel, pages: PagesNr, at: number): Pfn =>
+  k.user_page.page[slot(k, pages, at)] - 1;
+
+/** Append a page whose reference the caller has. */
+export function store_page(k: Kernel, pages: PagesNr, page: Pfn): void {
+  const { nr } = k.user_pages;
+  if (nr[pages] >= k.geometry.dioPages) throw new Error(`store_page: array ${pages} is full`);
+  k.user_page.page[slot(k, pages, nr[pages])] = page + 1;
+  nr[pages]++;
+  count_pin(k, page, 1);
+}
+
+/** put_page of a page of an array: its place is empty from then on. */
+export function put_user_page(k: Kernel, pages: PagesNr, at: number): void {
+  const page = page_of(k, pages, at);
+  k.user_page.page[slot(k, pages, at)] = 0;
+  count_pin(k, page, -1);
+  put_page(k, page);
+}
+
+/** Hand the page at a place of an array to another one, with its reference. */
+export function move_user_page(k: Kernel, from: PagesNr, at: number, to: PagesNr): void {
+  const page = page_of(k, from, at);
+  k.user_page.page[slot(k, from, at)] = 0;
+  k.user_page.page[slot(k, to, k.user_pages.nr[to])] = page + 1;
+  k.user_pages.nr[to]++;
+}
+
+/** The first page of an array leaves it, the others move up. Gives the page; its reference is put. */
+export function put_first_page(k: Kernel, pages: PagesNr): Pfn {
+  const page = page_of(k, pages, 0);
+  put_user_page(k, pages, 0);
+  const first = slot(k, pages, 0);
+  k.user_page.page.copyWithin(first, first + 1, first + k.user_pages.nr[pages]);
+  k.user_pages.nr[pages]--;
+  k.user_page.page[first + k.user_pages.nr[pages]] = 0;
+  return page;
+}
+
+/** A device, or the kernel's own mapping, writes one part of a page: no lock, no PTE, no flag. */
+export function dma_write(k: Kernel, page: Pfn, part: number): void {
+  k.content.version[page * k.geometry.parts + part]++;
+  if (k.page.device[page] === 0) set_device_wrote(k, page, 1);
+  device_stores(k, page);
+}
+
+interface Walk {
+  readonly pages: PagesNr;
+  at: number;
+  page: Pfn;
+}
+
+/** For each page of an array: `nodes`, which find it in `page`, and then `last`. */
+const walk = <F extends Walk>(
+  nodes: readonly Node<Kernel, F>[],
+  last: readonly Node<Kernel, F>[],
+): Node<Kernel, F> =>
+  repeat<F>(
+    (k, f) => f.at < k.user_pages.nr[f.pages],
+    [
+      local<F>((k, f) => {
+        f.page = page_of(k, f.pages, f.at);
+      }),
+      ...nodes,
+      ...last,
+    ],
+  );
+
+/** For each page of an array from `at` on: what `nodes` do to `page`. Leaves `at` and `page` empty. */
+export const for_each_page = <F extends Walk>(nodes: readonly Node<Kernel, F>[]): Node<Kernel, F>[] => [
+  walk<F>(nodes, [
+    local<F>((_, f) => {
+      f.at++;
+    }),
+  ]),
+  local<F>((_, f) => {
+    f.at = 0;
+    f.page = NONE;
+  }),
+];
+
+/** Let go of an array: for each page what `nodes` do, then put_page. The array is idle and empty after that. */
+export const put_pages = <F extends Walk>(nodes: readonly Node<Kernel, F>[]): Node<Kernel, F>[] => [
+  walk<F>(nodes, [
+    step<F>("put_page", (k, f) => {
+      put_user_page(k, f.pages, f.at);
+      f.at++;
+      f.page = NONE;
+    }),
+  ]),
+  local<F>((k, f) => {
+    k.user_pages.nr[f.pages] = 0;
+    k.user_pages.state[f.pages] = PAGES.idle;
+    f.at = 0;
+  }),
+];
