@@ -2,7 +2,8 @@
  * How big a machine is and what it has: pages, files, mappings, disks, and the options of its configuration.
  */
 import type { Config } from "./config.js";
-import { FS } from "./operations.js";
+import { FS, is_dax_fs } from "./operations.js";
+import { VM_MAYEXEC, VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_READ, VM_SHARED } from "./structs.js";
 import type { DiskNr, InodeNr } from "./types.js";
 
 /** A file: its inode number is its place in the list, counted from 1. */
@@ -25,16 +26,22 @@ export interface FileSpec {
 
 /** A mapping of a process: virtual pages one after the other, VMA after VMA. */
 export interface VmaSpec {
-  /** Length in pages. */
+  /** Length in pages. A VMA of none is room for one that a split makes (config "mmap"). */
   readonly pages: number;
-  /** VM_* bits. */
+  /** VM_* bits beyond those that mmap gives to every mapping: VM_READ, VM_MAY*, and VM_MAYSHARE with VM_SHARED. */
   readonly flags: number;
+  /** VM_* bits of those that it does not get; default none. VM_MAYWRITE: the file is open for reading only. */
+  readonly without?: number;
   /** What is mapped; default 0, anonymous memory. */
   readonly file?: InodeNr;
   /** Where in the file it begins, in pages; default 0. */
   readonly pgoff?: number;
   /** Whose it is; default the first process's. */
   readonly mm?: number;
+  /** Whether it is there at the start; default true. If not, mmap() makes it (config "mmap"). */
+  readonly mapped?: boolean;
+  /** Number of the VMA whose copy in a child fork makes here: the same addresses in another process. Not mapped at the start. */
+  readonly forked?: number;
 }
 
 /** What a scenario says of its machine. */
@@ -49,9 +56,9 @@ export interface GeometryOptions {
   readonly mms?: number;
   /** Default 1. */
   readonly disks?: number;
-  /** Direct I/Os that can be under way at once. Default 0. */
+  /** Arrays of pages that callers of get_user_pages own: direct I/Os under way at once, memory regions, pipes. Default 0. */
   readonly dios?: number;
-  /** Pages that one direct I/O can take: DIO_PAGES is 64. Default 1. */
+  /** Pages that one array has room for: DIO_PAGES is 64. Default 1. */
   readonly dioPages?: number;
   /** lru_size >> priority pages of each list are scanned at a time: DEF_PRIORITY is 12. Default 0. */
   readonly priority?: number;
@@ -60,6 +67,14 @@ export interface GeometryOptions {
    * the DAX files have pages.
    */
   readonly devicePages?: number;
+  /** Tasks that can wait for a flusher's work at once: sync, syncfs (config "kupdate"). Default 1. */
+  readonly syncs?: number;
+  /** MIN_WRITEBACK_PAGES: pages of one inode that a flusher writes before it comes to the next. Default 1024, 4 MiB. */
+  readonly writebackChunk?: number;
+  /** Inodes of which a file is open beyond the one that each inode has (config "io_errors"). Default none. */
+  readonly opens?: readonly InodeNr[];
+  /** RLIMIT_MEMLOCK in pages, and whether the processes have CAP_IPC_LOCK (config "rlimit"). Default 16 (64 KiB), no. */
+  readonly memlock?: { readonly pages: number; readonly cap_ipc_lock: boolean };
   /** Blocks of each disk (config "blocks"). Default as many as the files of the fullest have pages. */
   readonly blocks?: number;
   /** Options of the configuration. Default none. */
@@ -77,16 +92,20 @@ export interface Geometry {
   readonly vmas: readonly (Required<VmaSpec> & { readonly start: number })[];
   /** Virtual pages of all processes together. */
   readonly virtualPages: number;
+  /** Whether there is a zero page behind the page frames: machines with anonymous memory have it. */
+  readonly zeroPage: boolean;
   readonly mms: number;
   readonly disks: number;
   readonly dios: number;
   readonly dioPages: number;
   readonly priority: number;
+  readonly memlock: { readonly pages: number; readonly cap_ipc_lock: boolean };
+  readonly syncs: number;
+  readonly writebackChunk: number;
+  readonly opens: readonly InodeNr[];
   readonly blocks: number;
   readonly config: ReadonlySet<Config>;
 }
-
-const isDax = (fs: number | undefined): boolean => fs === FS.ext4_dax || fs === FS.xfs_dax;
 
 /** Pages that the files of the disk with most of them have. */
 function fullest({ files = [], disks = 1 }: GeometryOptions): number {
@@ -103,11 +122,24 @@ export function completeGeometry(options: GeometryOptions): Geometry {
     virtualPages += vma.pages;
     // An anonymous page is found by its first address, which is the offset that Linux gives such a VMA.
     const pgoff = vma.pgoff ?? ((vma.file ?? 0) === 0 ? start : 0);
-    return { pages: vma.pages, flags: vma.flags, file: vma.file ?? 0, pgoff, mm: vma.mm ?? 0, start };
+    const without = vma.without ?? 0;
+    const may = VM_READ | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;
+    const flags = (vma.flags | may | ((vma.flags & VM_SHARED) !== 0 ? VM_MAYSHARE : 0)) & ~without;
+    return {
+      pages: vma.pages,
+      flags,
+      without,
+      file: vma.file ?? 0,
+      pgoff,
+      mm: vma.mm ?? 0,
+      mapped: vma.mapped ?? vma.forked === undefined,
+      forked: vma.forked ?? -1,
+      start,
+    };
   });
   const devicePages =
     options.devicePages ??
-    (options.files ?? []).reduce((sum, { fs, pages }) => (isDax(fs) ? sum + pages : sum), 0);
+    (options.files ?? []).reduce((sum, { fs, pages }) => (is_dax_fs(fs ?? FS.ext4) ? sum + pages : sum), 0);
   return {
     pages: options.pages + devicePages,
     devicePages,
@@ -123,11 +155,16 @@ export function completeGeometry(options: GeometryOptions): Geometry {
     })),
     vmas,
     virtualPages,
+    zeroPage: vmas.some(({ file, pages }) => file === 0 && pages > 0),
     mms: options.mms ?? 1,
     disks: options.disks ?? 1,
     dios: options.dios ?? 0,
     dioPages: options.dioPages ?? 1,
     priority: options.priority ?? 0,
+    memlock: options.memlock ?? { pages: 16, cap_ipc_lock: false },
+    syncs: options.syncs ?? 1,
+    writebackChunk: options.writebackChunk ?? 1024,
+    opens: options.opens ?? [],
     blocks: options.blocks ?? fullest(options),
     config: new Set(options.config ?? []),
   };

@@ -12,6 +12,7 @@ import type { Fault, FaultKind, Recorder } from "../trace/recording.js";
 import { LRU_PLACE, PTE_BIT, pg, TAG_BIT, WORD, type Word } from "../trace/words.js";
 import type { Config } from "./config.js";
 import { errnoName } from "./errno.js";
+import { block_rows } from "./fs/blocks.js";
 import type { Geometry } from "./geometry.js";
 import { lockCount } from "./locks.js";
 import * as S from "./structs.js";
@@ -46,7 +47,7 @@ export function kernelTables(
   return [
     [S.page, g.pages + (g.zeroPage ? 1 : 0)],
     [S.content, (g.pages + (g.zeroPage ? 1 : 0)) * g.parts],
-    [S.block, slots * g.parts],
+    [S.block, block_rows(g)],
     [S.pte, g.virtualPages],
     [g.config.has("mmap") ? thawed(S.vma) : S.vma, g.vmas.length],
     [g.config.has("truncate") ? thawed(S.inode_struct, ["i_size"]) : S.inode_struct, g.files.length + 1],

@@ -13,11 +13,22 @@ import {
   ext4_writepages,
 } from "./fs/ext4.js";
 import { block_invalidatepage } from "./fs/invalidatepage.js";
+import { daxTables, ext4_dax_fault, noop_set_page_dirty } from "./fs/dax.js";
+import { layoutTable, xfs_dax_fault } from "./fs/xfs_dax.js";
 import { __set_page_dirty_no_writeback, shmem_getpage } from "./fs/tmpfs.js";
 import type { Geometry } from "./geometry.js";
 import type { Table } from "./kernel.js";
+import { writebackTables } from "./mm/backing_dev.js";
 import { compoundTable } from "./mm/compound.js";
+import { mm_struct_table } from "./mm/mmap.js";
+import { mm_rlimit_table, user_struct_table } from "./mm/rlimit.js";
+import { addressSpaceTables } from "./mm/filemap.js";
+import { mappingErrorTables } from "./mm/mapping_error.js";
 import { orphanTables } from "./mm/orphan.js";
+import { writtenTables } from "./mm/written.js";
+import { diskTables } from "./block/disk.js";
+import { fsyncTables } from "./fs/fsync_oracle.js";
+import { __generic_file_fsync, noop_fsync } from "./fs/sync.js";
 import { FS, FS_TABLES } from "./operations.js";
 
 const rows = (table: Record<number, Record<string, unknown>>) =>
@@ -34,13 +45,43 @@ export const operations: Implementations = {
       invalidatepage: block_invalidatepage,
     },
     [FS.tmpfs]: { readpage: shmem_getpage, set_page_dirty: __set_page_dirty_no_writeback },
+    [FS.ext4_dax]: { set_page_dirty: noop_set_page_dirty },
+    [FS.xfs_dax]: { set_page_dirty: noop_set_page_dirty },
   }),
-  vm_operations_struct: rows({ [FS.ext4]: { page_mkwrite: ext4_page_mkwrite } }),
+  file_operations: rows({
+    [FS.ext4]: { fsync: __generic_file_fsync },
+    [FS.tmpfs]: { fsync: noop_fsync },
+    [FS.xfs]: { fsync: __generic_file_fsync },
+    [FS.btrfs]: { fsync: __generic_file_fsync },
+    [FS.hugetlbfs]: { fsync: noop_fsync },
+    [FS.ext4_dax]: { fsync: __generic_file_fsync },
+    [FS.xfs_dax]: { fsync: __generic_file_fsync },
+  }),
+  vm_operations_struct: rows({
+    [FS.ext4]: { page_mkwrite: ext4_page_mkwrite },
+    [FS.ext4_dax]: { fault: ext4_dax_fault },
+    [FS.xfs_dax]: { fault: xfs_dax_fault },
+  }),
   bio: rows({ [FS.ext4]: { bi_end_io: ext4_finish_bio } }),
 };
 
 /** The structs that subsystems have of their own. */
-export const tables: readonly Table[] = [...blockTables, compoundTable, ...orphanTables];
+export const tables: readonly Table[] = [
+  ...writebackTables,
+  ...mappingErrorTables,
+  ...addressSpaceTables,
+  ...writtenTables,
+  ...diskTables,
+  ...fsyncTables,
+  ...blockTables,
+  compoundTable,
+  ...daxTables,
+  layoutTable,
+  ...orphanTables,
+  mm_struct_table,
+  mm_rlimit_table,
+  user_struct_table,
+];
 
 /** The operations of the filesystems that a machine has. */
 export function operationsFor(all: Implementations, { files }: Geometry): Implementations {

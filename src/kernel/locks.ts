@@ -14,6 +14,8 @@ export const i_rwsem = lockClass("inode->i_rwsem", "sleeping", true);
 export const mmap_sem = lockClass("mm->mmap_sem", "sleeping", true);
 /** EXT4_I(inode)->i_mmap_sem, XFS_MMAPLOCK: faults for reading, truncate and punch for writing. */
 export const i_mmap_sem = lockClass("inode->i_mmap_sem", "sleeping");
+/** The lock bit of a DAX entry in mapping->i_pages: faults on one page of a DAX file. */
+export const dax_entry_lock = lockClass("dax entry", "sleeping");
 /** A jbd2 handle: whoever has one keeps its transaction from committing. */
 export const jbd2_handle = lockClass("jbd2_handle", "sleeping");
 /** The page lock: sleeps; several at once only by ascending index. */

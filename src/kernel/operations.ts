@@ -7,14 +7,39 @@ import type { Kernel } from "./kernel.js";
 import { isAnon } from "./structs.js";
 import type { InodeNr, Pfn } from "./types.js";
 
-/** struct address_space_operations. An operation that a filesystem lacks gives 0. */
+/**
+ * struct address_space_operations. An operation that a filesystem lacks gives 0.
+ *
+ * writepages is offered { mapping, sync, tagged, nr_to_write, range_start, range_end }, a struct writeback_control of
+ * which an implementation takes what it needs: sync 1 is WB_SYNC_ALL; nr_to_write is the caller's own and is counted down
+ * unless it is LONG_MAX; the range is in pages, both ends included; range_start RANGE_CYCLIC is wbc->range_cyclic. It
+ * gives 0 or a negative error, or nothing. writepage is offered { page, sync }, gets the page locked and clean, and unlocks it.
+ * write_begin { mapping, index, from, to, page }: parts from..to of a page will be written; it assigns its argument
+ * `page`, locked and with a reference, and gives 0 or a negative error. write_end takes the same, unlocks and puts the page, and
+ * gives how many parts it took.
+ */
 export const a_ops: Operations = {
   name: "address_space_operations",
-  operations: ["readpage", "set_page_dirty", "writepage", "writepages", "releasepage", "invalidatepage"],
+  operations: [
+    "readpage",
+    "set_page_dirty",
+    "writepage",
+    "writepages",
+    "write_begin",
+    "write_end",
+    "releasepage",
+    "invalidatepage",
+  ],
 };
 
-/** struct vm_operations_struct. */
-export const vm_ops: Operations = { name: "vm_operations_struct", operations: ["page_mkwrite"] };
+/** struct file_operations: fsync { mapping, file, range_start, range_end, datasync } gives 0 or a negative error. */
+export const f_ops: Operations = { name: "file_operations", operations: ["fsync"] };
+
+/**
+ * struct vm_operations_struct. fault { at, vma, write } is only of filesystems that install their PTEs themselves, DAX and (through
+ * hugetlb_fault) hugetlbfs; also for a write to a read-only PTE (pfn_mkwrite). Gives VM_FAULT_* bits.
+ */
+export const vm_ops: Operations = { name: "vm_operations_struct", operations: ["page_mkwrite", "fault"] };
 
 /** struct bio, as far as a filesystem fills it in: what the completion of a page's write calls. */
 export const bio_ops: Operations = { name: "bio", operations: ["bi_end_io"] };
@@ -55,10 +80,31 @@ const fs_types: readonly FsType[] = [
 ];
 
 /** The tables whose rows are filesystems: of those that a machine does not have, nothing is linked. */
-export const FS_TABLES: readonly Operations[] = [a_ops, vm_ops, bio_ops];
+export const FS_TABLES: readonly Operations[] = [a_ops, f_ops, vm_ops, bio_ops];
 
-/** VM_FAULT_* as far as modelled. */
-export const VM_FAULT = { none: 0, NOPAGE: 1, LOCKED: 2, SIGBUS: 4 } as const;
+/** Whether a filesystem's files are DAX: their pages are the storage. */
+export const is_dax_fs = (fs: number): boolean => fs === FS.ext4_dax || fs === FS.xfs_dax;
+
+/** Whether a filesystem's faults install their PTEs themselves: vm_ops.fault is asked. */
+export const has_own_fault = (k: Kernel, file: InodeNr): boolean =>
+  is_dax_fs(k.inode.fs[file]) || k.inode.fs[file] === FS.hugetlbfs;
+
+/** VM_FAULT_* as far as modelled, v4.20 numbers; ERROR is every one that ends an access. */
+export const VM_FAULT = {
+  none: 0,
+  OOM: 0x1,
+  SIGBUS: 0x2,
+  WRITE: 0x8,
+  HWPOISON: 0x10,
+  SIGSEGV: 0x40,
+  NOPAGE: 0x100,
+  LOCKED: 0x200,
+  RETRY: 0x400,
+  ERROR: 0x1 | 0x2 | 0x10 | 0x40,
+} as const;
+
+/** FAULT_FLAG_*: what the caller of a fault asks for, v4.20 numbers. A plain 1 is a write that may not drop mmap_sem. */
+export const FAULT_FLAG = { WRITE: 0x1, ALLOW_RETRY: 0x4, TRIED: 0x20 } as const;
 
 export const fs_of_inode = (k: Kernel, mapping: InodeNr): number =>
   mapping === 0 ? FS.none : k.inode.fs[mapping];

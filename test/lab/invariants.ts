@@ -6,17 +6,19 @@
  * path, at which steps a local holds a reference. So the sum is exact at every step, not only at rest.
  */
 import { disk_version } from "../../src/kernel/fs/blocks.js";
+import { dax_block } from "../../src/kernel/fs/dax.js";
 import { PTE } from "../../src/kernel/kernel.js";
-import { pte_pfn } from "../../src/kernel/mm/memory.js";
+import { is_zero_pfn, pte_pfn } from "../../src/kernel/mm/memory.js";
+import { is_zone_device_page } from "../../src/kernel/mm/memremap.js";
 import { mapping_cap_account_dirty } from "../../src/kernel/operations.js";
-import { isAnon, LRU_LISTS, PVEC } from "../../src/kernel/structs.js";
+import { isAnon, PVEC } from "../../src/kernel/structs.js";
 import type { World } from "../../src/lab/world.js";
 import type { FrameSlots, Instruction } from "../../src/machine/program.js";
 import { pg } from "../../src/trace/words.js";
 import { HOLDERS, type Position } from "./holders/index.js";
 
-/** The step of a task that has set PG_dirty and has not yet accounted for it. */
-const UNACCOUNTED = "__set_page_dirty";
+/** The steps of a task that has set PG_dirty and has not yet accounted for it. */
+const UNACCOUNTED: readonly string[] = ["__set_page_dirty", "page_mapping"];
 
 /** Paths that count a page as mapped while they dirty it, its PTE already cleared. */
 const UNMAPS = ["try_to_unmap", "zap_pte_range"];
@@ -61,12 +63,17 @@ export class Invariants {
   expectedReferences(): number[] {
     const { k, machine } = this.world;
     const refs = new Array<number>(k.geometry.pages).fill(0);
-    for (const page of k.xa_slot.page) if (page !== 0) refs[page - 1]++;
+    // A DAX entry holds no reference, nor does a PTE of device memory; the idle count is 1.
+    const device = (page: number): boolean => is_zone_device_page(k, page);
+    for (const page of k.xa_slot.page) if (page !== 0 && !device(page - 1)) refs[page - 1]++;
     for (let page = 0; page < refs.length; page++) {
       if ((k.page.flags[page] & pg("private")) !== 0) refs[page]++;
       refs[page] += k.page.pins[page];
     }
-    for (const entry of k.pte.entry) if ((entry & PTE.present) !== 0) refs[pte_pfn(entry)]++;
+    for (const entry of k.pte.entry)
+      if ((entry & PTE.present) !== 0 && !is_zero_pfn(k, pte_pfn(entry)) && !device(pte_pfn(entry)))
+        refs[pte_pfn(entry)]++;
+    for (let page = 0; page < refs.length; page++) if (device(page)) refs[page]++;
     for (const batch of Object.values(PVEC))
       for (let at = 0; at < k.pagevec.nr[batch]; at++)
         refs[k.pagevec_page.page[batch * k.pagevecSize + at] - 1]++;
@@ -90,7 +97,8 @@ export class Invariants {
     const ptes = new Array<number>(pages).fill(0);
     const writable = new Array<boolean>(pages).fill(false);
     for (const entry of k.pte.entry) {
-      if ((entry & PTE.present) === 0) continue;
+      if ((entry & PTE.present) === 0 || is_zero_pfn(k, pte_pfn(entry))) continue;
+      if (is_zone_device_page(k, pte_pfn(entry))) continue;
       ptes[pte_pfn(entry)]++;
       if ((entry & PTE.write) !== 0) writable[pte_pfn(entry)] = true;
     }
@@ -102,7 +110,7 @@ export class Invariants {
     for (let task = 0; task < machine.tasks.length; task++) {
       for (const { path, calling, local } of this.at(task))
         if (UNMAPS.includes(path) && calling !== "") ptes[local("page")]++;
-      if (machine.at(task).step === UNACCOUNTED && !machine.isDead(task)) pending.push(machine.page(task));
+      if (UNACCOUNTED.includes(machine.at(task).step) && !machine.isDead(task)) pending.push(machine.page(task));
     }
     const warned =
       k.faults.some(({ message }) => message.includes("page_has_buffers")) || k.pgdat.warned[0] !== 0;
@@ -135,8 +143,7 @@ export class Invariants {
       if (slots[page] >= 0 && ext4 && has("uptodate"))
         for (let part = 0; part < k.geometry.parts; part++)
           if (
-            disk_version(k, mapping[page], index[page], part) >
-            k.content.version[page * k.geometry.parts + part]
+            disk_version(k, mapping[page], index[page], part) > k.content.version[page * k.geometry.parts + part]
           )
             return `I14: the disk has newer bytes of ${where} than memory`;
     }
@@ -145,7 +152,24 @@ export class Invariants {
       return `I11: nr_dirty is ${k.vmstat.nr_dirty[0]}, ${dirty} pages are dirty, ${pending.length} on their way`;
     if (k.vmstat.nr_writeback[0] !== writeback)
       return `I11: nr_writeback is ${k.vmstat.nr_writeback[0]}, ${writeback} pages are under writeback`;
-    return this.lists();
+    return this.devices() ?? this.lists();
+  }
+
+  /** Device memory is on no list and never free; a PTE of it shows the block that its file has there now. */
+  private devices(): string | null {
+    const { k } = this.world;
+    for (let page = k.device_start; page < k.geometry.pages; page++) {
+      if ((k.page.flags[page] & pg("lru")) !== 0) return `F56: device page ${page} is on an LRU list`;
+      if (k.page._refcount[page] < 1) return `F56: device page ${page} is free`;
+    }
+    for (let vma = 0; vma < k.vma.vm_start.length; vma++)
+      for (let at = 0; at < k.vma.vm_pages[vma]; at++) {
+        const entry = k.pte.entry[k.vma.vm_start[vma] + at];
+        if ((entry & PTE.present) === 0 || !is_zone_device_page(k, pte_pfn(entry))) continue;
+        const block = dax_block(k, k.vma.vm_file[vma], k.vma.vm_pgoff[vma] + at);
+        if (block !== pte_pfn(entry)) return `DAX: a PTE maps page ${pte_pfn(entry)}, the file's block is ${block}`;
+      }
+    return null;
   }
 
   /** I3: the LRU lists link what PG_lru says, both ways, with the right sizes. */
@@ -153,7 +177,7 @@ export class Invariants {
     const { k } = this.world;
     const { head, tail, size } = k.lruvec;
     const listed = new Set<number>();
-    for (let lru = 0; lru < LRU_LISTS; lru++) {
+    for (let lru = 0; lru < head.length; lru++) {
       let count = 0;
       let before = 0;
       for (let at = head[lru]; at !== 0; at = k.page.lru_next[at - 1]) {

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { compound_head, PageHead, PageTail, prep_compound_page } from "../../src/kernel/mm/compound.js";
-import { memremap_pages } from "../../src/kernel/mm/memremap.js";
 import { PageLRU } from "../../src/kernel/mm/page.js";
 import { lru_add_drain } from "../../src/kernel/mm/swap.js";
 import { FS } from "../../src/kernel/operations.js";
@@ -157,7 +156,6 @@ describe("live pages", () => {
       { pages: 2, cached: false, geometry: { files: [{ pages: 2, fs: FS.ext4_dax }], config: ["dax"] } },
       { load: load() },
     );
-    memremap_pages(k);
     expect([0, 1, 2, 3].map((page) => pageType(k, page))).toEqual([
       "free",
       "free",

@@ -16,6 +16,7 @@
  * Left out: huge pages, userfaultfd, NUMA hints, memcg charges, PFN mappings (wp_pfn_shared), VM_FAULT_MAJOR (the fault that reads
  * counts), the reference that fault-around holds for a moment (it is one step), TLBs: a changed PTE holds at once.
  */
+import type { Node } from "../../machine/path.js";
 import { type Kernel, PFN_SHIFT, PTE } from "../kernel.js";
 import {
   call,
