@@ -18,8 +18,8 @@
  * through which deactivate_file_page goes.
  */
 
-import { block_of } from "../block/disk.js";
 import { ERRNO } from "../errno.js";
+import { disk_version } from "../fs/blocks.js";
 import type { Kernel } from "../kernel.js";
 import {
   call,
@@ -464,7 +464,7 @@ function complete_invalidation(k: Kernel, page: Pfn): boolean {
   if (bug) return false;
   // Where the bytes are in memory only, dropping a page throws them away.
   const saved = mapping_cap_account_dirty(k, k.page.mapping[page])
-    ? (part: number) => k.block.version[block_of(k, page, part)]
+    ? (part: number) => disk_version(k, k.page.mapping[page], k.page.index[page], part)
     : () => 0;
   remember_orphan(k, page, saved);
   __delete_from_page_cache(k, page);
