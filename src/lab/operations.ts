@@ -2,7 +2,8 @@
  * Kernel operations that a person can order in the sandbox: what each is called, what it takes, and the path that does it.
  */
 import { do_blockdev_direct_IO } from "../kernel/fs/direct_io.js";
-import { __writeback_single_inode, fsync } from "../kernel/fs/fs_writeback.js";
+import { __writeback_single_inode } from "../kernel/fs/fs_writeback.js";
+import { fsync } from "../kernel/fs/sync.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { shrink_node } from "../kernel/mm/vmscan.js";
 import { cpu_access } from "../kernel/user.js";

@@ -371,7 +371,7 @@ export function pathLanguage<K>() {
       into: NamesOf<F, number> | null = null,
     ): Node<K, F> => ({ op: "call", callee, args: args as Readonly<Record<string, string | number>>, into }),
 
-    /** Call an operation of the table's implementation number `select(k, f)`; without one, returns 0. */
+    /** Call an operation of the table's implementation number `select(k, f)`; without one, or when it returns nothing, gives 0. */
     dispatch: <F>(
       table: Operations,
       operation: string,

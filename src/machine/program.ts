@@ -500,7 +500,10 @@ class Linker {
           continue;
         }
         choice.targets[number] = this.code.length;
-        call(callee, args, into);
+        call(callee, args, callee.returns ? into : null);
+        // One that returns nothing gives 0, as does one that there is not.
+        if (!callee.returns && into !== null)
+          Object.assign(emit("", FILL, nothing), { first: slotOf(into), count: 1 });
         over.push(emit("", JUMP, nothing));
       }
       for (const number of missing) choice.targets[number] = this.code.length;

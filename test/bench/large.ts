@@ -9,7 +9,7 @@ import { wb_workfn } from "../../src/kernel/fs/fs_writeback.js";
 import { completeGeometry } from "../../src/kernel/geometry.js";
 import { Kernel, kernelTables } from "../../src/kernel/kernel.js";
 import { call, local, path, pause, repeat } from "../../src/kernel/language.js";
-import { operations, operationsFor } from "../../src/kernel/linux.js";
+import { operations, operationsFor, tables } from "../../src/kernel/linux.js";
 import { kswapd } from "../../src/kernel/mm/vmscan.js";
 import { VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
 import { dio_nr, int, vpn } from "../../src/kernel/types.js";
@@ -92,7 +92,7 @@ export function largeMachine(pages: number, drivers = 8): LargeMachine {
     ...each("disk", "d", 3, (nr) => [nr]),
     ...each("dma", "m", 4, (nr) => [nr]),
   ];
-  const memory = new Memory([...machineTables(image, tasks, false), ...kernelTables(geometry)]);
+  const memory = new Memory([...machineTables(image, tasks, false), ...kernelTables(geometry, tables)]);
   const k = new Kernel(
     memory,
     geometry,

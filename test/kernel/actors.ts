@@ -1,7 +1,8 @@
 /** The tasks that the tests of kernel paths use: one call of one path each, or one round of a daemon. */
 import { disk_daemon } from "../../src/kernel/block/disk.js";
 import { dma_engine, do_blockdev_direct_IO } from "../../src/kernel/fs/direct_io.js";
-import { __writeback_single_inode, fsync as fsync_path } from "../../src/kernel/fs/fs_writeback.js";
+import { __writeback_single_inode } from "../../src/kernel/fs/fs_writeback.js";
+import { fsync as fsync_path } from "../../src/kernel/fs/sync.js";
 import { call, local, path, repeat, step } from "../../src/kernel/language.js";
 import { shrink_active_list, shrink_node } from "../../src/kernel/mm/vmscan.js";
 import { inode, int } from "../../src/kernel/types.js";

@@ -4,14 +4,17 @@
  * Source: mm/filemap.c, lib/xarray.c in v4.20. The tags are what writeback walks (PAGECACHE_TAG_DIRTY, TOWRITE) and
  * what fsync waits on (WRITEBACK); they change under the xa_lock, so each change is part of one step.
  *
- * Left out: readahead (a miss reads one page), VM_FAULT_RETRY (a fault that finds the page locked sleeps with the
- * mmap_sem held), shadow entries, truncation.
+ * Left out: readahead (a miss reads one page), dropping mmap_sem round the read of a missing page (do_sync_mmap_readahead keeps
+ * it), shadow entries, truncation.
  */
 
+import { struct, u16 } from "../../machine/memory.js";
 import { WORD } from "../../trace/words.js";
-import type { Kernel } from "../kernel.js";
+import type { Kernel, Table } from "../kernel.js";
 import {
+  awaits,
   call,
+  config,
   dispatch,
   given,
   goto,
@@ -21,12 +24,14 @@ import {
   local,
   path,
   step,
+  tries,
   under,
+  up_read,
   wait,
   when,
 } from "../language.js";
-import { xa_lock } from "../locks.js";
-import { a_ops, fs_of_inode } from "../operations.js";
+import { mmap_sem, PG_locked, xa_lock } from "../locks.js";
+import { a_ops, FAULT_FLAG, fs_of_inode, VM_FAULT } from "../operations.js";
 import { isAnon } from "../structs.js";
 import { type InodeNr, inode, int, NONE, type Pfn, pfn, type Slot } from "../types.js";
 import {
@@ -37,16 +42,35 @@ import {
   has_free_page,
   lock_page,
   lock_page_for_read,
+  PageDirty,
+  PageLocked,
   PageReclaim,
   PageUptodate,
   PageWriteback,
+  trylock_page,
   unlock,
   unlock_page,
 } from "./page.js";
-import { test_clear_page_writeback } from "./page_writeback.js";
+import { account_page_cleaned, test_clear_page_writeback, WARN } from "./page_writeback.js";
 import { lru_cache_add, put_page, rotate_reclaimable_page } from "./swap.js";
+import { forget_written } from "./written.js";
+
+/** What struct address_space holds beyond the tree. */
+export const address_space = struct("address_space", {
+  writeback_index: u16("where the next cyclic walk begins: an index"),
+});
+
+/** The structs of this file. */
+export const addressSpaceTables: readonly Table[] = [
+  { struct: address_space, rows: (g) => (g.config.has("kupdate") ? g.files.length + 1 : 0) },
+];
 
 export type Tag = "dirty" | "writeback" | "towrite";
+
+/** What filemap_fault gives when it has no page: why, VM_FAULT_*, as a page number that is none. */
+export const no_page = (vm_fault: number): Pfn => NONE - 1 - vm_fault;
+/** The VM_FAULT_* of such a page number. */
+export const fault_without_page = (page: Pfn): number => NONE - 1 - page;
 
 /** page->mapping, or 0: anonymous pages have no page_mapping(). */
 export function page_mapping(k: Kernel, page: Pfn): InodeNr {
@@ -105,11 +129,20 @@ export function find_get_page(k: Kernel, mapping: InodeNr, index: number): Pfn {
   return page;
 }
 
-/** The first page at or after `from` that carries the tag, with a reference, or NONE: pagevec_lookup_range_tag for one page. */
-export function find_get_page_tag(k: Kernel, mapping: InodeNr, from: number, tag: Tag): Pfn {
+/**
+ * The first page at or after `from`, and not after `end`, that carries the tag, with a reference, or NONE:
+ * pagevec_lookup_range_tag for one page.
+ */
+export function find_get_page_tag(
+  k: Kernel,
+  mapping: InodeNr,
+  from: number,
+  tag: Tag,
+  end = Number.POSITIVE_INFINITY,
+): Pfn {
   for (
     let index = find_tagged(k, mapping, from, tag);
-    index !== NONE;
+    index !== NONE && index <= end;
     index = find_tagged(k, mapping, index + 1, tag)
   ) {
     const page = find_get_page(k, mapping, index);
@@ -123,6 +156,7 @@ export function add_to_page_cache_lru(k: Kernel, page: Pfn, mapping: InodeNr, in
   const slot = k.slotOf(mapping, index);
   if (k.xa_slot.page[slot] !== 0) return false;
   k.xa_slot.page[slot] = page + 1;
+  forget_written(k, page);
   k.page.mapping[page] = mapping;
   k.page.index[page] = index;
   get_page(k, page);
@@ -131,8 +165,18 @@ export function add_to_page_cache_lru(k: Kernel, page: Pfn, mapping: InodeNr, in
   return true;
 }
 
-/** __delete_from_page_cache: empties the slot, its tags, and page->mapping. The cache's reference is the caller's. */
+/**
+ * __delete_from_page_cache: empties the slot, its tags, and page->mapping. The cache's reference is the caller's. A page that
+ * is dirty now loses its data: a warning and the gauges, PG_dirty stays (unaccount_page_cache_page).
+ */
 export function __delete_from_page_cache(k: Kernel, page: Pfn): void {
+  const dirty = k.WARN_ON_ONCE(
+    PageDirty(k, page),
+    WARN.unaccount_page_cache_page_dirty,
+    "unaccount_page_cache_page: WARN_ON_ONCE(PageDirty(page))",
+    page,
+  );
+  if (dirty) account_page_cleaned(k, k.page.mapping[page]);
   for (const tag of ["dirty", "writeback", "towrite"] as const)
     if (xa_get_mark(k, page, tag)) xa_clear_mark(k, page, tag);
   k.xa_slot.page[slot_of(k, page)] = 0;
@@ -140,10 +184,15 @@ export function __delete_from_page_cache(k: Kernel, page: Pfn): void {
   k.count("nr_file_pages", -1);
 }
 
-/** Read a missing page into the cache. */
+/** Read a missing page into the cache. Gives NONE, or no_page(VM_FAULT_OOM). */
 export const page_cache_read = path(
   "page_cache_read",
-  { source: "mm/filemap.c v4.20", args: { mapping: inode, index: int }, locals: { page: pfn, added: int } },
+  {
+    source: "mm/filemap.c v4.20",
+    args: { mapping: inode, index: int },
+    locals: { page: pfn, added: int },
+    returns: pfn,
+  },
   [
     // The kernel would reclaim here itself; this one sleeps until kswapd has freed a page.
     wait(
@@ -168,14 +217,14 @@ export const page_cache_read = path(
 
 /**
  * The page of a file at an index, uptodate and locked (reads here do not fail, so that a page that is not uptodate is
- * one that left its mapping), with a reference for the caller.
+ * one that left its mapping), with a reference for the caller; or no_page(VM_FAULT_*).
  * shmem_fault finds its page in the same way as long as it is in memory.
  */
 export const filemap_fault = path(
   "filemap_fault",
   {
     source: "mm/filemap.c v4.20",
-    args: { mapping: inode, index: int },
+    args: { mapping: inode, index: int, vma: int, flags: int },
     locals: { page: pfn },
     returns: pfn,
   },
@@ -188,7 +237,8 @@ export const filemap_fault = path(
       (_, f) => f.page === NONE,
       [
         local((k) => k.count("pgmajfault")),
-        call(() => page_cache_read, { mapping: "mapping", index: "index" }),
+        call(() => page_cache_read, { mapping: "mapping", index: "index" }, "page"),
+        config("direct_reclaim", [given((_, f) => f.page !== NONE, [leave()])]),
         goto("retry_find"),
       ],
     ),
@@ -196,7 +246,27 @@ export const filemap_fault = path(
     when("PageReadahead", (k, f) => PageReclaim(k, f.page) && !PageWriteback(k, f.page), [
       step("page_cache_async_readahead", (k, f) => ClearPageReclaim(k, f.page)),
     ]),
+    // lock_page_or_retry: who would have to wait for the page lets go of mmap_sem first, if the caller allows it.
+    config("mmap", [
+      given(
+        (_, f) => (f.flags & FAULT_FLAG.ALLOW_RETRY) !== 0,
+        [
+          tries(
+            PG_locked,
+            when("trylock_page", (k, f) => trylock_page(k, f.page), [goto("locked")]),
+          ),
+          up_read(mmap_sem, (k, f) => k.vma.vm_mm[f.vma]),
+          awaits(
+            PG_locked,
+            wait("wait_on_page_locked", (k, f) => !PageLocked(k, f.page)),
+          ),
+          step("put_page", (k, f) => put_page(k, f.page)),
+          leave(() => no_page(VM_FAULT.RETRY)),
+        ],
+      ),
+    ]),
     lock_page(),
+    label("locked"),
     held(
       when(
         "page->mapping != mapping",

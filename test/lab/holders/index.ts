@@ -2,7 +2,8 @@
 import type { Holder } from "./holder.js";
 import { mm } from "./mm.js";
 import { truncate } from "./truncate.js";
+import { writeback } from "./writeback.js";
 
 export type { Position } from "./holder.js";
 
-export const HOLDERS: Readonly<Record<string, Holder>> = { ...mm, ...truncate };
+export const HOLDERS: Readonly<Record<string, Holder>> = { ...mm, ...truncate, ...writeback };

@@ -45,6 +45,4 @@ export const mm: Readonly<Record<string, Holder>> = {
     step === "mark_page_accessed" || calling === "set_page_dirty" ? [local("page")] : [],
   mpage_prepare_extent_to_map: ({ step, local }) =>
     step === "pagevec_lookup_range_tag" ? [] : [local("page")],
-  file_write_and_wait_range: ({ step, calling, local }) =>
-    step === "pagevec_lookup_range_tag" || calling !== "" ? [] : [local("page")],
 };
