@@ -25,6 +25,7 @@ import { mm_rlimit_table, user_struct_table } from "./mm/rlimit.js";
 import { addressSpaceTables } from "./mm/filemap.js";
 import { mappingErrorTables } from "./mm/mapping_error.js";
 import { orphanTables } from "./mm/orphan.js";
+import { isolationTable } from "./mm/page_isolation.js";
 import { writtenTables } from "./mm/written.js";
 import { diskTables } from "./block/disk.js";
 import { fsyncTables } from "./fs/fsync_oracle.js";
@@ -78,6 +79,7 @@ export const tables: readonly Table[] = [
   ...daxTables,
   layoutTable,
   ...orphanTables,
+  isolationTable,
   mm_struct_table,
   mm_rlimit_table,
   user_struct_table,

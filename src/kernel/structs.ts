@@ -166,6 +166,8 @@ export const VMSTAT = [
   "unevictable_pgs_munlocked",
   "unevictable_pgs_cleared",
   "unevictable_pgs_stranded",
+  "pgmigrate_success",
+  "pgmigrate_fail",
 ] as const;
 export type Counter = (typeof VMSTAT)[number];
 

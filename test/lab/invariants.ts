@@ -110,7 +110,8 @@ export class Invariants {
     for (let task = 0; task < machine.tasks.length; task++) {
       for (const { path, calling, local } of this.at(task))
         if (UNMAPS.includes(path) && calling !== "") ptes[local("page")]++;
-      if (UNACCOUNTED.includes(machine.at(task).step) && !machine.isDead(task)) pending.push(machine.page(task));
+      if (UNACCOUNTED.includes(machine.at(task).step) && !machine.isDead(task))
+        pending.push(machine.page(task));
     }
     const warned =
       k.faults.some(({ message }) => message.includes("page_has_buffers")) || k.pgdat.warned[0] !== 0;
@@ -136,6 +137,7 @@ export class Invariants {
         return `I6: ${where} is under writeback without mapping, buffers or tag`;
       if (ext4 && writable[page] && !has("dirty") && !has("locked"))
         return `I7: ${where} is clean and unlocked, and a PTE lets it be written`;
+      if (mapping[page] === 0 && ptes[page] > 0) return `I9: ${where} is mapped and in no file`;
       if (_refcount[page] === 0 && (ptes[page] > 0 || slots[page] >= 0 || mapping[page] !== 0))
         return `I9: ${where} has no references and is still mapped or cached`;
       if (slots[page] >= 0 && k.slotOf(mapping[page], index[page]) !== slots[page])
@@ -143,7 +145,8 @@ export class Invariants {
       if (slots[page] >= 0 && ext4 && has("uptodate"))
         for (let part = 0; part < k.geometry.parts; part++)
           if (
-            disk_version(k, mapping[page], index[page], part) > k.content.version[page * k.geometry.parts + part]
+            disk_version(k, mapping[page], index[page], part) >
+            k.content.version[page * k.geometry.parts + part]
           )
             return `I14: the disk has newer bytes of ${where} than memory`;
     }
@@ -167,7 +170,8 @@ export class Invariants {
         const entry = k.pte.entry[k.vma.vm_start[vma] + at];
         if ((entry & PTE.present) === 0 || !is_zone_device_page(k, pte_pfn(entry))) continue;
         const block = dax_block(k, k.vma.vm_file[vma], k.vma.vm_pgoff[vma] + at);
-        if (block !== pte_pfn(entry)) return `DAX: a PTE maps page ${pte_pfn(entry)}, the file's block is ${block}`;
+        if (block !== pte_pfn(entry))
+          return `DAX: a PTE maps page ${pte_pfn(entry)}, the file's block is ${block}`;
       }
     return null;
   }

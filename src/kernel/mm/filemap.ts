@@ -22,6 +22,7 @@ import {
   label,
   leave,
   local,
+  lockdep_assert_not_held,
   path,
   step,
   tries,
@@ -229,6 +230,12 @@ export const filemap_fault = path(
     returns: pfn,
   },
   [
+    config("truncate", [
+      when("offset >= max_off", (k, f) => f.index >= i_size_pages(k, f.mapping), [
+        lockdep_assert_not_held(PG_locked),
+        leave(() => no_page(VM_FAULT.SIGBUS)),
+      ]),
+    ]),
     label("retry_find"),
     step("find_get_page", (k, f) => {
       f.page = find_get_page(k, f.mapping, f.index);
@@ -274,6 +281,14 @@ export const filemap_fault = path(
         [unlock(), step("put_page", (k, f) => put_page(k, f.page)), goto("retry_find")],
       ),
     ),
+    // The size is asked once more under the page lock, for which truncation waits.
+    config("truncate", [
+      when("offset >= max_off", (k, f) => f.index >= i_size_pages(k, f.mapping), [
+        unlock(),
+        step("put_page", (k, f) => put_page(k, f.page)),
+        leave(() => no_page(VM_FAULT.SIGBUS)),
+      ]),
+    ]),
     leave((_, f) => f.page),
   ],
 );

@@ -55,7 +55,8 @@ import {
   VM_WRITE,
 } from "../structs.js";
 import { inode, int, NONE, type Pfn, pfn, type Vpn, vpn } from "../types.js";
-import { fault_without_page, filemap_fault } from "./filemap.js";
+import { fault_without_page, filemap_fault, i_size_pages } from "./filemap.js";
+import { migration_entry_wait } from "./migrate.js";
 import { lru_cache_add_active_or_unevictable, munlock_vma_page } from "./mlock.js";
 import {
   alloc_page,
@@ -74,6 +75,7 @@ import {
 import { set_page_dirty } from "./page_writeback.js";
 import { page_add_rmap, page_remove_rmap, set_pte } from "./rmap.js";
 import { put_page } from "./swap.js";
+import { is_migration_entry } from "./swapops.js";
 
 export const pte_present = (entry: number): boolean => (entry & PTE.present) !== 0;
 export const pte_write = (entry: number): boolean => (entry & PTE.write) !== 0;
@@ -246,7 +248,7 @@ const FAULT_AROUND = 16;
 function filemap_map_page(k: Kernel, at: Vpn, vma: number): boolean {
   const mapping = file_of(k, vma);
   const index = offset_of(k, vma, at);
-  if (index >= k.inode.i_pages[mapping]) return false;
+  if (index >= i_size_pages(k, mapping)) return false;
   const page = k.xa_slot.page[k.slotOf(mapping, index)] - 1;
   if (page === NONE || !get_page_unless_zero(k, page)) return false;
   // PG_reclaim is also PG_readahead, of which filemap_map_pages keeps away.
@@ -635,6 +637,13 @@ export const handle_mm_fault = path(
     }),
     config("dax", [own_fault()], [config("compound", [own_fault()])]),
     given((_, f) => pte_present(f.orig_pte), [goto("present")]),
+    // do_swap_page of a page that is being moved.
+    config("migration", [
+      given(
+        (_, f) => is_migration_entry(f.orig_pte),
+        [call(() => migration_entry_wait, { at: "at" }), leave()],
+      ),
+    ]),
     given(
       (k, f) => file_of(k, f.vma) === 0,
       [call(() => do_anonymous_page, { at: "at", vma: "vma", flags: "flags" }, "ret"), leave()],

@@ -13,13 +13,13 @@
  * Left out: batched TLB flushes (TTU_BATCH_FLUSH; a cleared PTE is flushed at once), swap entries (an anonymous page is unmapped by
  * migration only), page_move_anon_rmap, MMU notifiers.
  */
-import type { FrameOf, Node } from "../../machine/path.js";
+import type { FrameOf } from "../../machine/path.js";
 import { WORD } from "../../trace/words.js";
 import { type Kernel, PTE } from "../kernel.js";
 import {
   call,
   check,
-  down_read,
+  config,
   given,
   goto,
   held,
@@ -32,31 +32,18 @@ import {
   step,
   tries,
   under,
-  up_read,
   when,
 } from "../language.js";
-import { anon_vma_rwsem, i_mmap_rwsem, PG_locked, ptl } from "../locks.js";
-import { isAnon, VM_EXEC, VM_LOCKED, VM_SHARED } from "../structs.js";
+import { PG_locked, ptl } from "../locks.js";
+import { isAnon, VM_EXEC, VM_LOCKED } from "../structs.js";
 import { int, NONE, type Pfn, pfn } from "../types.js";
 import { page_mapping } from "./filemap.js";
 import { clear_page_mlock, mlock_vma_page } from "./mlock.js";
+import { invalidate_page_end, invalidate_page_start } from "./mmu_notifier.js";
 import { PageMlocked, page_mapped, trylock_page, unlock } from "./page.js";
 import { set_page_dirty } from "./page_writeback.js";
+import { next_vma, rmap_walk } from "./rmap_walk.js";
 import { put_page } from "./swap.js";
-
-/** The first VMA at or after `from` that could map the page, plus one; 0 when there is none. */
-function next_vma(k: Kernel, page: Pfn, from: number, sharedOnly: boolean): number {
-  const mapping = k.page.mapping[page];
-  const index = k.page.index[page];
-  const { vm_pages, vm_file, vm_pgoff, vm_flags } = k.vma;
-  for (let at = from; at < vm_pages.length; at++) {
-    if (sharedOnly && (vm_flags[at] & VM_SHARED) === 0) continue;
-    if (!isAnon(mapping) && vm_file[at] !== mapping) continue;
-    const offset = index - vm_pgoff[at];
-    if (offset >= 0 && offset < vm_pages[at]) return at + 1;
-  }
-  return 0;
-}
 
 /** The same among VMAs that keep their pages in memory: munlock has nothing to gain from the others. */
 function next_locked_vma(k: Kernel, page: Pfn, from: number): number {
@@ -64,23 +51,6 @@ function next_locked_vma(k: Kernel, page: Pfn, from: number): number {
   while (vma !== 0 && (k.vma.vm_flags[vma - 1] & VM_LOCKED) === 0) vma = next_vma(k, page, vma, false);
   return vma;
 }
-
-/** rmap_walk: nodes that walk the VMAs of a page's mapping, or of its anon_vma, under its semaphore. */
-const rmap_walk = <F extends { readonly page: Pfn }>(
-  nodes: readonly Node<Kernel, F>[],
-): Node<Kernel, F>[] => [
-  given<F>(
-    (k, f) => isAnon(k.page.mapping[f.page]),
-    [down_read(anon_vma_rwsem, () => 0)],
-    [down_read(i_mmap_rwsem, (k, f) => k.page.mapping[f.page])],
-  ),
-  ...nodes,
-  given<F>(
-    (k, f) => isAnon(k.page.mapping[f.page]),
-    [up_read(anon_vma_rwsem, () => 0)],
-    [up_read(i_mmap_rwsem, (k, f) => k.page.mapping[f.page])],
-  ),
-];
 
 /** Write a PTE and tell the recording of the page that it maps (or mapped); NONE for the zero page. */
 export function set_pte(k: Kernel, at: number, entry: number, page: Pfn): void {
@@ -123,6 +93,7 @@ export const page_mkclean = path("page_mkclean", MKCLEAN, [
     repeat(
       (_, f) => f.vma !== 0,
       [
+        config("notifier", [call(() => invalidate_page_start, { page: "page", vma: "vma" })]),
         under(ptl, [
           step("page_mkclean_one", (k, f) => {
             const at = k.pteAt(f.vma - 1, f.page);
@@ -133,6 +104,7 @@ export const page_mkclean = path("page_mkclean", MKCLEAN, [
             f.ret++;
           }),
         ]),
+        config("notifier", [call(() => invalidate_page_end, { page: "page", vma: "vma" })]),
         local((k, f) => {
           f.vma = next_vma(k, f.page, f.vma, true);
         }),
@@ -266,9 +238,10 @@ const unmapper = (flags: number) =>
       repeat(
         (_, f) => f.vma !== 0,
         [
+          config("notifier", [call(() => invalidate_page_start, { page: "page", vma: "vma" })]),
           under(ptl, [
             step("ptep_clear_flush", (k, f) => unmap_one(k, f, flags)),
-            given((_, f) => f.stop === 1, [goto("out")]),
+            given((_, f) => f.stop === 1, [goto("page_vma_mapped_walk_done")]),
             given(
               (_, f) => f.at !== 0,
               [
@@ -282,6 +255,9 @@ const unmapper = (flags: number) =>
               ],
             ),
           ]),
+          label("page_vma_mapped_walk_done"),
+          config("notifier", [call(() => invalidate_page_end, { page: "page", vma: "vma" })]),
+          given((_, f) => f.stop === 1, [goto("out")]),
           local((k, f) => {
             f.dirty = 0;
             f.at = 0;

@@ -10,9 +10,10 @@ import {
   truncate_setsize,
 } from "../../../src/kernel/mm/truncate.js";
 import { unmap_mapping_pages } from "../../../src/kernel/mm/zap.js";
-import { FS } from "../../../src/kernel/operations.js";
+import { FS, VM_FAULT } from "../../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { int } from "../../../src/kernel/types.js";
+import { cpu_access } from "../../../src/kernel/user.js";
 import { disk, dma, flusher, fsync, load, read, store } from "../actors.js";
 import { type Actor, FILE, Hand, type Small, small } from "../harness.js";
 
@@ -295,6 +296,70 @@ describe("invalidate_inode_pages2_range: what O_DIRECT writes do to the cache (F
     const steps = h.trace("act", () => h.go("act"));
     expect(steps.filter((name) => name === "ptep_get_and_clear_full").length).toBe(2);
     expect([h.pte(0), h.pte(1), h.refs(0), h.refs(1)]).toEqual(["none", "none", 0, 0]);
+  });
+});
+
+describe("delete_from_page_cache (F77)", () => {
+  it("a page that is dirty when it leaves warns once; the gauge goes down, PG_dirty stays", () => {
+    const h = open({ pages: 3 }, { s: store(0), act: resize(0) });
+    h.k.page._refcount[0]++;
+    h.k.page.pins[0]++;
+    h.until("act", "delete_from_page_cache");
+    h.set(["dirty"]);
+    h.k.vmstat.nr_dirty[0]++;
+    h.go("act");
+    expect(h.faults()).toEqual(["WARN unaccount_page_cache_page: WARN_ON_ONCE(PageDirty(page))"]);
+    expect([h.has("dirty"), h.k.vmstat.nr_dirty[0]]).toEqual([true, 0]);
+  });
+});
+
+describe("a fault beyond the end of the file is VM_FAULT_SIGBUS", () => {
+  const access = (write: 0 | 1, at = 1): Actor => ({ path: cpu_access, args: [at, write], ends: true });
+
+  it("before anything is looked up", () => {
+    for (const write of [0, 1] as const) {
+      const h = open(
+        { filePages: 2, pages: 3, vmas: [VM_SHARED | VM_WRITE] },
+        { act: resize(1), a: access(write) },
+      );
+      h.go("act");
+      const steps = h.trace("a", () => h.go("a"));
+      expect([h.world.machine.local(1, "ret"), steps.includes("find_get_page"), h.pte(1)]).toEqual([
+        VM_FAULT.SIGBUS,
+        false,
+        "none",
+      ]);
+    }
+  });
+
+  it("and once more under the page lock: the file was truncated since", () => {
+    const h = open({ filePages: 2, pages: 3 }, { act: resize(1), a: access(1) });
+    h.until("a", "lock_page").past("act", "i_size_write").go("a");
+    expect([h.world.machine.local(1, "ret"), h.finished("a"), h.refs(1)]).toEqual([VM_FAULT.SIGBUS, true, 1]);
+    h.go("act");
+    lru_add_drain(h.k);
+    expect([h.refs(1), h.faults()]).toEqual([0, []]);
+  });
+
+  it("a page that loses its mapping between the fault and page_mkwrite is looked for again", () => {
+    const h = open({ pages: 3 }, { act: punch(0, 1), a: access(1, 0), disk });
+    h.until("a", () => h.path("a") === "block_page_mkwrite").go("act");
+    sync(h, "a");
+    expect([h.finished("a"), h.pte(0), h.k.vmstat.pgmajfault[0], h.faults()]).toEqual([
+      true,
+      "rwdy",
+      1,
+      [],
+    ]);
+  });
+
+  it("a private mapping's copy is given back", () => {
+    const h = open({ filePages: 2, pages: 4, vmas: [VM_WRITE] }, { act: resize(1), a: access(1) });
+    h.go("act").go("a");
+    expect([h.world.machine.local(1, "ret"), h.k.page._refcount.filter((refs) => refs > 0).length]).toEqual([
+      VM_FAULT.SIGBUS,
+      1,
+    ]);
   });
 });
 
