@@ -35,6 +35,7 @@ export const exit_mmap = path(
 
 /** exit(2) of a process's last thread. */
 export const do_exit = path("do_exit", { source: "kernel/exit.c v4.20", args: { mm: int } }, [
+  step("exit_mm", () => {}),
   call(() => exit_mmap, { mm: "mm" }),
   step("exit_notify", (k, f) => {
     k.of(mm_struct).life[f.mm] = MM_GONE;

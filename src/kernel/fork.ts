@@ -17,6 +17,7 @@ import { ERRNO } from "./errno.js";
 import { type Kernel, PTE } from "./kernel.js";
 import {
   call,
+  config,
   down_write,
   given,
   leave,
@@ -31,6 +32,7 @@ import {
 import { anon_vma_rwsem, i_mmap_rwsem, mmap_sem, ptl } from "./locks.js";
 import { is_cow_mapping, vm_normal_page } from "./mm/memory.js";
 import { area_of, MM_FORKED, mm_struct, next_vma, no_vma_locks, spare_vma } from "./mm/mmap.js";
+import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mm/mmu_notifier.js";
 import { get_page } from "./mm/page.js";
 import { page_add_rmap, set_pte } from "./mm/rmap.js";
 import { VM_DONTCOPY, VM_LOCKED, VM_LOCKONFAULT, VM_SHARED, VM_WIPEONFORK } from "./structs.js";
@@ -62,28 +64,42 @@ export const copy_page_range = path(
   {
     source: "mm/memory.c v4.20",
     args: { vma: int, to: vpn },
-    locals: { done: int, pages: int },
+    locals: { start: vpn, end: vpn, done: int },
   },
   [
     local((k, f) => {
-      f.pages = k.vma.vm_pages[f.vma];
+      f.start = k.vma.vm_start[f.vma];
+      f.end = f.start + k.vma.vm_pages[f.vma];
     }),
+    // Only a private mapping's PTEs lose anything in the parent.
+    config("notifier", [
+      given(
+        (k, f) => is_cow_mapping(k.vma.vm_flags[f.vma]),
+        [call(() => mmu_notifier_invalidate_range_start, { start: "start", end: "end" })],
+      ),
+    ]),
     repeat(
-      (_, f) => f.done < f.pages,
+      (_, f) => f.start + f.done < f.end,
       [
         under(ptl, [
           step("copy_one_pte", (k, f) => {
-            const from = k.vma.vm_start[f.vma];
             const flags = k.vma.vm_flags[f.vma];
-            for (let progress = 0; progress < PROGRESS && f.done < f.pages; f.done++) {
-              const present = (k.pte.entry[from + f.done] & PTE.present) !== 0;
-              if (present) copy_one_pte(k, from + f.done, f.to + f.done, flags);
+            for (let progress = 0; progress < PROGRESS && f.start + f.done < f.end; f.done++) {
+              const from = f.start + f.done;
+              const present = (k.pte.entry[from] & PTE.present) !== 0;
+              if (present) copy_one_pte(k, from, f.to + f.done, flags);
               progress += present ? 8 : 1;
             }
           }),
         ]),
       ],
     ),
+    config("notifier", [
+      given(
+        (k, f) => is_cow_mapping(k.vma.vm_flags[f.vma]),
+        [call(() => mmu_notifier_invalidate_range_end, { start: "start", end: "end" })],
+      ),
+    ]),
   ],
 );
 

@@ -33,7 +33,6 @@ import {
   path,
   step,
   under,
-  wait,
 } from "../language.js";
 import { PG_locked, ptl } from "../locks.js";
 import {
@@ -56,13 +55,13 @@ import {
 } from "../structs.js";
 import { inode, int, NONE, type Pfn, pfn, type Vpn, vpn } from "../types.js";
 import { fault_without_page, filemap_fault, i_size_pages } from "./filemap.js";
+import { is_zone_device_page } from "./memremap.js";
 import { migration_entry_wait } from "./migrate.js";
 import { lru_cache_add_active_or_unevictable, munlock_vma_page } from "./mlock.js";
+import { invalidate_at_end, invalidate_at_start } from "./mmu_notifier.js";
 import {
-  alloc_page,
   get_page,
   get_page_unless_zero,
-  has_free_page,
   lock_page,
   PageLocked,
   PageReclaim,
@@ -72,6 +71,7 @@ import {
   unlock,
   unlock_page,
 } from "./page.js";
+import { alloc_pages } from "./page_alloc.js";
 import { set_page_dirty } from "./page_writeback.js";
 import { page_add_rmap, page_remove_rmap, set_pte } from "./rmap.js";
 import { put_page } from "./swap.js";
@@ -84,9 +84,9 @@ export const pte_pfn = (entry: number): Pfn => entry >>> PFN_SHIFT;
 /** Whether a page frame number is the zero page's (ZERO_PAGE): the row behind the page frames. */
 export const is_zero_pfn = (k: Kernel, page: Pfn): boolean => page === k.geometry.pages;
 
-/** The page of a present PTE, or NONE for the zero page: nobody counts its PTEs, by reference or by mapcount. */
+/** The page of a present PTE, or NONE for the zero page and for device memory: nobody counts their PTEs, by reference or by mapcount. */
 export const vm_normal_page = (k: Kernel, entry: number): Pfn =>
-  is_zero_pfn(k, pte_pfn(entry)) ? NONE : pte_pfn(entry);
+  is_zero_pfn(k, pte_pfn(entry)) || is_zone_device_page(k, pte_pfn(entry)) ? NONE : pte_pfn(entry);
 
 /** find_vma: the VMA that holds a virtual page, or NONE when none does (where Linux would give the next one above). */
 export function find_vma(k: Kernel, at: Vpn): number {
@@ -102,6 +102,19 @@ export function mm_of(k: Kernel, at: Vpn): number {
   const area = k.geometry.vmas.find(({ start, pages }) => at >= start && at < start + pages);
   if (area === undefined) throw new Error(`mm_of: virtual page ${at} is nobody's`);
   return area.mm;
+}
+
+/**
+ * The page that a process would see at a virtual page if it looked: its PTE's, or the file's in the cache; NONE for zeroes, for
+ * what is not in memory and for what is not mapped. A device that holds another page for this address writes where the process
+ * does not look: its data is STALE.
+ */
+export function page_behind(k: Kernel, at: Vpn): Pfn {
+  const entry = k.pte.entry[at];
+  if (pte_present(entry)) return vm_normal_page(k, entry);
+  const vma = find_vma(k, at);
+  if (vma === NONE || file_of(k, vma) === 0) return NONE;
+  return k.xa_slot.page[k.slotOf(file_of(k, vma), offset_of(k, vma, at))] - 1;
 }
 
 /** A mapping in which a write makes a copy. */
@@ -193,6 +206,17 @@ export const fault_dirty_shared_page = path(
   [call(() => set_page_dirty, { page: "page" }), unlock()],
 );
 
+/** vma->vm_ops->fault of a file that has a page cache: filemap_fault, inside the filesystem's own lock if it has one. */
+const file_fault = <F extends { page: Pfn; readonly mapping: number }>(): Node<Kernel, F> => {
+  const args = { mapping: "mapping", index: "index", vma: "vma", flags: "flags" };
+  const select = (k: Kernel, f: F): number => fs_of_inode(k, f.mapping);
+  return config<F>(
+    "truncate",
+    [{ op: "dispatch", table: vm_ops, operation: "filemap_fault", select, args, into: "page" }],
+    [{ op: "call", callee: () => filemap_fault, args, into: "page" }],
+  );
+};
+
 /** First write to a page of a shared mapping. */
 export const do_shared_fault = path(
   "do_shared_fault",
@@ -207,7 +231,7 @@ export const do_shared_fault = path(
       f.mapping = file_of(k, f.vma);
       f.index = offset_of(k, f.vma, f.at);
     }),
-    call(() => filemap_fault, { mapping: "mapping", index: "index", vma: "vma", flags: "flags" }, "page"),
+    file_fault(),
     given(
       (_, f) => f.page < NONE,
       [lockdep_assert_not_held(PG_locked), leave((_, f) => fault_without_page(f.page))],
@@ -291,7 +315,7 @@ export const do_read_fault = path(
       ],
     ),
     given((_, f) => f.mapped === 1, [leave()]),
-    call(() => filemap_fault, { mapping: "mapping", index: "index", vma: "vma", flags: "flags" }, "page"),
+    file_fault(),
     given(
       (_, f) => f.page < NONE,
       [lockdep_assert_not_held(PG_locked), leave((_, f) => fault_without_page(f.page))],
@@ -321,14 +345,8 @@ export const do_cow_fault = path(
       f.index = offset_of(k, f.vma, f.at);
     }),
     anon_vma_prepare(),
-    wait(
-      "alloc_page_vma",
-      (k) => has_free_page(k),
-      (k, f) => {
-        f.new_page = alloc_page(k);
-      },
-    ),
-    call(() => filemap_fault, { mapping: "mapping", index: "index", vma: "vma", flags: "flags" }, "page"),
+    alloc_pages("alloc_page_vma", "new_page", () => {}, [leave(() => VM_FAULT.OOM)]),
+    file_fault(),
     given(
       (_, f) => f.page < NONE,
       [
@@ -417,7 +435,7 @@ export const wp_page_shared = path(
 
 /**
  * A write to a page that is mapped read-only in a private mapping: a copy takes its place. `page` comes with a reference, and
- * is NONE for the zero page.
+ * is NONE for the zero page and for device memory.
  */
 export const wp_page_copy = path(
   "wp_page_copy",
@@ -425,19 +443,21 @@ export const wp_page_copy = path(
     source: "mm/memory.c v4.20",
     args: { at: vpn, vma: int, orig_pte: int, page: pfn },
     locals: { new_page: pfn, stale: int },
+    returns: int,
   },
   [
     anon_vma_prepare(),
-    wait(
-      "alloc_page_vma",
-      (k) => has_free_page(k),
-      (k, f) => {
-        f.new_page = alloc_page(k);
-        // alloc_zeroed_user_highpage_movable: a free page here is full of zeroes.
-        if (f.page === NONE) SetPageUptodate(k, f.new_page);
-      },
+    alloc_pages("alloc_page_vma", "new_page", () => {}, [
+      given((_, f) => f.page !== NONE, [step("put_page", (k, f) => put_page(k, f.page))]),
+      leave(() => VM_FAULT.OOM),
+    ]),
+    // For the zero page alloc_zeroed_user_highpage_movable: a free page here is full of zeroes.
+    given(
+      (k, f) => is_zero_pfn(k, pte_pfn(f.orig_pte)),
+      [local((k, f) => SetPageUptodate(k, f.new_page))],
+      [step("cow_user_page", (k, f) => copy_page(k, f.new_page, pte_pfn(f.orig_pte)))],
     ),
-    given((_, f) => f.page !== NONE, [step("cow_user_page", (k, f) => copy_page(k, f.new_page, f.page))]),
+    config("notifier", [call(() => invalidate_at_start, { at: "at" })]),
     under(ptl, [
       step("ptep_clear_flush_notify", (k, f) => {
         if (k.pte.entry[f.at] !== f.orig_pte) {
@@ -455,6 +475,7 @@ export const wp_page_copy = path(
         set_pte(k, f.at, (f.new_page << PFN_SHIFT) | bits, f.new_page);
       }),
     ]),
+    config("notifier", [call(() => invalidate_at_end, { at: "at" })]),
     given((_, f) => f.stale === 1, [step("put_page", (k, f) => put_page(k, f.new_page))]),
     given(
       (_, f) => f.page !== NONE,
@@ -537,7 +558,10 @@ export const do_wp_page = path(
     ),
     given(
       (_, f) => f.wp === WP.copy,
-      [call(() => wp_page_copy, { at: "at", vma: "vma", orig_pte: "orig_pte", page: "page" })],
+      [
+        call(() => wp_page_copy, { at: "at", vma: "vma", orig_pte: "orig_pte", page: "page" }, "ret"),
+        config("direct_reclaim", [given((_, f) => f.ret !== 0, [leave()])]),
+      ],
     ),
     leave((k, f) => fault_write(k, f.vma)),
   ],
@@ -568,14 +592,7 @@ export const do_anonymous_page = path(
       ],
     ),
     anon_vma_prepare(),
-    wait(
-      "alloc_zeroed_user_highpage_movable",
-      (k) => has_free_page(k),
-      (k, f) => {
-        f.page = alloc_page(k);
-        SetPageUptodate(k, f.page);
-      },
-    ),
+    alloc_pages("alloc_zeroed_user_highpage_movable", "page", SetPageUptodate, [leave(() => VM_FAULT.OOM)]),
     under(ptl, [
       step("set_pte_at", (k, f) => {
         if (k.pte.entry[f.at] !== 0) {

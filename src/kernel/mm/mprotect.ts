@@ -11,7 +11,7 @@
  */
 import { ERRNO } from "../errno.js";
 import { type Kernel, PTE } from "../kernel.js";
-import { call, down_write, given, local, path, repeat, step, under, up_write } from "../language.js";
+import { call, config, down_write, given, local, path, repeat, step, under, up_write } from "../language.js";
 import { mmap_sem, ptl } from "../locks.js";
 import { VM_MAYWRITE, VM_WRITE } from "../structs.js";
 import { int, NONE, type Vpn, vpn } from "../types.js";
@@ -24,6 +24,7 @@ import {
   vma_wants_writenotify,
 } from "./memory.js";
 import { __split_vma } from "./mmap.js";
+import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.js";
 import { set_pte } from "./rmap.js";
 
 /** change_pte_range: give the PTEs of a VMA the protection that it has now. */
@@ -66,12 +67,18 @@ const mprotect_fixup = path(
         given(
           (_, f) => f.ret === 0,
           [
+            config("notifier", [
+              call(() => mmu_notifier_invalidate_range_start, { start: "start", end: "end" }),
+            ]),
             under(ptl, [
               step("change_pte_range", (k, f) => {
                 if (f.write === 1) k.vma.vm_flags[f.vma] |= VM_WRITE;
                 else k.vma.vm_flags[f.vma] &= ~VM_WRITE;
                 change_pte_range(k, f.vma, f.start, f.end);
               }),
+            ]),
+            config("notifier", [
+              call(() => mmu_notifier_invalidate_range_end, { start: "start", end: "end" }),
             ]),
           ],
         ),

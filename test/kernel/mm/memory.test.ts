@@ -116,3 +116,88 @@ describe("a private mapping (trap 33)", () => {
     expect([h.k.content.version[file], h.k.content.version[1 - file]]).toEqual([7, 8]);
   });
 });
+
+describe("anonymous memory (do_anonymous_page)", () => {
+  const hand = (pages = 4) =>
+    new Hand(
+      small(
+        { cached: false, geometry: { pages, files: [], vmas: [{ pages: 2, flags: VM_WRITE }] } },
+        { load: load(0), store: store(0), other: store(0), next: load(1) },
+      ),
+    );
+  const zero = (h: Hand) => h.k.geometry.pages;
+
+  it("a read shows the zero page, which nobody counts", () => {
+    const h = hand().go("load").go("next");
+    expect([h.pte(0), h.pte(1), h.k.pte.entry[0] >>> 4]).toEqual(["ry", "ry", zero(h)]);
+    expect([h.refs(zero(h)), h.k.page.mapcount[zero(h)]]).toEqual([1, 0]);
+    expect(h.k.pgdat.free[0]).toBe(1);
+  });
+
+  it("a write after it gets a page of zeroes; nothing is copied", () => {
+    const h = hand().go("load");
+    const steps = h.trace("store", () => h.go("store"));
+    expect(steps).toContain("do_wp_page");
+    expect(steps).not.toContain("cow_user_page");
+    expect([h.pte(0), h.k.page.mapcount[0], h.refs(0), h.k.content.version[0]]).toEqual(["rwdy", 1, 2, 1]);
+    expect([h.refs(zero(h)), h.k.content.version[zero(h)]]).toEqual([1, 0]);
+  });
+
+  it("a write at once gets its page without the zero page, active and swap-backed", () => {
+    const h = hand().go("store");
+    expect([h.pte(0), h.flags(0)]).toEqual([
+      "rwdy",
+      expect.arrayContaining(["active", "swapbacked", "uptodate"]),
+    ]);
+  });
+
+  it("of two writers one installs its page, the other gives its own back", () => {
+    const h = hand().until("store", "set_pte_at").until("other", "set_pte_at").go("store").go("other");
+    expect([h.k.page.mapcount[0], h.refs(0), h.refs(1), h.k.content.version[0]]).toEqual([1, 2, 0, 2]);
+  });
+
+  it("without a free page it waits for one", () => {
+    const h = hand(0);
+    h.until("store", "alloc_zeroed_user_highpage_movable");
+    expect(h.enabled("store")).toBe(false);
+  });
+
+  it("a machine without anonymous memory has no zero page", () => {
+    expect(one().k.geometry.zeroPage).toBe(false);
+    expect(one().k.page.flags.length).toBe(2);
+  });
+});
+
+describe("fault-around (do_fault_around)", () => {
+  const hand = (config: readonly "fault_around"[]) =>
+    new Hand(
+      small(
+        {
+          filePages: 3,
+          geometry: { pages: 3, vmas: [{ pages: 3, file: 1, flags: VM_SHARED | VM_WRITE }], config },
+        },
+        { load: load(1) },
+      ),
+    );
+
+  it("maps what is in the cache round the fault, and no page that is locked or to be reclaimed", () => {
+    const h = hand(["fault_around"]).set(["locked"], 2).go("load");
+    expect([h.pte(0), h.pte(1), h.pte(2)]).toEqual(["ry", "ry", "none"]);
+    expect(h.k.vmstat.pgfault[0]).toBe(1);
+  });
+
+  it("without the option the page alone", () => {
+    const h = hand([]).go("load");
+    expect([h.pte(0), h.pte(1), h.pte(2)]).toEqual(["none", "ry", "none"]);
+  });
+});
+
+describe("a write to a read-only shared PTE of a filesystem that asks for nothing", () => {
+  it("makes the PTE writable first and marks the page dirty under its lock (wp_page_shared)", () => {
+    const h = one(VM_SHARED | VM_WRITE, FS.tmpfs).go("load");
+    h.k.pte.entry[0] &= ~PTE_BIT.write;
+    const steps = h.trace("store", () => h.go("store"));
+    expect(steps).toContain("lock_page");
+    expect([h.pte(), h.has("dirty"), h.has("locked")]).toEqual(["rwdy", true, false]);
+  });
+});

@@ -1,0 +1,236 @@
+import { describe, expect, it } from "vitest";
+import { ERRNO } from "../../../src/kernel/errno.js";
+import type { GeometryOptions } from "../../../src/kernel/geometry.js";
+import { mlock_vma_page } from "../../../src/kernel/mm/mlock.js";
+import { trylock_page, unlock_page } from "../../../src/kernel/mm/page.js";
+import {
+  account,
+  can_do_mlock,
+  counted,
+  mlock_allowed,
+  over_memlock,
+} from "../../../src/kernel/mm/rlimit.js";
+import { lru_add_drain } from "../../../src/kernel/mm/swap.js";
+import { LRU, VM_LOCKED, VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
+import type { World } from "../../../src/lab/world.js";
+import { lockReportText } from "../../../src/machine/lockdep.js";
+import { disk, dma, flusher, load, old, read, reclaim, store } from "../actors.js";
+import { Hand, type Small, small } from "../harness.js";
+import { anonymous, exit, mlock, munlock, munmap } from "../processes.js";
+
+const SHARED = VM_SHARED | VM_WRITE;
+
+/** The file mapped twice, at 0 and at 1. */
+const twice = (geometry: Partial<GeometryOptions> = {}): Small => ({
+  geometry: {
+    pages: 2,
+    vmas: [
+      { pages: 1, file: 1, flags: SHARED },
+      { pages: 1, file: 1, flags: SHARED },
+    ],
+    ...geometry,
+    config: ["mmap", "mlock", ...(geometry.config ?? [])],
+  },
+});
+
+const one = (geometry: Partial<GeometryOptions> = {}) =>
+  new Hand(
+    small(twice(geometry), {
+      load: load(0),
+      store: store(0),
+      load2: load(1),
+      mlock: mlock(0),
+      mlock2: mlock(1),
+      munlock: munlock(0),
+      munmap: munmap(0),
+      exit: exit(0),
+      flusher,
+      disk,
+      reclaim: reclaim(),
+    }),
+  );
+
+/** Let the batches reach their lists. */
+const drained = (h: Hand): Hand => {
+  lru_add_drain(h.k);
+  return h;
+};
+
+const unevictable = (h: Hand): number => h.k.lruvec.size[LRU.unevictable];
+
+describe("mlock", () => {
+  it("sets VM_LOCKED under mmap_sem, then faults the pages in: shared ones for reading, marked and off the lists of reclaim", () => {
+    const h = one().go("mlock");
+    expect([h.k.vma.vm_flags[0] & VM_LOCKED, h.pte(), h.has("mlocked"), h.has("dirty")]).toEqual([
+      VM_LOCKED,
+      "ry",
+      true,
+      false,
+    ]);
+    // Once the batch is drained the page is where reclaim does not look.
+    drained(h);
+    expect([unevictable(h), h.has("unevictable"), h.k.vmstat.nr_mlock[0]]).toEqual([1, true, 1]);
+  });
+
+  it("a private mapping is populated by copies", () => {
+    const h = new Hand(
+      small({ ...anonymous(1, { config: ["mlock"] }) }, { mlock: mlock(0), store: store() }),
+    );
+    h.go("mlock");
+    expect([h.pte(), h.has("mlocked"), h.has("active")]).toEqual(["rwdy", true, false]);
+  });
+
+  it("keeps the page in memory, not in its place or clean: writeback goes on (9.3)", () => {
+    const h = one().go("mlock").go("store").go("flusher").go("disk");
+    expect([h.pte(), h.has("dirty"), h.k.block.version[0]]).toEqual(["ry", false, 1]);
+  });
+
+  it("a page that somebody has locked is not marked now; reclaim does it when it meets the VMA", () => {
+    const h = one().go("load").set(["locked"]).go("mlock");
+    expect([h.finished("mlock"), h.has("mlocked")]).toEqual([true, false]);
+    h.clear(["locked"]);
+    old(h);
+    const steps = h.trace("reclaim", () => h.go("reclaim"));
+    expect(steps).toContain("page_referenced_one");
+    expect(steps).toContain("ptep_clear_flush");
+    expect([h.pte(), h.has("mlocked"), h.has("private")]).toEqual(["r", true, false]);
+    expect(unevictable(drained(h))).toBe(1);
+  });
+
+  it("a hole in the range is -ENOMEM, and the VMAs before it are locked", () => {
+    const h = new Hand(small(twice(), { munmap: munmap(1), mlock: mlock(0, 2) })).go("munmap").go("mlock");
+    expect([h.finished("mlock"), h.k.vma.vm_flags[0] & VM_LOCKED]).toEqual([true, VM_LOCKED]);
+    expect(h.has("mlocked")).toBe(false);
+  });
+});
+
+describe("munlock", () => {
+  it("puts the page back where reclaim finds it", () => {
+    const h = drained(drained(one().go("mlock")).go("munlock"));
+    expect([h.has("mlocked"), h.has("unevictable"), unevictable(h)]).toEqual([false, false, 0]);
+    expect([h.k.vmstat.nr_mlock[0], h.k.vmstat.unevictable_pgs_rescued[0]]).toEqual([0, 1]);
+  });
+
+  it("a page that another locked VMA maps keeps its mark (try_to_munlock)", () => {
+    const h = drained(one().go("mlock").go("mlock2"));
+    const steps = h.trace("munlock", () => h.go("munlock"));
+    expect(steps).toContain("try_to_unmap_one");
+    expect([h.has("mlocked"), h.k.vma.vm_flags[0] & VM_LOCKED]).toEqual([true, 0]);
+  });
+
+  it("munmap and exit munlock first", () => {
+    for (const who of ["munmap", "exit"]) {
+      const h = drained(drained(one().go("mlock")).go(who));
+      expect([h.finished(who), h.has("mlocked"), unevictable(h), h.pte()]).toEqual([true, false, 0, "none"]);
+    }
+  });
+
+  it("the last PTE takes the mark away, even if nobody has munlocked (clear_page_mlock)", () => {
+    const h = drained(one().go("mlock"));
+    h.k.vma.vm_flags[0] &= ~VM_LOCKED;
+    h.go("munmap");
+    expect([h.has("mlocked"), h.k.vmstat.unevictable_pgs_cleared[0]]).toEqual([false, 1]);
+  });
+});
+
+describe("RLIMIT_MEMLOCK (9.4)", () => {
+  const limited = (pages: number, cap_ipc_lock = false) =>
+    one({ config: ["rlimit"], memlock: { pages, cap_ipc_lock } });
+
+  it("counts what is locked, and munlock and munmap take it off again", () => {
+    for (const who of ["munlock", "munmap", "exit"]) {
+      const h = limited(4).go("mlock");
+      expect(counted(h.k, "mm->locked_vm", 0)).toBe(1);
+      h.go(who);
+      expect(counted(h.k, "mm->locked_vm", 0)).toBe(0);
+    }
+  });
+
+  it("too much is -ENOMEM; none allowed is -EPERM; CAP_IPC_LOCK may", () => {
+    const h = limited(1).go("mlock").go("mlock2");
+    expect(h.faults()).toEqual(["REFUSED mlock: -ENOMEM"]);
+    expect(h.k.vma.vm_flags[1] & VM_LOCKED).toBe(0);
+    expect(limited(0).go("mlock").faults()).toEqual(["REFUSED mlock: -EPERM"]);
+    expect(limited(0, true).go("mlock").go("mlock2").faults()).toEqual([]);
+  });
+
+  it("what is locked already does not count twice", () => {
+    const { k } = limited(1);
+    account(k, "mm->locked_vm", 0, 1);
+    expect(mlock_allowed(k, 0, 1, 0)).toBe(-ERRNO.ENOMEM);
+    expect(mlock_allowed(k, 0, 1, 1)).toBe(0);
+  });
+
+  it("three counters know nothing of each other: three times the limit", () => {
+    const { k } = limited(2);
+    for (const counter of ["mm->locked_vm", "mm->pinned_vm", "user->locked_vm"] as const) {
+      expect(over_memlock(k, counted(k, counter, 0) + 2)).toBe(false);
+      account(k, counter, 0, 2);
+      expect(over_memlock(k, counted(k, counter, 0) + 1)).toBe(true);
+    }
+    expect(() => account(k, "mm->pinned_vm", 0, -3)).toThrow("account: mm->pinned_vm");
+  });
+
+  it("without the option nothing is counted and nothing refused", () => {
+    const { k } = one();
+    account(k, "mm->pinned_vm", 0, 1000);
+    expect([counted(k, "mm->pinned_vm", 0), over_memlock(k, 1000), can_do_mlock(k)]).toEqual([
+      0,
+      false,
+      true,
+    ]);
+  });
+});
+
+it("lockdep has nothing to say", () => {
+  expect(one().world.lockdep.reports.map(lockReportText)).toEqual([]);
+});
+
+describe("trap 35: mlock hides the crash", () => {
+  const world = (flags: number): World =>
+    small(
+      {
+        geometry: {
+          pages: 1,
+          vmas: [{ pages: 1, file: 1, flags: SHARED | flags }],
+          config: ["mlock"],
+        },
+        // Its first pages were read through the locked mapping: mlock has marked them.
+        prepare: (k) => {
+          if (flags === 0) return;
+          trylock_page(k, 0);
+          mlock_vma_page(k, 0);
+          unlock_page(k, 0);
+          lru_add_drain(k);
+        },
+      },
+      { read: read(0), dma: dma(0), reclaim: reclaim(2), flusher, disk },
+    );
+  const explored = (flags: number) => {
+    const { complete, witnesses } = world(flags).explore({ maxStates: 3_000_000, progress: () => true });
+    return { complete, kinds: witnesses.map(({ kind }) => kind).sort() };
+  };
+
+  it("without it ext4 warns: the page is dirtied without buffers", () => {
+    expect(explored(0)).toEqual({ complete: true, kinds: expect.arrayContaining(["WARN"]) });
+  });
+
+  it("with it no order of steps goes wrong", () => {
+    expect(explored(VM_LOCKED)).toEqual({ complete: true, kinds: [] });
+  });
+
+  it("nor where mlock was late and reclaim meets the VMA before the mark", () => {
+    const late = small(
+      {
+        geometry: {
+          pages: 1,
+          vmas: [{ pages: 1, file: 1, flags: SHARED | VM_LOCKED }],
+          config: ["mlock"],
+        },
+      },
+      { read: read(0), dma: dma(0), reclaim: reclaim(2), flusher, disk },
+    );
+    const { complete, witnesses } = late.explore({ maxStates: 3_000_000, progress: () => true });
+    expect([complete, witnesses.map(({ kind }) => kind)]).toEqual([true, []]);
+  });
+});
