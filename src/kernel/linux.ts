@@ -2,7 +2,9 @@
 
 import type { Path } from "../machine/path.js";
 import type { Implementations } from "../machine/program.js";
+import { diskTables } from "./block/disk.js";
 import { blockTables } from "./fs/blocks.js";
+import { daxTables, ext4_dax_fault, noop_set_page_dirty } from "./fs/dax.js";
 import {
   ext4_finish_bio,
   ext4_page_mkwrite,
@@ -12,24 +14,27 @@ import {
   ext4_writepage,
   ext4_writepages,
 } from "./fs/ext4.js";
+import { fsyncTables } from "./fs/fsync_oracle.js";
 import { block_invalidatepage } from "./fs/invalidatepage.js";
-import { daxTables, ext4_dax_fault, noop_set_page_dirty } from "./fs/dax.js";
+import { __generic_file_fsync, noop_fsync } from "./fs/sync.js";
+import {
+  __set_page_dirty_no_writeback,
+  shmem_getpage,
+  shmem_write_begin,
+  shmem_write_end,
+} from "./fs/tmpfs.js";
 import { layoutTable, xfs_dax_fault } from "./fs/xfs_dax.js";
-import { __set_page_dirty_no_writeback, shmem_getpage } from "./fs/tmpfs.js";
 import type { Geometry } from "./geometry.js";
 import type { Table } from "./kernel.js";
 import { writebackTables } from "./mm/backing_dev.js";
 import { compoundTable } from "./mm/compound.js";
-import { mm_struct_table } from "./mm/mmap.js";
-import { mm_rlimit_table, user_struct_table } from "./mm/rlimit.js";
 import { addressSpaceTables } from "./mm/filemap.js";
 import { mappingErrorTables } from "./mm/mapping_error.js";
+import { mm_struct_table } from "./mm/mmap.js";
 import { orphanTables } from "./mm/orphan.js";
 import { isolationTable } from "./mm/page_isolation.js";
+import { mm_rlimit_table, user_struct_table } from "./mm/rlimit.js";
 import { writtenTables } from "./mm/written.js";
-import { diskTables } from "./block/disk.js";
-import { fsyncTables } from "./fs/fsync_oracle.js";
-import { __generic_file_fsync, noop_fsync } from "./fs/sync.js";
 import { FS, FS_TABLES } from "./operations.js";
 
 const rows = (table: Record<number, Record<string, unknown>>) =>
@@ -45,7 +50,12 @@ export const operations: Implementations = {
       releasepage: ext4_releasepage,
       invalidatepage: block_invalidatepage,
     },
-    [FS.tmpfs]: { readpage: shmem_getpage, set_page_dirty: __set_page_dirty_no_writeback },
+    [FS.tmpfs]: {
+      readpage: shmem_getpage,
+      set_page_dirty: __set_page_dirty_no_writeback,
+      write_begin: shmem_write_begin,
+      write_end: shmem_write_end,
+    },
     [FS.ext4_dax]: { set_page_dirty: noop_set_page_dirty },
     [FS.xfs_dax]: { set_page_dirty: noop_set_page_dirty },
   }),

@@ -2,11 +2,14 @@
  * tmpfs: a filesystem in memory. No buffers, no writeback, no page_mkwrite: nobody else owns the dirty bit.
  *
  * Source: mm/shmem.c, mm/page-writeback.c (__set_page_dirty_no_writeback) in v4.20. The article's "non-RAM-based
- * filesystem" is every filesystem but this kind. Left out: swap.
+ * filesystem" is every filesystem but this kind. Left out: swap, seals, huge pages.
  */
-import { config, held, path, step } from "../language.js";
-import { PageDirty, SetPageUptodate, TestSetPageDirty, unlock_page } from "../mm/page.js";
-import { int, type Pfn, pfn } from "../types.js";
+import { call, config, held, leave, path, step } from "../language.js";
+import { PageDirty, SetPageUptodate, TestSetPageDirty, unlock, unlock_page } from "../mm/page.js";
+import { set_page_dirty } from "../mm/page_writeback.js";
+import { put_page } from "../mm/swap.js";
+import { inode, int, type Pfn, pfn } from "../types.js";
+import { grab_cache_page_write_begin } from "./read_write.js";
 
 const set_dirty = step<{ readonly page: Pfn; ret: number }>("TestSetPageDirty", (k, f) => {
   f.ret = PageDirty(k, f.page) || TestSetPageDirty(k, f.page) ? 0 : 1;
@@ -26,3 +29,31 @@ export const shmem_getpage = path("shmem_getpage", { source: "mm/shmem.c v4.20",
     unlock_page(k, f.page);
   }),
 ]);
+
+const WRITE = { mapping: inode, index: int, from: int, to: int, page: pfn } as const;
+
+/** A page that is about to be written: the file's, or a new one (shmem_getpage with SGP_WRITE, which does not clear it). */
+export const shmem_write_begin = path(
+  "shmem_write_begin",
+  { source: "mm/shmem.c v4.20", args: WRITE, returns: int },
+  [call(() => grab_cache_page_write_begin, { mapping: "mapping", index: "index" }, "page"), leave(() => 0)],
+);
+
+/** The page has been written: uptodate, what was not written is zeroes, and dirty by its flag. */
+export const shmem_write_end = path(
+  "shmem_write_end",
+  { source: "mm/shmem.c v4.20", args: WRITE, returns: int },
+  [
+    config("truncate", [
+      step("i_size_write", (k, f) => {
+        const end = f.index * k.geometry.parts + f.to;
+        if (end > k.inode.i_size[f.mapping]) k.inode.i_size[f.mapping] = end;
+      }),
+    ]),
+    held(step("SetPageUptodate", (k, f) => SetPageUptodate(k, f.page))),
+    call(() => set_page_dirty, { page: "page" }),
+    unlock(),
+    step("put_page", (k, f) => put_page(k, f.page)),
+    leave((_, f) => f.to - f.from),
+  ],
+);

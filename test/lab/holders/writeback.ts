@@ -7,6 +7,14 @@ export const writeback: Readonly<Record<string, Holder>> = {
     step === "mapping->writeback_index = done_index"
       ? []
       : [local("page")],
+  // A new page's only reference, until the cache has it too, is its maker's.
+  grab_cache_page_write_begin: ({ step, local }) =>
+    step === "find_get_entry" || step === "__page_cache_alloc" ? [] : [local("page")],
+  shmem_write_begin: ({ calling, local }) => (calling === "" ? [local("page")] : []),
+  generic_perform_write: ({ step, calling, local }) =>
+    step === "iov_iter_copy_from_user_atomic" || calling.endsWith("write_end") ? [local("page")] : [],
+  generic_file_buffered_read: ({ step, calling, local }) =>
+    step === "find_get_page" || calling !== "" ? [] : [local("page")],
   __filemap_fdatawait_range: ({ step, local }) =>
     step === "pagevec_lookup_range_tag" ? [] : [local("page")],
 };

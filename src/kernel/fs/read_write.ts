@@ -1,0 +1,236 @@
+/**
+ * read(2) and write(2) through the page cache.
+ *
+ * Source: mm/filemap.c in v4.20 (generic_file_buffered_read, generic_perform_write and what stands around them). A write
+ * asks the filesystem before it touches the page (write_begin: buffers, blocks, stable pages) and tells it afterwards
+ * (write_end: dirty), with the page locked in between: what a device that writes through a gup reference does not do.
+ *
+ * Positions and lengths are in parts of a page. Left out: the user's buffer (its bytes come from nowhere, so that nothing has to be
+ * faulted in and no copy is short), O_SYNC, signals, times and privileges, read errors. A miss reads its page as a fault
+ * does and then looks again, where the kernel keeps the page that it has just read.
+ */
+import type { Kernel } from "../kernel.js";
+import {
+  awaits,
+  call,
+  check,
+  config,
+  dispatch,
+  down_write,
+  given,
+  goto,
+  held,
+  label,
+  leave,
+  local,
+  path,
+  repeat,
+  step,
+  tries,
+  up_write,
+  wait,
+  when,
+} from "../language.js";
+import { i_rwsem, PG_locked } from "../locks.js";
+import { balance_dirty_pages_ratelimited } from "../mm/balance_dirty_pages.js";
+import { add_to_page_cache_lru, find_get_page, page_cache_read } from "../mm/filemap.js";
+import {
+  alloc_page,
+  ClearPageReclaim,
+  has_free_page,
+  lock_page,
+  PageDirty,
+  PageLocked,
+  PageReclaim,
+  PageUptodate,
+  PageWriteback,
+  SetPageSwapBacked,
+  trylock_page,
+  unlock,
+} from "../mm/page.js";
+import { wait_for_stable_page } from "../mm/page_writeback.js";
+import { mark_page_accessed, put_page } from "../mm/swap.js";
+import { mark_written } from "../mm/written.js";
+import { a_ops, FS, fs_of_inode } from "../operations.js";
+import { inode, int, NONE, type Pfn, pfn } from "../types.js";
+
+/** Add a new page to the cache, locked by the caller; false, and the page is free again, when somebody was faster. */
+function add_locked(k: Kernel, page: Pfn, mapping: number, index: number): boolean {
+  trylock_page(k, page);
+  // shmem_getpage_gfp does this itself, before the page can get to a list.
+  if (k.inode.fs[mapping] === FS.tmpfs) SetPageSwapBacked(k, page);
+  if (add_to_page_cache_lru(k, page, mapping, index)) return true;
+  k.page.flags[page] = 0;
+  k.page.locked_by[page] = 0;
+  put_page(k, page);
+  return false;
+}
+
+/** The page of a file that is about to be written: locked, with a reference, made if it is missing, stable if it must be. */
+export const grab_cache_page_write_begin = path(
+  "grab_cache_page_write_begin",
+  {
+    source: "mm/filemap.c v4.20",
+    args: { mapping: inode, index: int },
+    locals: { page: pfn },
+    returns: pfn,
+  },
+  [
+    label("repeat"),
+    step("find_get_entry", (k, f) => {
+      f.page = find_get_page(k, f.mapping, f.index);
+    }),
+    given((_, f) => f.page === NONE, [goto("no_page")]),
+    lock_page(),
+    held(
+      when("page->mapping != mapping", (k, f) => k.page.mapping[f.page] !== f.mapping, [
+        unlock(),
+        step("put_page", (k, f) => put_page(k, f.page)),
+        goto("repeat"),
+      ]),
+    ),
+    goto("stable"),
+    label("no_page"),
+    wait(
+      "__page_cache_alloc",
+      (k) => has_free_page(k),
+      (k, f) => {
+        f.page = alloc_page(k);
+      },
+    ),
+    tries(
+      PG_locked,
+      check("add_to_page_cache_lru", (k, f) => add_locked(k, f.page, f.mapping, f.index), "repeat"),
+    ),
+    label("stable"),
+    wait_for_stable_page(),
+    leave((_, f) => f.page),
+  ],
+);
+
+/** Copy bytes from the user into parts of a locked page: each part has new bytes. */
+function copy_from_user(k: Kernel, page: Pfn, from: number, to: number): void {
+  for (let part = from; part < to; part++) k.content.version[page * k.geometry.parts + part]++;
+  // A page that is dirty already is not marked again: from here on these bytes will be written with it.
+  if (PageDirty(k, page)) mark_written(k, page);
+}
+
+/** The copy loop of write(2), page by page. Gives how many parts were written, or a negative error when none was. */
+export const generic_perform_write = path(
+  "generic_perform_write",
+  {
+    source: "mm/filemap.c v4.20",
+    args: { mapping: inode, pos: int, count: int },
+    locals: { index: int, from: int, to: int, page: pfn, status: int },
+    returns: int,
+  },
+  [
+    repeat(
+      (_, f) => f.ret < f.count,
+      [
+        local((k, f) => {
+          const { parts } = k.geometry;
+          f.index = Math.floor((f.pos + f.ret) / parts);
+          f.from = (f.pos + f.ret) % parts;
+          f.to = Math.min(parts, f.from + f.count - f.ret);
+        }),
+        dispatch(
+          a_ops,
+          "write_begin",
+          (k, f) => fs_of_inode(k, f.mapping),
+          { mapping: "mapping", index: "index", from: "from", to: "to", page: "page" },
+          "status",
+        ),
+        given((_, f) => f.status < 0, [goto("out")]),
+        // The page is locked: a CPU that has it mapped and a device see the new bytes at once.
+        step("iov_iter_copy_from_user_atomic", (k, f) => copy_from_user(k, f.page, f.from, f.to)),
+        dispatch(
+          a_ops,
+          "write_end",
+          (k, f) => fs_of_inode(k, f.mapping),
+          { mapping: "mapping", index: "index", from: "from", to: "to", page: "page" },
+          "status",
+        ),
+        given((_, f) => f.status < 0, [goto("out")]),
+        local((_, f) => {
+          f.ret += f.status;
+          f.status = 0;
+          f.page = NONE;
+        }),
+        call(() => balance_dirty_pages_ratelimited, { mapping: "mapping" }),
+      ],
+    ),
+    label("out"),
+    given((_, f) => f.ret === 0 && f.status < 0, [leave((_, f) => f.status)]),
+  ],
+);
+
+/** write(2): one writer of a file at a time. */
+export const generic_file_write_iter = path(
+  "generic_file_write_iter",
+  { source: "mm/filemap.c v4.20", args: { mapping: inode, pos: int, count: int }, returns: int },
+  [
+    down_write(i_rwsem, (_, f) => f.mapping),
+    call(() => generic_perform_write, { mapping: "mapping", pos: "pos", count: "count" }, "ret"),
+    up_write(i_rwsem, (_, f) => f.mapping),
+  ],
+);
+
+/** read(2) of a file's page at an index. Gives 1, or 0 beyond the end of the file. */
+export const generic_file_buffered_read = path(
+  "generic_file_buffered_read",
+  {
+    source: "mm/filemap.c v4.20",
+    args: { mapping: inode, index: int },
+    locals: { page: pfn },
+    returns: int,
+  },
+  [
+    label("find_page"),
+    step("find_get_page", (k, f) => {
+      f.page = find_get_page(k, f.mapping, f.index);
+    }),
+    given(
+      (_, f) => f.page === NONE,
+      [
+        config("truncate", [
+          when("i_size_read", (k, f) => f.index * k.geometry.parts >= k.inode.i_size[f.mapping], [
+            leave(() => 0),
+          ]),
+        ]),
+        call(() => page_cache_read, { mapping: "mapping", index: "index" }),
+        goto("find_page"),
+      ],
+    ),
+    when("PageReadahead", (k, f) => PageReclaim(k, f.page) && !PageWriteback(k, f.page), [
+      step("page_cache_async_readahead", (k, f) => ClearPageReclaim(k, f.page)),
+    ]),
+    when("PageUptodate", (k, f) => PageUptodate(k, f.page), [goto("page_ok")]),
+    awaits(
+      PG_locked,
+      wait("wait_on_page_locked_killable", (k, f) => !PageLocked(k, f.page)),
+    ),
+    when("PageUptodate", (k, f) => PageUptodate(k, f.page), [goto("page_ok")]),
+    lock_page(),
+    held(
+      when("!page->mapping", (k, f) => k.page.mapping[f.page] === 0, [
+        unlock(),
+        step("put_page", (k, f) => put_page(k, f.page)),
+        goto("find_page"),
+      ]),
+    ),
+    // No read fails here: a page that its reader has unlocked is uptodate.
+    unlock(),
+    label("page_ok"),
+    config("truncate", [
+      when("i_size_read", (k, f) => f.index * k.geometry.parts >= k.inode.i_size[f.mapping], [
+        step("put_page", (k, f) => put_page(k, f.page)),
+        leave(() => 0),
+      ]),
+    ]),
+    step("mark_page_accessed", (k, f) => mark_page_accessed(k, f.page)),
+    step("copy_page_to_iter", () => {}),
+    step("put_page", (k, f) => put_page(k, f.page)),
+    leave(() => 1),
+  ],
+);
