@@ -1,7 +1,8 @@
 /** What a machine holds before its first step. */
 import type { Kernel } from "./kernel.js";
 import { add_to_page_cache_lru, i_size_pages } from "./mm/filemap.js";
-import { alloc_page, SetPageSwapBacked, SetPageUptodate } from "./mm/page.js";
+import { SetPageSwapBacked, SetPageUptodate } from "./mm/page.js";
+import { alloc_page } from "./mm/page_alloc.js";
 import { lru_add_drain, put_page } from "./mm/swap.js";
 import { FS } from "./operations.js";
 import type { InodeNr } from "./types.js";

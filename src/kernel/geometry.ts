@@ -2,6 +2,7 @@
  * How big a machine is and what it has: pages, files, mappings, disks, and the options of its configuration.
  */
 import type { Config } from "./config.js";
+import { init_per_zone_wmark_min, setup_per_zone_wmarks, type Watermarks } from "./mm/mmzone.js";
 import { FS, is_dax_fs } from "./operations.js";
 import { VM_MAYEXEC, VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_READ, VM_SHARED } from "./structs.js";
 import type { DiskNr, InodeNr } from "./types.js";
@@ -77,6 +78,14 @@ export interface GeometryOptions {
   readonly memlock?: { readonly pages: number; readonly cap_ipc_lock: boolean };
   /** Blocks of each disk (config "blocks"). Default as many as the files of the fullest have pages. */
   readonly blocks?: number;
+  /** WMARK_MIN: pages that are kept free (config "watermarks"). Default what min_free_kbytes gives: at least 32. */
+  readonly min_free_pages?: number;
+  /** Tasks that can be in direct reclaim at once (config "direct_reclaim"). Default 4. */
+  readonly reclaimers?: number;
+  /** Whether reclaim writes no page before it is desperate (config "watermarks"). Default false. */
+  readonly laptop_mode?: boolean;
+  /** CPUs, to which tasks are bound in turn (config "percpu"). Default 2; without the option all tasks share one. */
+  readonly cpus?: number;
   /** Options of the configuration. Default none. */
   readonly config?: readonly Config[];
 }
@@ -104,6 +113,10 @@ export interface Geometry {
   readonly writebackChunk: number;
   readonly opens: readonly InodeNr[];
   readonly blocks: number;
+  readonly watermarks: Watermarks;
+  readonly reclaimers: number;
+  readonly laptop_mode: boolean;
+  readonly cpus: number;
   readonly config: ReadonlySet<Config>;
 }
 
@@ -166,6 +179,13 @@ export function completeGeometry(options: GeometryOptions): Geometry {
     writebackChunk: options.writebackChunk ?? 1024,
     opens: options.opens ?? [],
     blocks: options.blocks ?? fullest(options),
+    watermarks: setup_per_zone_wmarks(
+      options.pages,
+      options.min_free_pages ?? init_per_zone_wmark_min(options.pages),
+    ),
+    reclaimers: options.reclaimers ?? 4,
+    laptop_mode: options.laptop_mode ?? false,
+    cpus: options.config?.includes("percpu") ? (options.cpus ?? 2) : 1,
     config: new Set(options.config ?? []),
   };
 }

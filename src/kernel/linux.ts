@@ -29,6 +29,8 @@ import type { Table } from "./kernel.js";
 import { writebackTables } from "./mm/backing_dev.js";
 import { compoundTable } from "./mm/compound.js";
 import { addressSpaceTables } from "./mm/filemap.js";
+import { zoneTables } from "./mm/mmzone.js";
+import { scanControlTables } from "./mm/scan_control.js";
 import { mappingErrorTables } from "./mm/mapping_error.js";
 import { mm_struct_table } from "./mm/mmap.js";
 import { orphanTables } from "./mm/orphan.js";
@@ -84,6 +86,8 @@ export const tables: readonly Table[] = [
   ...writtenTables,
   ...diskTables,
   ...fsyncTables,
+  ...zoneTables,
+  ...scanControlTables,
   ...blockTables,
   compoundTable,
   ...daxTables,

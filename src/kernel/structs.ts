@@ -113,7 +113,7 @@ export const LRU_LISTS = 4;
 
 export const pagevec = struct("pagevec", { nr: u8("pages parked in this batch") });
 export const pagevec_page = struct("pagevec_page", { page: i32("a parked page, pfn + 1") });
-/** Rows of pagevec. */
+/** Rows of pagevec, of the first CPU; with config "percpu" each of the others has as many. */
 export const PVEC = { lru_add: 0, lru_rotate: 1, activate_page: 2 } as const;
 
 export const pgdat = struct("pgdat", {
@@ -124,6 +124,7 @@ export const pgdat = struct("pgdat", {
 
 export const PGDAT_DIRTY = 1;
 export const PGDAT_WRITEBACK = 2;
+export const PGDAT_CONGESTED = 4;
 
 export const gendisk = struct("gendisk", {
   head: i32("first queued page, pfn + 1"),
@@ -156,6 +157,14 @@ export const VMSTAT = [
   "pgrefill",
   "pgscan_kswapd",
   "pgsteal_kswapd",
+  "pgscan_direct",
+  "pgsteal_direct",
+  "pgscan_direct_throttle",
+  "allocstall_normal",
+  "pageoutrun",
+  "kswapd_low_wmark_hit_quickly",
+  "kswapd_high_wmark_hit_quickly",
+  "oom_kill",
   "pgrotated",
   "pgpgin",
   "pgpgout",

@@ -11,7 +11,7 @@ import { PTE } from "../../src/kernel/kernel.js";
 import { is_zero_pfn, pte_pfn } from "../../src/kernel/mm/memory.js";
 import { is_zone_device_page } from "../../src/kernel/mm/memremap.js";
 import { mapping_cap_account_dirty } from "../../src/kernel/operations.js";
-import { isAnon, PVEC } from "../../src/kernel/structs.js";
+import { isAnon } from "../../src/kernel/structs.js";
 import type { World } from "../../src/lab/world.js";
 import type { FrameSlots, Instruction } from "../../src/machine/program.js";
 import { pg } from "../../src/trace/words.js";
@@ -74,7 +74,7 @@ export class Invariants {
       if ((entry & PTE.present) !== 0 && !is_zero_pfn(k, pte_pfn(entry)) && !device(pte_pfn(entry)))
         refs[pte_pfn(entry)]++;
     for (let page = 0; page < refs.length; page++) if (device(page)) refs[page]++;
-    for (const batch of Object.values(PVEC))
+    for (let batch = 0; batch < k.pagevec.nr.length; batch++)
       for (let at = 0; at < k.pagevec.nr[batch]; at++)
         refs[k.pagevec_page.page[batch * k.pagevecSize + at] - 1]++;
     const chain = (first: number): number[] => {

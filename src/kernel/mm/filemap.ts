@@ -36,11 +36,9 @@ import { a_ops, FAULT_FLAG, fs_of_inode, VM_FAULT } from "../operations.js";
 import { isAnon } from "../structs.js";
 import { type InodeNr, inode, int, NONE, type Pfn, pfn, type Slot } from "../types.js";
 import {
-  alloc_page,
   ClearPageReclaim,
   get_page,
   get_page_unless_zero,
-  has_free_page,
   lock_page,
   lock_page_for_read,
   PageDirty,
@@ -52,6 +50,7 @@ import {
   unlock,
   unlock_page,
 } from "./page.js";
+import { alloc_pages } from "./page_alloc.js";
 import { account_page_cleaned, test_clear_page_writeback, WARN } from "./page_writeback.js";
 import { lru_cache_add, put_page, rotate_reclaimable_page } from "./swap.js";
 import { forget_written } from "./written.js";
@@ -195,14 +194,7 @@ export const page_cache_read = path(
     returns: pfn,
   },
   [
-    // The kernel would reclaim here itself; this one sleeps until kswapd has freed a page.
-    wait(
-      "__alloc_pages_nodemask",
-      (k) => has_free_page(k),
-      (k, f) => {
-        f.page = alloc_page(k);
-      },
-    ),
+    alloc_pages("__alloc_pages_nodemask", "page", () => {}, [leave(() => no_page(VM_FAULT.OOM))]),
     step("add_to_page_cache_lru", (k, f) => {
       lock_page_for_read(k, f.page);
       f.added = add_to_page_cache_lru(k, f.page, f.mapping, f.index) ? 1 : 0;

@@ -1,10 +1,10 @@
 /**
- * struct page: flags, references, the page lock, and the free pages.
+ * struct page: flags, references, the page lock.
  *
- * Source: include/linux/page-flags.h, include/linux/page_ref.h, include/linux/mm.h, mm/page_alloc.c in v4.20.
+ * Source: include/linux/page-flags.h, include/linux/page_ref.h, include/linux/mm.h in v4.20.
  * Serves the article's "struct page is full": every word that the crash turns on is here.
  *
- * Left out: compound pages, zones and watermarks, per-CPU free lists. An allocation takes the first free page.
+ * Left out: compound pages (mm/compound.ts has them).
  */
 
 import type { Node } from "../../machine/path.js";
@@ -13,8 +13,7 @@ import type { Kernel } from "../kernel.js";
 import { awaits, gives, heldIf, step, takes, wait } from "../language.js";
 import { PG_locked as PG_locked_class, PG_writeback as PG_writeback_class } from "../locks.js";
 import { LOCKED_FOR_READ } from "../structs.js";
-import { NONE, type Pfn } from "../types.js";
-import { forget_orphan } from "./orphan.js";
+import type { Pfn } from "../types.js";
 import { mark_written } from "./written.js";
 
 const PG_locked = pg("locked");
@@ -22,7 +21,7 @@ const PG_private = pg("private");
 const LRU_FLAGS = pg("lru") | pg("active");
 
 /** Change flags and tell the recording. */
-function write_flags(k: Kernel, page: Pfn, flags: number): void {
+export function write_flags(k: Kernel, page: Pfn, flags: number): void {
   const changed = k.page.flags[page] ^ flags;
   k.page.flags[page] = flags;
   if (k.recorder === null || changed === 0) return;
@@ -196,37 +195,3 @@ export const wait_on_page_writeback = <F extends { readonly page: Pfn }>() =>
 export const settledUnlessWriteback = <F extends { readonly page: Pfn }>(
   node: Node<Kernel, F>,
 ): Node<Kernel, F> => heldIf((k, f) => !PageWriteback(k, f.page), node);
-
-/** Whether alloc_page would give a page now. */
-export const has_free_page = (k: Kernel): boolean => k.pgdat.free[0] !== 0;
-
-/** A free page with one reference and no flags, or NONE. */
-export function alloc_page(k: Kernel): Pfn {
-  const page = k.pgdat.free[0] - 1;
-  if (page === NONE) return NONE;
-  k.pgdat.free[0] = k.page.lru_next[page];
-  k.page.lru_next[page] = 0;
-  page_ref_add(k, page, 1);
-  return page;
-}
-
-/** Flags that a page must not have when it is freed (PAGE_FLAGS_CHECK_AT_FREE, as far as modelled). PG_dirty is not among them. */
-const CHECK_AT_FREE =
-  pg("lru") | pg("locked") | pg("private") | pg("writeback") | pg("active") | pg("unevictable");
-
-/** Give a page that has no references and is on no list back (free_unref_page). */
-export function free_page(k: Kernel, page: Pfn): void {
-  const bad = k.page.flags[page] & CHECK_AT_FREE;
-  if (bad !== 0 || k.page.mapcount[page] !== 0) {
-    throw new Error(`free_page: page ${page} is freed with flags ${k.page.flags[page].toString(16)}`);
-  }
-  forget_orphan(k, page);
-  write_flags(k, page, 0);
-  k.page.mapping[page] = 0;
-  k.page.index[page] = 0;
-  k.page.device[page] = 0;
-  k.content.version.fill(0, page * k.geometry.parts, (page + 1) * k.geometry.parts);
-  k.page.lru_next[page] = k.pgdat.free[0];
-  k.page.lru_prev[page] = 0;
-  k.pgdat.free[0] = page + 1;
-}

@@ -5,9 +5,11 @@
  * tags of a mapping (mm/filemap.ts). The article's hope that a page off the LRU is safe mixes up the two.
  *
  * A page in a batch (pagevec) carries one more reference: a reason why a freeze fails that has nothing to do with
- * DMA. Left out: one batch per CPU (all tasks share one CPU's), the anonymous and unevictable lists' own rules.
+ * DMA. With config "percpu" tasks are bound to CPUs in turn, and reclaim drains the batches of its own CPU only: what is parked
+ * on another one keeps its reference. Without it all share one CPU. Left out: deactivate_page and lazyfree batches, as
+ * nothing modelled uses them.
  */
-import type { Kernel } from "../kernel.js";
+import { type Kernel, PVECS } from "../kernel.js";
 import { LRU, PVEC } from "../structs.js";
 import type { Pfn } from "../types.js";
 import { is_zone_device_page, put_devmap_managed_page } from "./memremap.js";
@@ -16,7 +18,6 @@ import {
   ClearPageLRU,
   ClearPageReferenced,
   ClearPageUnevictable,
-  free_page,
   get_page,
   PageActive,
   PageDirty,
@@ -33,6 +34,7 @@ import {
   SetPageReferenced,
   SetPageUnevictable,
 } from "./page.js";
+import { free_page } from "./page_alloc.js";
 
 /** page_evictable (mm/vmscan.c); no mapping is unevictable as a whole here. */
 export const page_evictable = (k: Kernel, page: Pfn): boolean => !PageMlocked(k, page);
@@ -130,31 +132,44 @@ DRAIN[PVEC.activate_page] = (k, page) => {
   k.count("pgactivate");
 };
 
-function drain(k: Kernel, batch: number): void {
+/** The CPU on which the task that runs is, which never changes: its first batch. */
+const this_cpu = (k: Kernel): number => (k.geometry.cpus === 1 ? 0 : PVECS * (k.task % k.geometry.cpus));
+
+function drain(k: Kernel, cpu: number, pvec: number): void {
+  const batch = cpu + pvec;
   const first = batch * k.pagevecSize;
   const nr = k.pagevec.nr[batch];
   for (let at = 0; at < nr; at++) {
     const page = k.pagevec_page.page[first + at] - 1;
     k.pagevec_page.page[first + at] = 0;
-    DRAIN[batch](k, page);
+    DRAIN[pvec](k, page);
     put_page(k, page);
   }
   k.pagevec.nr[batch] = 0;
 }
 
 /** get_page and park; a full batch is drained at once. */
-function pagevec_add(k: Kernel, batch: number, page: Pfn): void {
+function pagevec_add(k: Kernel, pvec: number, page: Pfn): void {
+  const cpu = this_cpu(k);
+  const batch = cpu + pvec;
   get_page(k, page);
   k.pagevec_page.page[batch * k.pagevecSize + k.pagevec.nr[batch]] = page + 1;
   k.pagevec.nr[batch]++;
-  if (k.pagevec.nr[batch] === k.pagevecSize) drain(k, batch);
+  if (k.pagevec.nr[batch] === k.pagevecSize) drain(k, cpu, pvec);
 }
 
-/** Move what is parked in this CPU's batches to the lists, in the order of lru_add_drain_cpu. */
-export function lru_add_drain(k: Kernel): void {
-  drain(k, PVEC.lru_add);
-  drain(k, PVEC.lru_rotate);
-  drain(k, PVEC.activate_page);
+function lru_add_drain_cpu(k: Kernel, cpu: number): void {
+  drain(k, cpu, PVEC.lru_add);
+  drain(k, cpu, PVEC.lru_rotate);
+  drain(k, cpu, PVEC.activate_page);
+}
+
+/** Move what is parked in this CPU's batches to the lists. */
+export const lru_add_drain = (k: Kernel): void => lru_add_drain_cpu(k, this_cpu(k));
+
+/** The same on every CPU: the caller sleeps until each has done it, which is one step here. */
+export function lru_add_drain_all(k: Kernel): void {
+  for (let cpu = 0; cpu < k.geometry.cpus; cpu++) lru_add_drain_cpu(k, PVECS * cpu);
 }
 
 export const lru_cache_add = (k: Kernel, page: Pfn): void => pagevec_add(k, PVEC.lru_add, page);
@@ -175,8 +190,9 @@ function activate_page(k: Kernel, page: Pfn): void {
 
 /** __lru_cache_activate_page: a page that is still in the lru_add batch is activated there. */
 function __lru_cache_activate_page(k: Kernel, page: Pfn): void {
-  const first = PVEC.lru_add * k.pagevecSize;
-  for (let at = k.pagevec.nr[PVEC.lru_add] - 1; at >= 0; at--) {
+  const batch = this_cpu(k) + PVEC.lru_add;
+  const first = batch * k.pagevecSize;
+  for (let at = k.pagevec.nr[batch] - 1; at >= 0; at--) {
     if (k.pagevec_page.page[first + at] === page + 1) {
       SetPageActive(k, page);
       return;

@@ -10,13 +10,17 @@
  * page through a PTE and does not look at the lock, so that its step commutes with the one before the test. A driver
  * that dirties a page that is neither locked nor mapped would make a preemption point of them.
  *
- * What kswapd may always do is not asked (may_unmap, may_writepage, may_enter_fs), mapped pages are not counted twice as
- * scanned, and every file page that gets to pageout() has a writepage.
+ * There are two reclaimers: kswapd, and a task that reclaims for its own allocation (mm/direct_reclaim.ts). current_is_kswapd() is
+ * known when the paths are made, so that each has only the steps that it can reach.
  *
- * Left out: watermarks (memory is always short here, so the node is never balanced and its PGDAT_ flags stay set),
- * falling priorities, direct reclaim, memcgs, swap, mlock, congestion, buffer_heads_over_limit. A machine of few
- * pages stands for the tail of a long list: at least one page of each list is scanned at a time.
+ * Without config "watermarks" memory is always short: the node is never balanced, its PGDAT_ flags stay set, and a machine of
+ * few pages stands for the tail of a long list: at least one page of each list is scanned at a time.
+ *
+ * Left out: swap and with it the anonymous lists (without swap space the kernel scans the file lists only, and does not age
+ * the others), shrink_slab, memcgs, refaults (mm/workingset.c), vmpressure, congested disks, and what reclaim here may always do:
+ * may_unmap, may_swap, may_enter_fs.
  */
+import type { Node } from "../../machine/path.js";
 import { RECLAIM, type ReclaimAct, WORD } from "../../trace/words.js";
 import { free_buffers } from "../fs/invalidatepage.js";
 import type { Kernel } from "../kernel.js";
@@ -40,22 +44,31 @@ import {
   step,
   tries,
   under,
+  wait,
   when,
 } from "../language.js";
 import { lru_lock, PG_locked, xa_lock } from "../locks.js";
 import { a_ops, fs_of_page } from "../operations.js";
-import { LRU, PGDAT_DIRTY, PGDAT_WRITEBACK, VM_EXEC, VM_LOCKED } from "../structs.js";
+import { LRU, PGDAT_CONGESTED, PGDAT_DIRTY, PGDAT_WRITEBACK, VM_EXEC, VM_LOCKED } from "../structs.js";
 import { int, NONE, type Pfn, pfn } from "../types.js";
+import { wakeup_flusher_threads } from "./backing_dev.js";
 import { __delete_from_page_cache, page_mapping } from "./filemap.js";
+import {
+  finish_wait,
+  kswapd_woken,
+  mod_isolated,
+  node,
+  pgdat_balanced,
+  prepare_kswapd_sleep,
+  prepare_to_wait,
+} from "./mmzone.js";
 import {
   ClearPageActive,
   ClearPageReclaim,
-  free_page,
   PageDirty,
   PageMlocked,
   PageReclaim,
   PageSwapBacked,
-  PageUnevictable,
   PageWriteback,
   page_count,
   page_has_private,
@@ -72,12 +85,15 @@ import {
   unlock,
   unlock_page,
 } from "./page.js";
+import { free_page } from "./page_alloc.js";
 import { clear_page_dirty_for_io } from "./page_writeback.js";
 import { page_referenced, referenced_ptes, referenced_vm_flags, try_to_unmap } from "./rmap.js";
+import { begin, count_stat, DEF_PRIORITY, end, KSWAPD, row_of_task, sc } from "./scan_control.js";
 import {
   inactive_list_is_low,
   isolate_lru_pages,
   lru_add_drain,
+  page_evictable,
   put_page,
   putback_lru_page,
 } from "./swap.js";
@@ -199,6 +215,9 @@ export const try_to_release_page = path(
   ],
 );
 
+/** The node's PGDAT_* bit. */
+const test_bit = (k: Kernel, bit: number): boolean => (k.pgdat.flags[0] & bit) !== 0;
+
 /** What was found out about a page is not needed once its fate is decided: states differ only in what matters. */
 const forget = local<{ references: number; unmapped: number; result: number; released: number }>((_, f) => {
   f.references = 0;
@@ -206,202 +225,6 @@ const forget = local<{ references: number; unmapped: number; result: number; rel
   f.result = 0;
   f.released = 0;
 });
-
-/**
- * Decide on each page of a chain. Pages that stay are chained to `ret_pages` (out: its first page); the others are
- * freed.
- */
-export const shrink_page_list = path(
-  "shrink_page_list",
-  {
-    source: "mm/vmscan.c v4.20",
-    args: { page_list: int, ret_pages: int, nr_unqueued_dirty: int, nr_writeback: int },
-    locals: {
-      page: pfn,
-      last: int,
-      references: int,
-      unmapped: int,
-      result: int,
-      released: int,
-      free_pages: int,
-    },
-  },
-  [
-    repeat(
-      (_, f) => f.page_list !== 0,
-      [
-        local((k, f) => {
-          f.page = f.page_list - 1;
-          f.page_list = unlink_first(k, f.page_list);
-        }),
-        tries(
-          PG_locked,
-          check("trylock_page", (k, f) => trylock_page(k, f.page), "keep"),
-        ),
-        held(step("sc->nr_scanned", (k, f) => act(k, f.page, "scanned"))),
-        held(
-          check(
-            "page_evictable",
-            (k, f) => !PageUnevictable(k, f.page) && !PageMlocked(k, f.page),
-            "activate_locked",
-          ),
-        ),
-        settledUnlessWriteback(
-          step("page_check_dirty_writeback", (k, f) => {
-            // Only pages on the file LRU are counted.
-            if (!page_is_file_cache(k, f.page)) return;
-            if (PageDirty(k, f.page) && !PageWriteback(k, f.page)) f.nr_unqueued_dirty++;
-          }),
-        ),
-        settledUnlessWriteback(
-          when("PageWriteback", (k, f) => PageWriteback(k, f.page), [
-            // Case 1 (kswapd meets it a second time while the node is full of writeback) and case 2 differ in what they count.
-            step("SetPageReclaim", (k, f) => {
-              if (PageReclaim(k, f.page) && (k.pgdat.flags[0] & PGDAT_WRITEBACK) !== 0) return;
-              SetPageReclaim(k, f.page);
-              f.nr_writeback++;
-            }),
-            goto("activate_locked"),
-          ]),
-        ),
-        call(() => page_check_references, { page: "page" }, "references"),
-        branch((_, f) => f.references, ["unmap", "unmap", "keep_locked", "activate_locked"]),
-        label("unmap"),
-        held(
-          when("page_mapped", (k, f) => page_mapped(k, f.page), [
-            call(() => try_to_unmap, { page: "page" }, "unmapped"),
-            given((_, f) => f.unmapped === 0, [goto("activate_locked")]),
-            local((k, f) => {
-              act(k, f.page, "unmapped");
-              f.unmapped = 0;
-            }),
-          ]),
-        ),
-        held(
-          when("PageDirty", (k, f) => PageDirty(k, f.page), [
-            // Only kswapd writes file pages, only at the second meeting, only when the node is full of dirty pages.
-            held(
-              when(
-                "!PGDAT_DIRTY",
-                (k, f) =>
-                  page_is_file_cache(k, f.page) &&
-                  (!PageReclaim(k, f.page) || (k.pgdat.flags[0] & PGDAT_DIRTY) === 0),
-                [
-                  step("SetPageReclaim", (k, f) => {
-                    k.count("nr_vmscan_immediate_reclaim");
-                    SetPageReclaim(k, f.page);
-                  }),
-                  goto("activate_locked"),
-                ],
-              ),
-            ),
-            given((_, f) => f.references === PAGEREF.RECLAIM_CLEAN, [goto("keep_locked")]),
-            call(() => pageout, { page: "page" }, "result"),
-            branch((_, f) => f.result, ["keep_locked", "activate_locked", "written", "clean"]),
-            label("written"),
-            when("PageWriteback", (k, f) => PageWriteback(k, f.page), [goto("keep")]),
-            when("PageDirty", (k, f) => PageDirty(k, f.page), [goto("keep")]),
-            tries(
-              PG_locked,
-              check("trylock_page", (k, f) => trylock_page(k, f.page), "keep"),
-            ),
-            when("PageDirty", (k, f) => PageDirty(k, f.page) || PageWriteback(k, f.page), [
-              goto("keep_locked"),
-            ]),
-            label("clean"),
-          ]),
-        ),
-        forget,
-        held(
-          when("page_has_private", (k, f) => page_has_private(k, f.page), [
-            call(() => try_to_release_page, { page: "page" }, "released"),
-            given((_, f) => f.released === 0, [goto("activate_locked")]),
-            local((k, f) => {
-              act(k, f.page, "stripped");
-              f.released = 0;
-            }),
-            heldIf(
-              (k, f) => page_mapping(k, f.page) !== 0,
-              when(
-                "!mapping && page_count == 1",
-                (k, f) => page_mapping(k, f.page) === 0 && page_count(k, f.page) === 1,
-                [
-                  gives(
-                    PG_locked,
-                    step("put_page_testzero", (k, f) => {
-                      unlock_page(k, f.page);
-                      act(k, f.page, "reclaimed");
-                      k.count("pgsteal_kswapd");
-                      put_page(k, f.page);
-                    }),
-                  ),
-                  goto("next"),
-                ],
-              ),
-            ),
-          ]),
-        ),
-        under(xa_lock, [
-          when("__remove_mapping", (k, f) => page_mapping(k, f.page) !== 0 && __remove_mapping(k, f.page), [
-            // Nobody can reach the page any more.
-            held(
-              gives(
-                PG_locked,
-                step("unlock_page", (k, f) => {
-                  unlock_page(k, f.page);
-                  act(k, f.page, "reclaimed");
-                  k.count("pgsteal_kswapd");
-                  k.page.lru_next[f.page] = f.free_pages;
-                  f.free_pages = f.page + 1;
-                }),
-              ),
-            ),
-            goto("next"),
-          ]),
-        ]),
-        // The page has lost its PTEs and its buffers, and nothing puts them back.
-        local((k, f) => act(k, f.page, "backed_out")),
-        goto("unlock"),
-        label("activate_locked"),
-        forget,
-        step("SetPageActive", (k, f) => {
-          act(k, f.page, "activated");
-          if (PageMlocked(k, f.page)) return;
-          SetPageActive(k, f.page);
-          k.count("pgactivate");
-        }),
-        goto("unlock"),
-        label("keep_locked"),
-        forget,
-        local((k, f) => act(k, f.page, "kept")),
-        label("unlock"),
-        unlock(),
-        label("keep"),
-        local((k, f) => {
-          link_after(k, f.last, f.page);
-          if (f.last === 0) f.ret_pages = f.page + 1;
-          f.last = f.page + 1;
-        }),
-        label("next"),
-        local((_, f) => {
-          f.page = NONE;
-        }),
-      ],
-    ),
-    given(
-      (_, f) => f.free_pages !== 0,
-      [
-        step("free_unref_page_list", (k, f) => {
-          while (f.free_pages !== 0) {
-            const page = f.free_pages - 1;
-            f.free_pages = unlink_first(k, f.free_pages);
-            free_page(k, page);
-          }
-        }),
-      ],
-    ),
-  ],
-);
 
 /** Give every page of a chain back to the lists that their flags name (putback_inactive_pages, under the lru_lock). */
 function putback_pages(k: Kernel, chain: number): void {
@@ -418,43 +241,21 @@ function chain_length(k: Kernel, chain: number): number {
   return length;
 }
 
-export const shrink_inactive_list = path(
-  "shrink_inactive_list",
-  {
-    source: "mm/vmscan.c v4.20",
-    args: { nr_to_scan: int, nr_writeback: int, nr_taken: int, nr_unqueued_dirty: int },
-    locals: { page_list: int, ret_pages: int, taken: int, dirty: int, writeback: int },
-  },
-  [
-    under(lru_lock, [step("lru_add_drain", (k) => lru_add_drain(k))]),
-    under(lru_lock, [
-      step("isolate_lru_pages", (k, f) => {
-        f.page_list = isolate_lru_pages(k, LRU.inactive_file, f.nr_to_scan);
-        f.taken = chain_length(k, f.page_list);
-        k.count("nr_isolated_file", f.taken);
-        k.count("pgscan_kswapd", f.taken);
-      }),
-    ]),
-    given((_, f) => f.taken === 0, [leave()]),
-    call(() => shrink_page_list, {
-      page_list: "page_list",
-      ret_pages: "ret_pages",
-      nr_unqueued_dirty: "dirty",
-      nr_writeback: "writeback",
-    }),
-    under(lru_lock, [
-      step("putback_inactive_pages", (k, f) => {
-        putback_pages(k, f.ret_pages);
-        k.count("nr_isolated_file", -f.taken);
-        f.nr_taken += f.taken;
-        f.nr_writeback += f.writeback;
-        f.nr_unqueued_dirty += f.dirty;
-      }),
-    ]),
-  ],
-);
+/**
+ * buffer_heads_over_limit: more heads than a tenth of memory would hold, at 39 heads of 104 bytes a page. A page has one. The
+ * kernel counts them anew now and then, this machine each time.
+ */
+export function buffer_heads_over_limit(k: Kernel): boolean {
+  const max_buffer_heads = Math.floor(k.geometry.pages / 10) * 39;
+  let heads = 0;
+  for (let page = 0; page < k.geometry.pages; page++) if (page_has_private(k, page)) heads++;
+  return heads > max_buffer_heads;
+}
 
-/** Age the active list: everything that is not executable goes to the inactive one. */
+/**
+ * Age the active list: everything goes to the inactive one, but for executable pages of files that were used through
+ * their PTEs. Pages that have become unevictable are put back with the others, and find their list.
+ */
 export const shrink_active_list = path(
   "shrink_active_list",
   {
@@ -469,7 +270,7 @@ export const shrink_active_list = path(
         f.l_hold = isolate_lru_pages(k, LRU.active_file, f.nr_to_scan);
         f.rest = f.l_hold;
         const taken = chain_length(k, f.l_hold);
-        k.count("nr_isolated_file", taken);
+        mod_isolated(k, taken);
         k.count("pgrefill", taken);
       }),
     ]),
@@ -480,10 +281,38 @@ export const shrink_active_list = path(
           f.page = f.rest - 1;
           f.rest = k.page.lru_next[f.page];
         }),
+        config("mlock", [check("page_evictable", (k, f) => page_evictable(k, f.page), "next")]),
+        config("buffer_heads_limit", [
+          when("page_has_private", (k, f) => page_has_private(k, f.page) && buffer_heads_over_limit(k), [
+            tries(
+              PG_locked,
+              check("trylock_page", (k, f) => trylock_page(k, f.page), "unlocked"),
+            ),
+            when("page_has_private", (k, f) => page_has_private(k, f.page), [
+              call(() => try_to_release_page, { page: "page" }, "used"),
+              local((k, f) => {
+                if (f.used === 1) act(k, f.page, "stripped");
+                f.used = 0;
+              }),
+            ]),
+            unlock(),
+            label("unlocked"),
+          ]),
+        ]),
         call(() => page_referenced, { page: "page", is_locked: 0 }, "used"),
+        // A page of a running program is worth more than what is read once.
+        given(
+          (k, f) => (referenced_vm_flags(f.used) & VM_EXEC) !== 0 && page_is_file_cache(k, f.page),
+          [goto("next")],
+        ),
         step("ClearPageActive", (k, f) => {
           ClearPageActive(k, f.page);
           k.count("pgdeactivate");
+          f.page = NONE;
+          f.used = 0;
+        }),
+        label("next"),
+        local((_, f) => {
           f.page = NONE;
           f.used = 0;
         }),
@@ -491,7 +320,7 @@ export const shrink_active_list = path(
     ),
     under(lru_lock, [
       step("move_active_pages_to_lru", (k, f) => {
-        k.count("nr_isolated_file", -chain_length(k, f.l_hold));
+        mod_isolated(k, -chain_length(k, f.l_hold));
         putback_pages(k, f.l_hold);
         f.l_hold = 0;
       }),
@@ -499,65 +328,540 @@ export const shrink_active_list = path(
   ],
 );
 
-/** get_scan_count for one list: a share of it by priority, and of a short one at least a page. */
-const scan_count = (k: Kernel, lru: number): number =>
-  k.lruvec.size[lru] === 0 ? 0 : Math.max(1, k.lruvec.size[lru] >>> k.geometry.priority);
+/** get_scan_count for one list: its size >> priority; without priorities of a short one at least a page. */
+function scan_count(k: Kernel, lru: number, row: number): number {
+  const size = k.lruvec.size[lru];
+  const { priority } = sc(k);
+  if (priority.length > 0) return size >>> priority[row];
+  return size === 0 ? 0 : Math.max(1, size >>> k.geometry.priority);
+}
 
-/** One pass over the file lists of the node, and the conclusions that kswapd draws from it. */
-export const shrink_node = path(
-  "shrink_node",
-  {
-    source: "mm/vmscan.c v4.20",
-    locals: { inactive: int, active: int, nr: int, nr_writeback: int, nr_taken: int, nr_unqueued_dirty: int },
-  },
-  [
-    step("get_scan_count", (k, f) => {
-      f.inactive = scan_count(k, LRU.inactive_file);
-      // Active pages are scanned only while the inactive list is low; it may become so during the pass.
-      f.active = scan_count(k, LRU.active_file);
+/** too_many_isolated for a reclaimer that may do I/O and enter filesystems: an eighth of the inactive list. */
+const too_many_isolated = (k: Kernel): boolean =>
+  node(k).nr_isolated_file[0] > k.lruvec.size[LRU.inactive_file] >>> 3;
+
+/** kswapd_shrink_node's sc->nr_to_reclaim */
+const kswapd_nr_to_reclaim = (k: Kernel): number => Math.max(k.geometry.watermarks.high, SWAP_CLUSTER_MAX);
+
+/** The paths of one of the two kinds of reclaimer. */
+function reclaimer(current_is_kswapd: boolean) {
+  const row = current_is_kswapd ? () => KSWAPD : row_of_task;
+
+  /** Add to a figure of the scan_control. */
+  const add = (
+    k: Kernel,
+    figure: "nr_scanned" | "nr_reclaimed" | "nr_dirty" | "nr_congested" | "nr_immediate",
+  ): void => {
+    const column = sc(k)[figure];
+    if (column.length > 0) column[row(k)]++;
+  };
+  /** The same, and to the figure of the event. */
+  const count = (k: Kernel, figure: "nr_reclaimed" | "nr_dirty" | "nr_congested" | "nr_immediate"): void => {
+    add(k, figure);
+    count_stat(k, figure);
+  };
+
+  /** nr_reclaimed++ */
+  const reclaimed = (k: Kernel, page: Pfn): void => {
+    act(k, page, "reclaimed");
+    k.count(current_is_kswapd ? "pgsteal_kswapd" : "pgsteal_direct");
+    count(k, "nr_reclaimed");
+  };
+
+  /** Not written here: it goes as soon as its writeback has ended. */
+  const immediate = <F extends { readonly page: Pfn }>(): Node<Kernel, F>[] => [
+    step<F>("SetPageReclaim", (k, f) => {
+      k.count("nr_vmscan_immediate_reclaim");
+      SetPageReclaim(k, f.page);
     }),
-    repeat(
-      (_, f) => f.inactive > 0 || f.active > 0,
-      [
-        given(
-          (_, f) => f.inactive > 0,
-          [
-            local((_, f) => {
-              f.nr = Math.min(f.inactive, SWAP_CLUSTER_MAX);
-              f.inactive -= f.nr;
-            }),
-            call(() => shrink_inactive_list, {
-              nr_to_scan: "nr",
-              nr_writeback: "nr_writeback",
-              nr_taken: "nr_taken",
-              nr_unqueued_dirty: "nr_unqueued_dirty",
-            }),
-          ],
+    goto("activate_locked"),
+  ];
+
+  /**
+   * What happens to a dirty page. Only kswapd writes file pages, only at the second meeting, only when the node is full of dirty pages.
+   * (Others would write anonymous pages: there is no swap.)
+   */
+  const when_dirty: Node<Kernel, { page: Pfn; references: number; result: number }>[] = current_is_kswapd
+    ? [
+        held(
+          when(
+            "!PGDAT_DIRTY",
+            (k, f) => page_is_file_cache(k, f.page) && (!PageReclaim(k, f.page) || !test_bit(k, PGDAT_DIRTY)),
+            immediate(),
+          ),
         ),
-        given(
-          (_, f) => f.active > 0,
-          [
-            local((_, f) => {
-              f.nr = Math.min(f.active, SWAP_CLUSTER_MAX);
-              f.active -= f.nr;
+        given((_, f) => f.references === PAGEREF.RECLAIM_CLEAN, [goto("keep_locked")]),
+        config("watermarks", [given((k) => sc(k).may_writepage[KSWAPD] === 0, [goto("keep_locked")])]),
+        call(() => pageout, { page: "page" }, "result"),
+        branch((_, f) => f.result, ["keep_locked", "activate_locked", "written", "clean"]),
+        label("written"),
+        when("PageWriteback", (k, f) => PageWriteback(k, f.page), [goto("keep")]),
+        when("PageDirty", (k, f) => PageDirty(k, f.page), [goto("keep")]),
+        tries(
+          PG_locked,
+          check("trylock_page", (k, f) => trylock_page(k, f.page), "keep"),
+        ),
+        when("PageDirty", (k, f) => PageDirty(k, f.page) || PageWriteback(k, f.page), [goto("keep_locked")]),
+        label("clean"),
+      ]
+    : immediate();
+
+  /**
+   * Decide on each page of a chain. Pages that stay are chained to `ret_pages` (out: its first page); the others are
+   * freed.
+   */
+  const shrink_page_list = path(
+    "shrink_page_list",
+    {
+      source: "mm/vmscan.c v4.20",
+      args: { page_list: int, ret_pages: int, nr_unqueued_dirty: int, nr_writeback: int },
+      locals: {
+        page: pfn,
+        last: int,
+        references: int,
+        unmapped: int,
+        result: int,
+        released: int,
+        free_pages: int,
+      },
+    },
+    [
+      repeat(
+        (_, f) => f.page_list !== 0,
+        [
+          local((k, f) => {
+            f.page = f.page_list - 1;
+            f.page_list = unlink_first(k, f.page_list);
+          }),
+          tries(
+            PG_locked,
+            check("trylock_page", (k, f) => trylock_page(k, f.page), "keep"),
+          ),
+          held(
+            step("sc->nr_scanned", (k, f) => {
+              act(k, f.page, "scanned");
+              add(k, "nr_scanned");
             }),
-            when("inactive_list_is_low", (k) => inactive_list_is_low(k, LRU.inactive_file), [
-              call(() => shrink_active_list, { nr_to_scan: "nr" }),
+          ),
+          held(check("page_evictable", (k, f) => page_evictable(k, f.page), "activate_locked")),
+          config("watermarks", [
+            // Mapped pages count twice.
+            held(
+              step("page_mapped", (k, f) => {
+                if (page_mapped(k, f.page)) add(k, "nr_scanned");
+              }),
+            ),
+          ]),
+          settledUnlessWriteback(
+            step("page_check_dirty_writeback", (k, f) => {
+              // Only pages on the file LRU are counted.
+              if (!page_is_file_cache(k, f.page)) return;
+              const dirty = PageDirty(k, f.page);
+              const writeback = PageWriteback(k, f.page);
+              if (!dirty && !writeback) return;
+              count(k, "nr_dirty");
+              if (!writeback) f.nr_unqueued_dirty++;
+              else if (PageReclaim(k, f.page)) count(k, "nr_congested");
+            }),
+          ),
+          settledUnlessWriteback(
+            when("PageWriteback", (k, f) => PageWriteback(k, f.page), [
+              // Case 1 (kswapd meets it a second time while the node is full of writeback) and case 2 differ in what they count.
+              step("SetPageReclaim", (k, f) => {
+                if (current_is_kswapd && PageReclaim(k, f.page) && test_bit(k, PGDAT_WRITEBACK)) {
+                  count(k, "nr_immediate");
+                  return;
+                }
+                SetPageReclaim(k, f.page);
+                f.nr_writeback++;
+                count_stat(k, "nr_writeback");
+              }),
+              goto("activate_locked"),
             ]),
+          ),
+          call(() => page_check_references, { page: "page" }, "references"),
+          local((k, f) => {
+            if (f.references === PAGEREF.KEEP) count_stat(k, "nr_ref_keep");
+          }),
+          branch((_, f) => f.references, ["unmap", "unmap", "keep_locked", "activate_locked"]),
+          label("unmap"),
+          held(
+            when("page_mapped", (k, f) => page_mapped(k, f.page), [
+              call(() => try_to_unmap, { page: "page" }, "unmapped"),
+              given(
+                (_, f) => f.unmapped === 0,
+                [local((k) => count_stat(k, "nr_unmap_fail")), goto("activate_locked")],
+              ),
+              local((k, f) => {
+                act(k, f.page, "unmapped");
+                f.unmapped = 0;
+              }),
+            ]),
+          ),
+          held(when("PageDirty", (k, f) => PageDirty(k, f.page), [...when_dirty])),
+          forget,
+          held(
+            when("page_has_private", (k, f) => page_has_private(k, f.page), [
+              call(() => try_to_release_page, { page: "page" }, "released"),
+              given((_, f) => f.released === 0, [goto("activate_locked")]),
+              local((k, f) => {
+                act(k, f.page, "stripped");
+                f.released = 0;
+              }),
+              heldIf(
+                (k, f) => page_mapping(k, f.page) !== 0,
+                when(
+                  "!mapping && page_count == 1",
+                  (k, f) => page_mapping(k, f.page) === 0 && page_count(k, f.page) === 1,
+                  [
+                    gives(
+                      PG_locked,
+                      step("put_page_testzero", (k, f) => {
+                        unlock_page(k, f.page);
+                        reclaimed(k, f.page);
+                        put_page(k, f.page);
+                      }),
+                    ),
+                    goto("next"),
+                  ],
+                ),
+              ),
+            ]),
+          ),
+          under(xa_lock, [
+            when("__remove_mapping", (k, f) => page_mapping(k, f.page) !== 0 && __remove_mapping(k, f.page), [
+              // Nobody can reach the page any more.
+              held(
+                gives(
+                  PG_locked,
+                  step("unlock_page", (k, f) => {
+                    unlock_page(k, f.page);
+                    reclaimed(k, f.page);
+                    k.page.lru_next[f.page] = f.free_pages;
+                    f.free_pages = f.page + 1;
+                  }),
+                ),
+              ),
+              goto("next"),
+            ]),
+          ]),
+          // The page has lost its PTEs and its buffers, and nothing puts them back.
+          local((k, f) => act(k, f.page, "backed_out")),
+          goto("unlock"),
+          label("activate_locked"),
+          forget,
+          step("SetPageActive", (k, f) => {
+            act(k, f.page, "activated");
+            if (PageMlocked(k, f.page)) return;
+            SetPageActive(k, f.page);
+            k.count("pgactivate");
+            count_stat(k, "nr_activate");
+          }),
+          goto("unlock"),
+          label("keep_locked"),
+          forget,
+          local((k, f) => act(k, f.page, "kept")),
+          label("unlock"),
+          unlock(),
+          label("keep"),
+          local((k, f) => {
+            link_after(k, f.last, f.page);
+            if (f.last === 0) f.ret_pages = f.page + 1;
+            f.last = f.page + 1;
+          }),
+          label("next"),
+          local((_, f) => {
+            f.page = NONE;
+          }),
+        ],
+      ),
+      given(
+        (_, f) => f.free_pages !== 0,
+        [
+          step("free_unref_page_list", (k, f) => {
+            while (f.free_pages !== 0) {
+              const page = f.free_pages - 1;
+              f.free_pages = unlink_first(k, f.free_pages);
+              free_page(k, page);
+            }
+          }),
+        ],
+      ),
+    ],
+  );
+
+  /** too_many_isolated: once it sleeps, then it leaves the field to those who hold the pages. kswapd does not ask. */
+  const throttle: Node<Kernel, { taken: number }>[] = current_is_kswapd
+    ? []
+    : [
+        step("too_many_isolated", (k, f) => {
+          f.taken = too_many_isolated(k) ? 1 : 0;
+        }),
+        given(
+          (_, f) => f.taken === 1,
+          [
+            pause("msleep"),
+            step("too_many_isolated", (k, f) => {
+              f.taken = too_many_isolated(k) ? 1 : 0;
+            }),
+            given((_, f) => f.taken === 1, [leave()]),
           ],
         ),
+      ];
+
+  const shrink_inactive_list = path(
+    "shrink_inactive_list",
+    {
+      source: "mm/vmscan.c v4.20",
+      args: { nr_to_scan: int, nr_writeback: int, nr_taken: int, nr_unqueued_dirty: int },
+      locals: { page_list: int, ret_pages: int, taken: int, dirty: int, writeback: int },
+    },
+    [
+      ...throttle,
+      under(lru_lock, [step("lru_add_drain", (k) => lru_add_drain(k))]),
+      under(lru_lock, [
+        step("isolate_lru_pages", (k, f) => {
+          f.page_list = isolate_lru_pages(k, LRU.inactive_file, f.nr_to_scan);
+          f.taken = chain_length(k, f.page_list);
+          mod_isolated(k, f.taken);
+          k.count(current_is_kswapd ? "pgscan_kswapd" : "pgscan_direct", f.taken);
+          count_stat(k, "nr_scanned", f.taken);
+        }),
+      ]),
+      given((_, f) => f.taken === 0, [leave()]),
+      call(() => shrink_page_list, {
+        page_list: "page_list",
+        ret_pages: "ret_pages",
+        nr_unqueued_dirty: "dirty",
+        nr_writeback: "writeback",
+      }),
+      under(lru_lock, [
+        step("putback_inactive_pages", (k, f) => {
+          putback_pages(k, f.ret_pages);
+          mod_isolated(k, -f.taken);
+          f.nr_taken += f.taken;
+          f.nr_writeback += f.writeback;
+          f.nr_unqueued_dirty += f.dirty;
+        }),
+      ]),
+      config("kupdate", [
+        // Nobody has written what should have been written long ago.
+        given(
+          (_, f) => f.dirty === f.taken,
+          [step("wakeup_flusher_threads", (k) => wakeup_flusher_threads(k))],
+        ),
+      ]),
+    ],
+  );
+
+  /** memset(&sc->nr, 0): the figures of a pass of shrink_node. */
+  const forget_pass = (k: Kernel): void => {
+    const { nr_before, nr_reclaimed, nr_dirty, nr_congested, nr_immediate } = sc(k);
+    if (nr_before.length === 0) return;
+    const at = row(k);
+    nr_before[at] = nr_reclaimed[at];
+    nr_dirty[at] = 0;
+    nr_congested[at] = 0;
+    nr_immediate[at] = 0;
+  };
+
+  /** Pages that this pass of shrink_node has freed. */
+  const progress = (k: Kernel): number => sc(k).nr_reclaimed[row(k)] - sc(k).nr_before[row(k)];
+
+  /** Whether a pass may stop before its end. A direct reclaimer's first pass may not (scan_adjusted). */
+  const is_enough = (k: Kernel): boolean =>
+    (current_is_kswapd || sc(k).priority[row(k)] < DEF_PRIORITY) &&
+    progress(k) >= (current_is_kswapd ? kswapd_nr_to_reclaim(k) : SWAP_CLUSTER_MAX);
+
+  /** What kswapd concludes about the node from a pass. */
+  const conclude: Node<Kernel, { nr_writeback: number; nr_taken: number; nr_unqueued_dirty: number }>[] =
+    current_is_kswapd
+      ? [
+          held(
+            step("set_bit(PGDAT_*)", (k, f) => {
+              const { nr_dirty, nr_congested } = sc(k);
+              if (f.nr_writeback > 0 && f.nr_writeback === f.nr_taken) k.pgdat.flags[0] |= PGDAT_WRITEBACK;
+              if (nr_dirty[KSWAPD] > 0 && nr_dirty[KSWAPD] === nr_congested[KSWAPD])
+                k.pgdat.flags[0] |= PGDAT_CONGESTED;
+              // Also when it has taken no page.
+              if (f.nr_unqueued_dirty === f.nr_taken) k.pgdat.flags[0] |= PGDAT_DIRTY;
+            }),
+          ),
+          config("watermarks", [
+            given(
+              (k) => sc(k).nr_immediate[KSWAPD] > 0,
+              [pause("congestion_wait"), step("congestion_wait", () => {})],
+            ),
+          ]),
+        ]
+      : [];
+
+  /** One pass over the file lists of the node, and the conclusions that kswapd draws from it. */
+  const shrink_node = path(
+    "shrink_node",
+    {
+      source: "mm/vmscan.c v4.20",
+      locals: {
+        inactive: int,
+        active: int,
+        nr: int,
+        nr_writeback: int,
+        nr_taken: int,
+        nr_unqueued_dirty: int,
+      },
+    },
+    [
+      step("get_scan_count", (k, f) => {
+        forget_pass(k);
+        f.inactive = scan_count(k, LRU.inactive_file, row(k));
+        // Active pages are scanned only while the inactive list is low; it may become so during the pass.
+        f.active = scan_count(k, LRU.active_file, row(k));
+      }),
+      repeat(
+        (_, f) => f.inactive > 0 || f.active > 0,
+        [
+          given(
+            (_, f) => f.inactive > 0,
+            [
+              local((_, f) => {
+                f.nr = Math.min(f.inactive, SWAP_CLUSTER_MAX);
+                f.inactive -= f.nr;
+              }),
+              call(() => shrink_inactive_list, {
+                nr_to_scan: "nr",
+                nr_writeback: "nr_writeback",
+                nr_taken: "nr_taken",
+                nr_unqueued_dirty: "nr_unqueued_dirty",
+              }),
+            ],
+          ),
+          given(
+            (_, f) => f.active > 0,
+            [
+              local((_, f) => {
+                f.nr = Math.min(f.active, SWAP_CLUSTER_MAX);
+                f.active -= f.nr;
+              }),
+              when("inactive_list_is_low", (k) => inactive_list_is_low(k, LRU.inactive_file), [
+                call(() => shrink_active_list, { nr_to_scan: "nr" }),
+              ]),
+            ],
+          ),
+          config("watermarks", [given((k) => is_enough(k), [goto("enough")])]),
+        ],
+      ),
+      config("watermarks", [
+        label("enough"),
+        local((_, f) => {
+          f.inactive = 0;
+          f.active = 0;
+          f.nr = 0;
+        }),
+      ]),
+      ...conclude,
+      config("watermarks", [
+        given((k) => progress(k) > 0, [step("kswapd_failures = 0", (k) => node(k).kswapd_failures.fill(0))]),
+      ]),
+    ],
+  );
+  return { shrink_page_list, shrink_inactive_list, shrink_node };
+}
+
+/** kswapd's paths. */
+export const { shrink_page_list, shrink_inactive_list, shrink_node } = reclaimer(true);
+/** Those of a task that reclaims for its own allocation. */
+export const direct = reclaimer(false);
+
+/** One run of kswapd: passes at falling priority until enough is free. */
+export const balance_pgdat = path("balance_pgdat", { source: "mm/vmscan.c v4.20" }, [
+  local((k) => {
+    begin(k, KSWAPD);
+    k.count("pageoutrun");
+  }),
+  label("priority"),
+  when("pgdat_balanced", (k) => pgdat_balanced(k), [goto("out")]),
+  local((k) => {
+    const { priority, may_writepage, nr_scanned } = sc(k);
+    if (priority[KSWAPD] < DEF_PRIORITY - 2) may_writepage[KSWAPD] = 1;
+    nr_scanned[KSWAPD] = 0;
+  }),
+  call(() => shrink_node, {}),
+  local((k) => {
+    const { priority, nr_scanned, nr_reclaimed, nr_before } = sc(k);
+    const raise_priority = nr_scanned[KSWAPD] < kswapd_nr_to_reclaim(k);
+    if (raise_priority || nr_reclaimed[KSWAPD] === nr_before[KSWAPD]) priority[KSWAPD]--;
+  }),
+  given((k) => sc(k).priority[KSWAPD] >= 1, [goto("priority")]),
+  given(
+    (k) => sc(k).nr_reclaimed[KSWAPD] === 0,
+    [
+      step("kswapd_failures++", (k) => {
+        node(k).kswapd_failures[0]++;
+      }),
+    ],
+  ),
+  label("out"),
+  local((k) => end(k, KSWAPD)),
+]);
+
+/** Sleep until woken, if the node is balanced and stays so for a while. */
+const kswapd_try_to_sleep = path(
+  "kswapd_try_to_sleep",
+  { source: "mm/vmscan.c v4.20", locals: { asleep: int, remaining: int } },
+  [
+    step("prepare_to_wait", (k) => prepare_to_wait(k)),
+    step("prepare_kswapd_sleep", (k, f) => {
+      f.asleep = prepare_kswapd_sleep(k) ? 1 : 0;
+    }),
+    given(
+      (_, f) => f.asleep === 1,
+      [
+        // A nap first: is the node still balanced after it?
+        pause("schedule_timeout"),
+        step("finish_wait", (k, f) => {
+          f.asleep = 0;
+          f.remaining = kswapd_woken(k) ? 1 : 0;
+          prepare_to_wait(k);
+        }),
       ],
     ),
-    held(
-      step("set_bit(PGDAT_*)", (k, f) => {
-        if (f.nr_writeback > 0 && f.nr_writeback === f.nr_taken) k.pgdat.flags[0] |= PGDAT_WRITEBACK;
-        if (f.nr_unqueued_dirty === f.nr_taken) k.pgdat.flags[0] |= PGDAT_DIRTY;
-      }),
+    given(
+      (_, f) => f.remaining === 0,
+      [
+        step("prepare_kswapd_sleep", (k, f) => {
+          f.asleep = prepare_kswapd_sleep(k) ? 1 : 0;
+        }),
+      ],
+    ),
+    given(
+      (_, f) => f.asleep === 1,
+      [
+        wait(
+          "schedule",
+          (k) => kswapd_woken(k),
+          (k) => finish_wait(k),
+        ),
+      ],
+      [
+        step("finish_wait", (k, f) => {
+          k.count(f.remaining === 1 ? "kswapd_low_wmark_hit_quickly" : "kswapd_high_wmark_hit_quickly");
+          finish_wait(k);
+        }),
+      ],
     ),
   ],
 );
 
-/** The reclaim daemon: wakes whenever the scheduler lets it, makes a pass, sleeps. */
+/** The reclaim daemon: without watermarks it wakes whenever the scheduler lets it, makes a pass, sleeps. */
 export const kswapd = path("kswapd", { source: "mm/vmscan.c v4.20" }, [
-  repeat(() => true, [pause("kswapd_try_to_sleep"), call(() => shrink_node, {})]),
+  repeat(
+    () => true,
+    [
+      config(
+        "watermarks",
+        [call(() => kswapd_try_to_sleep, {}), call(() => balance_pgdat, {})],
+        [pause("kswapd_try_to_sleep"), call(() => shrink_node, {})],
+      ),
+    ],
+  ),
 ]);

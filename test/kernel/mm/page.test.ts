@@ -1,7 +1,5 @@
 import { describe, expect, it } from "vitest";
 import {
-  alloc_page,
-  free_page,
   get_page,
   get_page_unless_zero,
   page_ref_freeze,
@@ -9,6 +7,7 @@ import {
   trylock_page,
   unlock_page,
 } from "../../../src/kernel/mm/page.js";
+import { alloc_page, free_page } from "../../../src/kernel/mm/page_alloc.js";
 import { put_page } from "../../../src/kernel/mm/swap.js";
 import { NONE } from "../../../src/kernel/types.js";
 import { reclaim } from "../actors.js";

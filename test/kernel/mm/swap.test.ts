@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { PAGEVEC_SIZE } from "../../../src/kernel/kernel.js";
-import { alloc_page } from "../../../src/kernel/mm/page.js";
+import { alloc_page } from "../../../src/kernel/mm/page_alloc.js";
 import {
   inactive_list_is_low,
   isolate_lru_pages,

@@ -1,0 +1,193 @@
+/**
+ * The page allocator: the free list, watermarks, and what an allocation does when there is not enough.
+ *
+ * Source: mm/page_alloc.c, mm/oom_kill.c in v4.20. Without config "watermarks" an allocation takes the first free page, and sleeps
+ * while there is none. With it an allocation that would go below the low watermark wakes kswapd, and one that would go below the
+ * minimum sleeps until kswapd has freed enough; with "direct_reclaim" too it reclaims itself, as the kernel does, until it
+ * has a page or gives up.
+ *
+ * Every allocation modelled is one page for user space or the page cache (GFP_HIGHUSER_MOVABLE, mapping_gfp_mask): it may
+ * sleep, do I/O and enter filesystems. Left out: orders above 0 and compaction, free pages kept per CPU, the fair spread of
+ * dirty pages, PF_MEMALLOC and ALLOC_HARDER (nobody here allocates while reclaiming, in interrupts or in real time). An
+ * allocation fails where the OOM killer would be asked, and its fault ends with VM_FAULT_OOM: the killer's choice of a
+ * victim, its reserves and the reaper are not modelled (sysctl oom_kill_allocating_task: who asks is who goes).
+ */
+import type { Node } from "../../machine/path.js";
+import { pg } from "../../trace/words.js";
+import { ERRNO } from "../errno.js";
+import type { Kernel } from "../kernel.js";
+import { call, config, given, goto, label, leave, local, path, pause, step, wait } from "../language.js";
+import { int, NONE, type Pfn, pfn } from "../types.js";
+import { try_to_free_pages } from "./direct_reclaim.js";
+import {
+  free_pages,
+  MAX_RECLAIM_RETRIES,
+  mod_free_pages,
+  wakeup_kswapd,
+  zone_reclaimable_pages,
+  zone_watermark_ok,
+} from "./mmzone.js";
+import { forget_orphan } from "./orphan.js";
+import { page_ref_add, write_flags } from "./page.js";
+import { is_migrate_isolate } from "./page_isolation.js";
+
+/** Whether alloc_page would give a page now. */
+export const has_free_page = (k: Kernel): boolean => free_page_before(k) !== null;
+
+/** Of the first free page that may be allocated, the one before it in the list (NONE: it is the first); null when there is none. */
+function free_page_before(k: Kernel): Pfn | null {
+  let before: Pfn = NONE;
+  let page = k.pgdat.free[0] - 1;
+  while (page !== NONE && is_migrate_isolate(k, page)) {
+    before = page;
+    page = k.page.lru_next[page] - 1;
+  }
+  return page === NONE ? null : before;
+}
+
+/** A free page with one reference and no flags, whatever the watermarks say; or NONE. */
+export function alloc_page(k: Kernel): Pfn {
+  const before = free_page_before(k);
+  if (before === null) return NONE;
+  const page = (before === NONE ? k.pgdat.free[0] : k.page.lru_next[before]) - 1;
+  if (before === NONE) k.pgdat.free[0] = k.page.lru_next[page];
+  else k.page.lru_next[before] = k.page.lru_next[page];
+  k.page.lru_next[page] = 0;
+  mod_free_pages(k, 1);
+  page_ref_add(k, page, 1);
+  return page;
+}
+
+/** Flags that a page must not have when it is freed (PAGE_FLAGS_CHECK_AT_FREE, as far as modelled). PG_dirty is not among them. */
+const CHECK_AT_FREE =
+  pg("lru") | pg("locked") | pg("private") | pg("writeback") | pg("active") | pg("unevictable");
+
+/** Give a page that has no references and is on no list back (free_unref_page). */
+export function free_page(k: Kernel, page: Pfn): void {
+  const bad = k.page.flags[page] & CHECK_AT_FREE;
+  if (bad !== 0 || k.page.mapcount[page] !== 0) {
+    throw new Error(`free_page: page ${page} is freed with flags ${k.page.flags[page].toString(16)}`);
+  }
+  forget_orphan(k, page);
+  write_flags(k, page, 0);
+  k.page.mapping[page] = 0;
+  k.page.index[page] = 0;
+  k.page.device[page] = 0;
+  k.content.version.fill(0, page * k.geometry.parts, (page + 1) * k.geometry.parts);
+  k.page.lru_next[page] = k.pgdat.free[0];
+  k.page.lru_prev[page] = 0;
+  k.pgdat.free[0] = page + 1;
+  mod_free_pages(k, -1);
+}
+
+/** get_page_from_freelist: a page if more are free than this watermark says, or NONE. */
+export const get_page_from_freelist = (k: Kernel, mark: number): Pfn =>
+  zone_watermark_ok(k, mark) ? alloc_page(k) : NONE;
+
+/** The test of should_reclaim_retry: if all that reclaim may look at were free, it would be enough. */
+export const may_become_enough = (k: Kernel): boolean =>
+  zone_reclaimable_pages(k) + free_pages(k) > k.geometry.watermarks.min;
+
+/** An allocation that found less than the low watermark free. Gives a page, or NONE where the OOM killer would be asked. */
+export const __alloc_pages_slowpath = path(
+  "__alloc_pages_slowpath",
+  {
+    source: "mm/page_alloc.c v4.20",
+    locals: { did_some_progress: int, no_progress_loops: int },
+    returns: pfn,
+  },
+  [
+    step("wake_all_kswapds", (k) => wakeup_kswapd(k)),
+    config(
+      "direct_reclaim",
+      [
+        step("get_page_from_freelist", (k, f) => {
+          f.ret = get_page_from_freelist(k, k.geometry.watermarks.min);
+        }),
+        given((_, f) => f.ret !== NONE, [leave()]),
+        label("retry"),
+        // It makes sure that kswapd does not fall asleep as long as this goes on.
+        step("wake_all_kswapds", (k) => wakeup_kswapd(k)),
+        step("get_page_from_freelist", (k, f) => {
+          f.ret = get_page_from_freelist(k, k.geometry.watermarks.min);
+        }),
+        given((_, f) => f.ret !== NONE, [leave()]),
+        call(() => try_to_free_pages, {}, "did_some_progress"),
+        given(
+          (_, f) => f.did_some_progress > 0,
+          [
+            step("get_page_from_freelist", (k, f) => {
+              f.ret = get_page_from_freelist(k, k.geometry.watermarks.min);
+            }),
+            given((_, f) => f.ret !== NONE, [leave()]),
+          ],
+        ),
+        local((_, f) => {
+          f.no_progress_loops = f.did_some_progress > 0 ? 0 : f.no_progress_loops + 1;
+          f.did_some_progress = 0;
+        }),
+        // Where most of what could be reclaimed waits to be written, it gives the disks some time first; else it may be preempted.
+        pause("congestion_wait"),
+        step("should_reclaim_retry", (k, f) => {
+          if (f.no_progress_loops > MAX_RECLAIM_RETRIES || !may_become_enough(k)) f.no_progress_loops = NONE;
+        }),
+        given((_, f) => f.no_progress_loops !== NONE, [goto("retry")]),
+        // The last look, above the high watermark: only if somebody else has freed much in the meantime.
+        step("__alloc_pages_may_oom", (k, f) => {
+          f.ret = get_page_from_freelist(k, k.geometry.watermarks.high);
+          if (f.ret !== NONE) return;
+          k.count("oom_kill");
+          k.refused("out_of_memory", -ERRNO.ENOMEM, NONE);
+        }),
+      ],
+      [
+        wait(
+          "get_page_from_freelist",
+          (k) => zone_watermark_ok(k, k.geometry.watermarks.min),
+          (k, f) => {
+            f.ret = alloc_page(k);
+          },
+        ),
+      ],
+    ),
+  ],
+);
+
+/**
+ * Nodes that allocate a page into a local.
+ *
+ * @param name the function that asks for it
+ * @param into the local: it must be NONE before
+ * @param then what is done with the page at once
+ * @param failed what the path does without one: config "direct_reclaim" only
+ */
+export function alloc_pages<N extends string, F extends Record<N, Pfn>>(
+  name: string,
+  into: N,
+  then: (k: Kernel, page: Pfn) => void,
+  failed: readonly Node<Kernel, F>[],
+): Node<Kernel, F> {
+  const set = (f: F, page: Pfn) => {
+    (f as Record<string, Pfn>)[into] = page;
+  };
+  return config<F>(
+    "watermarks",
+    [
+      step(name, (k, f) => set(f, get_page_from_freelist(k, k.geometry.watermarks.low))),
+      given((_, f) => f[into] === NONE, [call(() => __alloc_pages_slowpath, {}, into as never)]),
+      config("direct_reclaim", [given((_, f) => f[into] === NONE, failed)]),
+      local((k, f) => then(k, f[into])),
+    ],
+    [
+      wait(
+        name,
+        (k) => has_free_page(k),
+        (k, f) => {
+          const page = alloc_page(k);
+          set(f, page);
+          then(k, page);
+        },
+      ),
+    ],
+  );
+}
