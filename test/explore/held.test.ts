@@ -4,11 +4,26 @@
  * middle of held steps must be one that the search with held steps reaches as well.
  */
 import { describe, expect, it } from "vitest";
+import type { Config } from "../../src/kernel/config.js";
+import { MADV } from "../../src/kernel/mm/madvise.js";
+import { FS } from "../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
 import { open, type World } from "../../src/lab/world.js";
 import { HELD, type Instruction, STEP } from "../../src/machine/program.js";
 import { disk, dma, flusher, load, read, reclaim, store } from "../kernel/actors.js";
-import { small } from "../kernel/harness.js";
+import { type Small, small } from "../kernel/harness.js";
+import {
+  anonymous,
+  child_exits,
+  childs,
+  fork,
+  madvise,
+  mlock,
+  mprotect,
+  munlock,
+  munmap,
+  parent,
+} from "../kernel/processes.js";
 import { naiveSearch } from "./naive.js";
 
 const states = (world: World, resting: (world: World) => boolean = () => true): Set<string> => {
@@ -49,6 +64,15 @@ function release(world: World): (world: World) => boolean {
 /** The first virtual page shows the file, the second a private copy. */
 const both = [VM_SHARED | VM_WRITE, VM_WRITE];
 
+/** A file of one page in a process whose VMAs change. */
+const moving = (pages: number, ...config: readonly Config[]): Small => ({
+  geometry: {
+    pages,
+    vmas: [{ pages: 1, file: 1, flags: VM_SHARED | VM_WRITE }],
+    config: ["mmap", ...config],
+  },
+});
+
 const worlds: Readonly<Record<string, () => World>> = {
   "kara-2018-quiet": () => open("kara-2018-quiet", { record: false }),
   "kara-2018-private": () => open("kara-2018-private", { record: false }),
@@ -68,6 +92,26 @@ const worlds: Readonly<Record<string, () => World>> = {
   "two pages, stores and reclaim": () =>
     small({ filePages: 2, pages: 2 }, { store: store(0), store2: store(1), reclaim: reclaim(1), disk }),
   "an O_DIRECT read and writeback": () => small({ pages: 1 }, { read: read(0), dma: dma(0), flusher, disk }),
+  "a parent and its child store": () => small(anonymous(), { parent: parent(), child: childs(1, 1) }),
+  "a fork, and a child that exits": () =>
+    small(anonymous(), { store: store(), fork: fork(), child: child_exits() }),
+  "munmap of a tmpfs page, a load and a store": () =>
+    small({ ...moving(2), fs: FS.tmpfs }, { load: load(), store: store(), munmap: munmap(0) }),
+  "mprotect and stores": () =>
+    small(anonymous(), { store: store(), ro: mprotect(0, 1, 0), rw: mprotect(0, 1, 1), load: load() }),
+  "MADV_DONTNEED and stores": () =>
+    small(anonymous(), { store: store(), forget: madvise(0, 1, MADV.DONTNEED), load: load() }),
+  "exit and an O_DIRECT read": () =>
+    small(anonymous(), { read: read(0), dma: dma(0), fork: fork(), child: child_exits() }),
+  "mlock, munlock and reclaim": () =>
+    small(moving(1, "mlock"), { mlock: mlock(0), munlock: munlock(0), reclaim: reclaim(1) }),
+  "mlock of a page that two processes map": () =>
+    small(anonymous(1, { config: ["mlock"] }), {
+      mlock: mlock(0),
+      fork: fork(),
+      child: childs(1, 1),
+      munlock: munlock(0),
+    }),
 };
 
 describe("held steps hide nothing", () => {
