@@ -9,6 +9,7 @@
  * faulted in and no copy is short), O_SYNC, signals, times and privileges, read errors. A miss reads its page as a fault
  * does and then looks again, where the kernel keeps the page that it has just read.
  */
+import { ERRNO } from "../errno.js";
 import type { Kernel } from "../kernel.js";
 import {
   awaits,
@@ -35,9 +36,7 @@ import { i_rwsem, PG_locked } from "../locks.js";
 import { balance_dirty_pages_ratelimited } from "../mm/balance_dirty_pages.js";
 import { add_to_page_cache_lru, find_get_page, page_cache_read } from "../mm/filemap.js";
 import {
-  alloc_page,
   ClearPageReclaim,
-  has_free_page,
   lock_page,
   PageDirty,
   PageLocked,
@@ -48,6 +47,7 @@ import {
   trylock_page,
   unlock,
 } from "../mm/page.js";
+import { alloc_pages } from "../mm/page_alloc.js";
 import { wait_for_stable_page } from "../mm/page_writeback.js";
 import { mark_page_accessed, put_page } from "../mm/swap.js";
 import { mark_written } from "../mm/written.js";
@@ -66,7 +66,10 @@ function add_locked(k: Kernel, page: Pfn, mapping: number, index: number): boole
   return false;
 }
 
-/** The page of a file that is about to be written: locked, with a reference, made if it is missing, stable if it must be. */
+/**
+ * The page of a file that is about to be written: locked, with a reference, made if it is missing, stable if it must be.
+ * NONE when there is no memory for it.
+ */
 export const grab_cache_page_write_begin = path(
   "grab_cache_page_write_begin",
   {
@@ -91,13 +94,7 @@ export const grab_cache_page_write_begin = path(
     ),
     goto("stable"),
     label("no_page"),
-    wait(
-      "__page_cache_alloc",
-      (k) => has_free_page(k),
-      (k, f) => {
-        f.page = alloc_page(k);
-      },
-    ),
+    alloc_pages("__page_cache_alloc", "page", () => {}, [leave()]),
     tries(
       PG_locked,
       check("add_to_page_cache_lru", (k, f) => add_locked(k, f.page, f.mapping, f.index), "repeat"),
@@ -176,7 +173,7 @@ export const generic_file_write_iter = path(
   ],
 );
 
-/** read(2) of a file's page at an index. Gives 1, or 0 beyond the end of the file. */
+/** read(2) of a file's page at an index. Gives 1, 0 beyond the end of the file, or -ENOMEM. */
 export const generic_file_buffered_read = path(
   "generic_file_buffered_read",
   {
@@ -198,7 +195,8 @@ export const generic_file_buffered_read = path(
             leave(() => 0),
           ]),
         ]),
-        call(() => page_cache_read, { mapping: "mapping", index: "index" }),
+        call(() => page_cache_read, { mapping: "mapping", index: "index" }, "page"),
+        config("direct_reclaim", [given((_, f) => f.page !== NONE, [leave(() => -ERRNO.ENOMEM)])]),
         goto("find_page"),
       ],
     ),

@@ -4,11 +4,12 @@
  * Source: mm/shmem.c, mm/page-writeback.c (__set_page_dirty_no_writeback) in v4.20. The article's "non-RAM-based
  * filesystem" is every filesystem but this kind. Left out: swap, seals, huge pages.
  */
+import { ERRNO } from "../errno.js";
 import { call, config, held, leave, path, step } from "../language.js";
 import { PageDirty, SetPageUptodate, TestSetPageDirty, unlock, unlock_page } from "../mm/page.js";
 import { set_page_dirty } from "../mm/page_writeback.js";
 import { put_page } from "../mm/swap.js";
-import { inode, int, type Pfn, pfn } from "../types.js";
+import { inode, int, NONE, type Pfn, pfn } from "../types.js";
 import { grab_cache_page_write_begin } from "./read_write.js";
 
 const set_dirty = step<{ readonly page: Pfn; ret: number }>("TestSetPageDirty", (k, f) => {
@@ -36,7 +37,10 @@ const WRITE = { mapping: inode, index: int, from: int, to: int, page: pfn } as c
 export const shmem_write_begin = path(
   "shmem_write_begin",
   { source: "mm/shmem.c v4.20", args: WRITE, returns: int },
-  [call(() => grab_cache_page_write_begin, { mapping: "mapping", index: "index" }, "page"), leave(() => 0)],
+  [
+    call(() => grab_cache_page_write_begin, { mapping: "mapping", index: "index" }, "page"),
+    leave((_, f) => (f.page === NONE ? -ERRNO.ENOMEM : 0)),
+  ],
 );
 
 /** The page has been written: uptodate, what was not written is zeroes, and dirty by its flag. */
