@@ -368,15 +368,7 @@ export const do_cow_fault = path(
     unlock(),
     step("put_page", (k, f) => put_page(k, f.page)),
     label("uncharge_out"),
-    given(
-      (_, f) => f.ret !== 0,
-      [step("put_page", (k, f) => put_page(k, f.new_page))],
-      [
-        local((k, f) => {
-          f.ret = fault_write(k, f.vma);
-        }),
-      ],
-    ),
+    given((_, f) => f.ret !== 0, [step("put_page", (k, f) => put_page(k, f.new_page))]),
   ],
 );
 

@@ -16,12 +16,25 @@
  * VM_SEQ_READ, pages without struct page.
  */
 import { type Kernel, PFN_SHIFT, PTE } from "../kernel.js";
-import { call, down_write, given, held, local, path, repeat, step, under, up_write } from "../language.js";
+import {
+  call,
+  config,
+  down_write,
+  given,
+  held,
+  local,
+  path,
+  repeat,
+  step,
+  under,
+  up_write,
+} from "../language.js";
 import { i_mmap_rwsem, lru_lock, ptl } from "../locks.js";
 import { isAnon } from "../structs.js";
 import { type InodeNr, inode, int, NONE, type Pfn, pfn, type Vpn, vpn } from "../types.js";
 import { is_zero_pfn } from "./memory.js";
 import { is_zone_device_page } from "./memremap.js";
+import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.js";
 import { ClearPageReclaim, PageReclaim } from "./page.js";
 import { set_page_dirty } from "./page_writeback.js";
 import { page_remove_rmap, set_pte } from "./rmap.js";
@@ -125,7 +138,11 @@ export const zap_pte_range = path(
 export const unmap_vmas = path(
   "unmap_vmas",
   { source: "mm/memory.c v4.20", args: { vma: int, start: vpn, end: vpn } },
-  [call(() => zap_pte_range, { vma: "vma", start: "start", end: "end", details: ZAP.all })],
+  [
+    config("notifier", [call(() => mmu_notifier_invalidate_range_start, { start: "start", end: "end" })]),
+    call(() => zap_pte_range, { vma: "vma", start: "start", end: "end", details: ZAP.all }),
+    config("notifier", [call(() => mmu_notifier_invalidate_range_end, { start: "start", end: "end" })]),
+  ],
 );
 
 /** Take away the PTEs of a part of a VMA that stays: MADV_DONTNEED. */
@@ -134,7 +151,9 @@ export const zap_page_range = path(
   { source: "mm/memory.c v4.20", args: { vma: int, start: vpn, end: vpn } },
   [
     under(lru_lock, [step("lru_add_drain", (k) => lru_add_drain(k))]),
+    config("notifier", [call(() => mmu_notifier_invalidate_range_start, { start: "start", end: "end" })]),
     call(() => zap_pte_range, { vma: "vma", start: "start", end: "end", details: ZAP.all }),
+    config("notifier", [call(() => mmu_notifier_invalidate_range_end, { start: "start", end: "end" })]),
   ],
 );
 
@@ -175,7 +194,9 @@ export const unmap_mapping_pages = path(
           f.at = Math.max(first + f.start, vm_start[f.vma]);
           f.end = Math.min(first + f.start + f.nr, vm_start[f.vma] + vm_pages[f.vma]);
         }),
+        config("notifier", [call(() => mmu_notifier_invalidate_range_start, { start: "at", end: "end" })]),
         call(() => zap_pte_range, { vma: "vma", start: "at", end: "end", details: "details" }),
+        config("notifier", [call(() => mmu_notifier_invalidate_range_end, { start: "at", end: "end" })]),
         local((k, f) => {
           f.vma = next_vma(k, f.mapping, f.start, f.nr, f.vma + 1);
           f.at = 0;
