@@ -2,11 +2,17 @@
 
 import type { Path } from "../machine/path.js";
 import type { Implementations } from "../machine/program.js";
-import { diskTables } from "./block/disk.js";
-import { blockTables } from "./fs/blocks.js";
-import { daxTables, ext4_dax_fault, noop_set_page_dirty } from "./fs/dax.js";
+import { amdgpu_mn_invalidate_range_start_gfx } from "./drivers/amdgpu_ttm.js";
+import { i915_gem_userptr_mn_invalidate_range_start, i915_userptr_table } from "./drivers/i915_userptr.js";
 import {
-  ext4_finish_bio,
+  ib_umem_notifier_invalidate_range_end,
+  ib_umem_notifier_invalidate_range_start,
+  umem_odp_table,
+} from "./drivers/infiniband_odp.js";
+import { blockTables } from "./fs/blocks.js";
+import {
+  ext4_filemap_fault,
+  ext4_invalidatepage,
   ext4_page_mkwrite,
   ext4_readpage,
   ext4_releasepage,
@@ -14,30 +20,38 @@ import {
   ext4_writepage,
   ext4_writepages,
 } from "./fs/ext4.js";
-import { fsyncTables } from "./fs/fsync_oracle.js";
-import { block_invalidatepage } from "./fs/invalidatepage.js";
-import { __generic_file_fsync, noop_fsync } from "./fs/sync.js";
+import { ext4_sync_file } from "./fs/ext4/fsync.js";
+import { ext4_finish_bio } from "./fs/ext4/page_io.js";
+import { journalTables } from "./fs/jbd2.js";
+import { daxTables, ext4_dax_fault, noop_set_page_dirty } from "./fs/dax.js";
+import { iomap_releasepage, iomap_set_page_dirty } from "./fs/iomap.js";
 import {
-  __set_page_dirty_no_writeback,
-  shmem_getpage,
-  shmem_write_begin,
-  shmem_write_end,
-} from "./fs/tmpfs.js";
+  xfs_end_bio,
+  xfs_filemap_fault,
+  xfs_filemap_page_mkwrite,
+  xfs_vm_readpage,
+  xfs_vm_writepage,
+  xfs_vm_writepages,
+} from "./fs/xfs.js";
 import { layoutTable, xfs_dax_fault } from "./fs/xfs_dax.js";
+import { __set_page_dirty_no_writeback, shmem_getpage, shmem_write_begin, shmem_write_end } from "./fs/tmpfs.js";
 import type { Geometry } from "./geometry.js";
 import type { Table } from "./kernel.js";
 import { writebackTables } from "./mm/backing_dev.js";
 import { compoundTable } from "./mm/compound.js";
-import { addressSpaceTables } from "./mm/filemap.js";
+import { mm_struct_table } from "./mm/mmap.js";
+import { mm_rlimit_table, user_struct_table } from "./mm/rlimit.js";
+import { addressSpaceTables, filemap_fault } from "./mm/filemap.js";
 import { zoneTables } from "./mm/mmzone.js";
 import { scanControlTables } from "./mm/scan_control.js";
 import { mappingErrorTables } from "./mm/mapping_error.js";
-import { mm_struct_table } from "./mm/mmap.js";
 import { orphanTables } from "./mm/orphan.js";
 import { isolationTable } from "./mm/page_isolation.js";
-import { mm_rlimit_table, user_struct_table } from "./mm/rlimit.js";
 import { writtenTables } from "./mm/written.js";
-import { FS, FS_TABLES } from "./operations.js";
+import { diskTables } from "./block/disk.js";
+import { fsyncTables } from "./fs/fsync_oracle.js";
+import { __generic_file_fsync, noop_fsync } from "./fs/sync.js";
+import { FS, FS_TABLES, MMU_NOTIFIER, mmu_notifier_ops } from "./operations.js";
 
 const rows = (table: Record<number, Record<string, unknown>>) =>
   table as Readonly<Record<number, Readonly<Record<string, Path<never>>>>>;
@@ -50,7 +64,7 @@ export const operations: Implementations = {
       writepage: ext4_writepage,
       writepages: ext4_writepages,
       releasepage: ext4_releasepage,
-      invalidatepage: block_invalidatepage,
+      invalidatepage: ext4_invalidatepage,
     },
     [FS.tmpfs]: {
       readpage: shmem_getpage,
@@ -58,11 +72,18 @@ export const operations: Implementations = {
       write_begin: shmem_write_begin,
       write_end: shmem_write_end,
     },
+    [FS.xfs]: {
+      readpage: xfs_vm_readpage,
+      set_page_dirty: iomap_set_page_dirty,
+      writepage: xfs_vm_writepage,
+      writepages: xfs_vm_writepages,
+      releasepage: iomap_releasepage,
+    },
     [FS.ext4_dax]: { set_page_dirty: noop_set_page_dirty },
     [FS.xfs_dax]: { set_page_dirty: noop_set_page_dirty },
   }),
   file_operations: rows({
-    [FS.ext4]: { fsync: __generic_file_fsync },
+    [FS.ext4]: { fsync: ext4_sync_file },
     [FS.tmpfs]: { fsync: noop_fsync },
     [FS.xfs]: { fsync: __generic_file_fsync },
     [FS.btrfs]: { fsync: __generic_file_fsync },
@@ -71,11 +92,22 @@ export const operations: Implementations = {
     [FS.xfs_dax]: { fsync: __generic_file_fsync },
   }),
   vm_operations_struct: rows({
-    [FS.ext4]: { page_mkwrite: ext4_page_mkwrite },
+    [FS.ext4]: { page_mkwrite: ext4_page_mkwrite, filemap_fault: ext4_filemap_fault },
+    [FS.tmpfs]: { filemap_fault },
+    [FS.xfs]: { page_mkwrite: xfs_filemap_page_mkwrite, filemap_fault: xfs_filemap_fault },
+    [FS.btrfs]: { filemap_fault },
     [FS.ext4_dax]: { fault: ext4_dax_fault },
     [FS.xfs_dax]: { fault: xfs_dax_fault },
   }),
-  bio: rows({ [FS.ext4]: { bi_end_io: ext4_finish_bio } }),
+  bio: rows({ [FS.ext4]: { bi_end_io: ext4_finish_bio }, [FS.xfs]: { bi_end_io: xfs_end_bio } }),
+  mmu_notifier_ops: rows({
+    [MMU_NOTIFIER.ib_umem]: {
+      invalidate_range_start: ib_umem_notifier_invalidate_range_start,
+      invalidate_range_end: ib_umem_notifier_invalidate_range_end,
+    },
+    [MMU_NOTIFIER.i915]: { invalidate_range_start: i915_gem_userptr_mn_invalidate_range_start },
+    [MMU_NOTIFIER.amdgpu]: { invalidate_range_start: amdgpu_mn_invalidate_range_start_gfx },
+  }),
 };
 
 /** The structs that subsystems have of their own. */
@@ -89,6 +121,7 @@ export const tables: readonly Table[] = [
   ...zoneTables,
   ...scanControlTables,
   ...blockTables,
+  ...journalTables,
   compoundTable,
   ...daxTables,
   layoutTable,
@@ -97,14 +130,18 @@ export const tables: readonly Table[] = [
   mm_struct_table,
   mm_rlimit_table,
   user_struct_table,
+  umem_odp_table,
+  i915_userptr_table,
 ];
 
-/** The operations of the filesystems that a machine has. */
-export function operationsFor(all: Implementations, { files }: Geometry): Implementations {
+/** The operations of the filesystems and of the drivers with notifiers that a machine has. */
+export function operationsFor(all: Implementations, { files, notifiers }: Geometry): Implementations {
+  const drivers = new Set(notifiers.map(({ driver }) => driver));
+  const notified = Object.entries(all[mmu_notifier_ops.name] ?? {}).filter(([row]) => drivers.has(Number(row)));
   const used = new Set<number>(files.map(({ fs }) => fs));
   const ours = FS_TABLES.map(({ name }) => [
     name,
     Object.fromEntries(Object.entries(all[name] ?? {}).filter(([row]) => used.has(Number(row)))),
   ]);
-  return { ...all, ...Object.fromEntries(ours) };
+  return { ...all, ...Object.fromEntries(ours), [mmu_notifier_ops.name]: Object.fromEntries(notified) };
 }

@@ -17,12 +17,14 @@ export function holdersFor(
   lockdep: () => Lockdep,
   task: number,
 ): readonly number[] {
-  const { lock } = machine.at(task);
+  const { lock, which } = machine.at(task);
   if (lock === null || lock.how !== "takes" || !machine.waiting(task)) return [];
   if (lock.class === PG_locked) {
     const owner = machine.k.page.locked_by[machine.page(task)];
     return owner === 0 || owner === LOCKED_FOR_READ ? [] : [owner - 1];
   }
+  // Another lock that is a bit of an object, such as a DAX entry's: nothing says who has set it.
+  if (which === null) return [];
   const count = machine.lockWord(task);
   if (count < 0) return [-count - 1];
   const { held } = lockdep();

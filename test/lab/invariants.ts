@@ -10,7 +10,7 @@ import { dax_block } from "../../src/kernel/fs/dax.js";
 import { PTE } from "../../src/kernel/kernel.js";
 import { is_zero_pfn, pte_pfn } from "../../src/kernel/mm/memory.js";
 import { is_zone_device_page } from "../../src/kernel/mm/memremap.js";
-import { mapping_cap_account_dirty } from "../../src/kernel/operations.js";
+import { FS, mapping_cap_account_dirty } from "../../src/kernel/operations.js";
 import { isAnon } from "../../src/kernel/structs.js";
 import type { World } from "../../src/lab/world.js";
 import type { FrameSlots, Instruction } from "../../src/machine/program.js";
@@ -129,11 +129,13 @@ export class Invariants {
       if (mapcount[page] !== ptes[page])
         return `I1: ${where} has mapcount ${mapcount[page]}, ${ptes[page]} PTEs map it`;
       if (!has("private") && b_state[page] !== 0) return `I2: ${where} has buffer bits and no buffers`;
-      if (has("dirty") && ext4 && !has("private") && !warned)
+      // iomap and DAX have nothing on their pages.
+      const buffers = ext4 && k.inode.fs[mapping[page]] === FS.ext4;
+      if (has("dirty") && buffers && !has("private") && !warned)
         return `I4: ${where} is dirty without buffers and nobody has warned`;
       if (has("dirty") && ext4 && (tags & 1) === 0 && !pending.includes(page))
         return `I5: ${where} is dirty without a tag, and nobody is about to set it`;
-      if (has("writeback") && (mapping[page] === 0 || !has("private") || (tags & 2) === 0))
+      if (has("writeback") && (mapping[page] === 0 || (buffers && !has("private")) || (tags & 2) === 0))
         return `I6: ${where} is under writeback without mapping, buffers or tag`;
       if (ext4 && writable[page] && !has("dirty") && !has("locked"))
         return `I7: ${where} is clean and unlocked, and a PTE lets it be written`;

@@ -18,6 +18,7 @@ import { struct, u8, u16 } from "../../machine/memory.js";
 import { ERRNO } from "../errno.js";
 import type { Geometry } from "../geometry.js";
 import type { Kernel, Table } from "../kernel.js";
+import { FS } from "../operations.js";
 import { type DiskNr, type InodeNr, NONE, type Pfn, type Slot } from "../types.js";
 
 /** Number of a block: disk after disk, each has `geometry.blocks`. */
@@ -34,7 +35,9 @@ export const extent = struct("extent", {
 
 /** Free space of a filesystem, by disk: struct ext4_sb_info. */
 export const sb_info = struct("sb_info", {
-  s_freeclusters_counter: u16("blocks that are free, reserved or not"),
+  s_freeclusters_counter: u16(
+    "blocks that are free, reserved or not; also those that a commit must free first",
+  ),
   s_dirtyclusters_counter: u16("blocks that are promised to delayed extents"),
 });
 
@@ -63,6 +66,12 @@ const page_bio = struct("page_bio", {
   ),
 });
 
+/** Blocks that take the place of a page's own when they have been written: xfs's COW fork, btrfs's ordered extents. */
+export const cow_fork = struct("cow_fork", {
+  state: u8("COW_*: what the page has in its COW fork (fs/cow.ts)"),
+  block: u16("number of its block plus one; 0 without"),
+});
+
 const slots_of = (g: Geometry): number => g.files.reduce((sum, { pages }) => sum + pages, 0);
 const on = (g: Geometry, rows: number): number => (g.config.has("blocks") ? rows : 0);
 
@@ -73,6 +82,10 @@ export const blockTables: readonly Table[] = [
   { struct: disk_block, rows: (g) => on(g, g.disks * g.blocks) },
   { struct: block_owner, rows: (g) => on(g, g.disks * g.blocks * g.parts) },
   { struct: page_bio, rows: (g) => on(g, g.pages) },
+  {
+    struct: cow_fork,
+    rows: (g) => (g.files.some(({ fs }) => fs === FS.xfs || fs === FS.btrfs) ? on(g, slots_of(g)) : 0),
+  },
 ];
 
 /** Rows of struct block: content on the disks. */
@@ -143,7 +156,10 @@ export function release_delayed(k: Kernel, mapping: InodeNr, index: number): voi
   k.of(extent).state[k.slotOf(mapping, index)] = EXTENT.hole;
 }
 
-/** A block of a disk that nobody has, with one reference, or NONE. A promise that it was made for must be given up by the caller. */
+/**
+ * A block of a disk that nobody has, with one reference, or NONE: also when all that are free wait for a commit. The
+ * caller gives up the promise that it was made for.
+ */
 export function new_block(k: Kernel, sb: DiskNr, promised: boolean): BlockNr {
   if (!promised && free_blocks(k, sb) === 0) return NONE;
   const { refs, pending } = k.of(disk_block);
@@ -158,7 +174,7 @@ export function new_block(k: Kernel, sb: DiskNr, promised: boolean): BlockNr {
 
 /**
  * Give a page of a file that has none a block, in the state given (EXTENT.unwritten or EXTENT.mapped). A delayed page
- * uses up its promise, which cannot fail. Gives 0 or -ENOSPC.
+ * uses up its promise, which fails only while blocks wait for a commit. Gives 0 or -ENOSPC.
  */
 export function allocate(k: Kernel, mapping: InodeNr, index: number, state: number): number {
   const had = extent_state(k, mapping, index);
@@ -225,20 +241,16 @@ export function put_block(k: Kernel, nr: BlockNr, pending: number = PENDING.none
   const { parts } = k.geometry;
   for (let at = nr * parts; at < (nr + 1) * parts; at++) if (slot[at] !== 0) slot[at] |= DELETED;
   states[nr] = pending;
-  if (pending === PENDING.none) k.of(sb_info).s_freeclusters_counter[sb_of_block(k, nr)]++;
+  k.of(sb_info).s_freeclusters_counter[Math.floor(nr / k.geometry.blocks)]++;
 }
 
-/** Blocks that waited in one state go on to the next; PENDING.none makes them free. */
+/** Blocks that waited in one state go on to the next (ext4_process_freed_data); from PENDING.none on they can be given out. */
 export function advance_pending(k: Kernel, sb: DiskNr, from: number, to: number): void {
   const { pending } = k.of(disk_block);
   for (let nr = sb * k.geometry.blocks; nr < (sb + 1) * k.geometry.blocks; nr++) {
-    if (pending[nr] !== from) continue;
-    pending[nr] = to;
-    if (to === PENDING.none) k.of(sb_info).s_freeclusters_counter[sb]++;
+    if (pending[nr] === from) pending[nr] = to;
   }
 }
-
-const sb_of_block = (k: Kernel, nr: BlockNr): DiskNr => Math.floor(nr / k.geometry.blocks);
 
 /** Whoever still has the block speaks for its bytes. */
 function give_up_ownership(k: Kernel, nr: BlockNr, slot: Slot): void {
@@ -286,6 +298,11 @@ export function set_bi_sector(k: Kernel, page: Pfn): void {
   if (bi_sector.length > 0) bi_sector[page] = k.of(extent).block[slot_of_page(k, page)];
 }
 
+/** A page's write is submitted to the block of its COW fork. */
+export function set_bi_sector_cow(k: Kernel, page: Pfn): void {
+  k.of(page_bio).bi_sector[page] = k.of(cow_fork).block[slot_of_page(k, page)];
+}
+
 const slot_of_page = (k: Kernel, page: Pfn): Slot => k.slotOf(k.page.mapping[page], k.page.index[page]);
 
 /**
@@ -319,7 +336,7 @@ export function write_block(k: Kernel, page: Pfn, part: number): void {
   }
   if (part === 0 && k.of(disk_block).refs[nr] > 1)
     k.fault("UAF", "disk: a shared block is overwritten, the other file's bytes are gone", page);
-  if (part === 0 && k.of(extent).block[slot] !== nr + 1) {
+  if (part === 0 && k.of(extent).block[slot] !== nr + 1 && k.of(cow_fork).block[slot] !== nr + 1) {
     const free = k.of(disk_block).refs[nr] === 0;
     k.fault("UAF", `disk: a block is written that is ${free ? "free" : "another file's"}`, page);
   }

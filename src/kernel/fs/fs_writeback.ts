@@ -77,7 +77,14 @@ export const __writeback_single_inode = path(
         k.inode.i_state[f.mapping] |= I_SYNC;
       }),
     ),
-    dispatch(a_ops, "writepages", (k, f) => fs_of_inode(k, f.mapping), { mapping: "mapping", sync: 0 }),
+    dispatch(a_ops, "writepages", (k, f) => fs_of_inode(k, f.mapping), {
+      mapping: "mapping",
+      sync: 0,
+      tagged: 0,
+      nr_to_write: LONG_MAX,
+      range_start: 0,
+      range_end: RANGE_END,
+    }),
     step("inode->i_state &= ~dirty", (k, f) => {
       clear_dirty(k, f.mapping);
       k.inode.i_state[f.mapping] &= ~I_SYNC;
