@@ -35,6 +35,7 @@ import { area_of, MM_FORKED, mm_struct, next_vma, no_vma_locks, spare_vma } from
 import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mm/mmu_notifier.js";
 import { get_page } from "./mm/page.js";
 import { page_add_rmap, set_pte } from "./mm/rmap.js";
+import { is_migration_entry, make_migration_entry, migration_entry_to_page } from "./mm/swapops.js";
 import { VM_DONTCOPY, VM_LOCKED, VM_LOCKONFAULT, VM_SHARED, VM_WIPEONFORK } from "./structs.js";
 import { int, NONE, type Vpn, vpn } from "./types.js";
 
@@ -44,6 +45,14 @@ const PROGRESS = 32;
 /** copy_one_pte: the child's PTE is old; of a private mapping it is write-protected, the parent's too; of a shared one clean. */
 function copy_one_pte(k: Kernel, from: Vpn, to: Vpn, vm_flags: number): void {
   let entry = k.pte.entry[from];
+  if (is_migration_entry(entry)) {
+    // Who puts the PTEs back finds the child's as well: its VMA is in the tree already, behind the parent's.
+    const page = migration_entry_to_page(entry);
+    if (is_cow_mapping(vm_flags)) entry = make_migration_entry(page, false);
+    set_pte(k, from, entry, page);
+    set_pte(k, to, entry, page);
+    return;
+  }
   const page = vm_normal_page(k, entry);
   if (is_cow_mapping(vm_flags) && (entry & PTE.write) !== 0) {
     entry &= ~PTE.write;
@@ -86,9 +95,9 @@ export const copy_page_range = path(
             const flags = k.vma.vm_flags[f.vma];
             for (let progress = 0; progress < PROGRESS && f.start + f.done < f.end; f.done++) {
               const from = f.start + f.done;
-              const present = (k.pte.entry[from] & PTE.present) !== 0;
-              if (present) copy_one_pte(k, from, f.to + f.done, flags);
-              progress += present ? 8 : 1;
+              const none = k.pte.entry[from] === 0;
+              if (!none) copy_one_pte(k, from, f.to + f.done, flags);
+              progress += none ? 1 : 8;
             }
           }),
         ]),
@@ -103,14 +112,18 @@ export const copy_page_range = path(
   ],
 );
 
-/** Where the child has its copy of a VMA, and the row that it gets: a spare one for a part of what was one mapping. */
+/**
+ * Where the child has its copy of a VMA, and the row that it gets: a spare one for a part of what was one mapping. It is behind
+ * the parent's, as in i_mmap (vma_interval_tree_insert_after): a walk that has passed the parent's PTE has yet to come to the child's.
+ */
 function place_of(k: Kernel, vma: number, child: number): { readonly to: Vpn; readonly row: number } {
   const { vmas } = k.geometry;
   const area = area_of(k, k.vma.vm_start[vma]);
   const copy = vmas.findIndex(({ forked, mm }) => forked === area && mm === child);
   if (copy < 0) throw new Error(`dup_mmap: process ${child} has no place for a copy of VMA ${area}`);
   const to = vmas[copy].start + k.vma.vm_start[vma] - vmas[area].start;
-  return { to, row: vma === area ? copy : spare_vma(k) };
+  if (copy < area) throw new Error(`dup_mmap: the copy of VMA ${area} stands before it`);
+  return { to, row: vma === area ? copy : spare_vma(k, vma) };
 }
 
 /** vm_area_dup and its insertion: the copy locks no pages, and one that is wiped begins without an anon_vma. */

@@ -12,8 +12,10 @@ import { dma_engine, do_blockdev_direct_IO } from "../../src/kernel/fs/direct_io
 import { wb_workfn } from "../../src/kernel/fs/fs_writeback.js";
 import { type Kernel, PTE } from "../../src/kernel/kernel.js";
 import { call, local, path, pause, repeat } from "../../src/kernel/language.js";
+import { compact_zone } from "../../src/kernel/mm/compaction.js";
 import { MADV, madvise } from "../../src/kernel/mm/madvise.js";
 import { vm_normal_page } from "../../src/kernel/mm/memory.js";
+import { MIGRATE } from "../../src/kernel/mm/migrate.js";
 import { mlock, munlock } from "../../src/kernel/mm/mlock.js";
 import { mmap, munmap } from "../../src/kernel/mm/mmap.js";
 import { mprotect } from "../../src/kernel/mm/mprotect.js";
@@ -157,6 +159,10 @@ const locker = path("locker", { source: "a test", args: { at: vpn, nr: int } }, 
   ),
 ]);
 
+const mover = path("mover", { source: "a test" }, [
+  repeat(() => true, [pause("thinks"), call(() => compact_zone, { mode: MIGRATE.SYNC })]),
+]);
+
 const driver = path("driver", { source: "a test", args: { at: vpn, nr: int, dio: dio_nr } }, [
   repeat(
     () => true,
@@ -207,6 +213,7 @@ function family(fs: number, pages: number, config: readonly Config[]): World {
       protector: actor(protector, copy, pages),
       forgetter: actor(forgetter, copy, 2 * pages),
       ...(config.includes("mlock") ? { locker: actor(locker, shared, 2 * pages) } : {}),
+      ...(config.includes("migration") ? { mover: actor(mover) } : {}),
       driver1: actor(driver, anon, 1, 0),
       driver2: actor(driver, shared, 1, 1),
       dma1: actor(dma_engine, 0),
@@ -223,7 +230,7 @@ describe("a family of processes", () => {
     ["ext4", FS.ext4],
     ["tmpfs", FS.tmpfs],
   ] as const) {
-    for (const config of [[], ["mlock"], ["fault_around"], ["mlock", "rlimit"]] as const) {
+    for (const config of [[], ["mlock"], ["fault_around"], ["mlock", "rlimit"], ["migration"]] as const) {
       it(`${name}, ${["mmap", ...config].join(" ")}: references, PTEs, lists and gauges agree at every step`, () => {
         fc.assert(
           fc.property(fc.integer({ min: 1, max: 3 }), fc.nat(), (pages, seed) =>

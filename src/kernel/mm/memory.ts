@@ -75,7 +75,7 @@ import { alloc_pages } from "./page_alloc.js";
 import { set_page_dirty } from "./page_writeback.js";
 import { page_add_rmap, page_remove_rmap, set_pte } from "./rmap.js";
 import { put_page } from "./swap.js";
-import { is_migration_entry } from "./swapops.js";
+import { is_migration_entry, migration_entry_to_page } from "./swapops.js";
 
 export const pte_present = (entry: number): boolean => (entry & PTE.present) !== 0;
 export const pte_write = (entry: number): boolean => (entry & PTE.write) !== 0;
@@ -112,6 +112,7 @@ export function mm_of(k: Kernel, at: Vpn): number {
 export function page_behind(k: Kernel, at: Vpn): Pfn {
   const entry = k.pte.entry[at];
   if (pte_present(entry)) return vm_normal_page(k, entry);
+  if (is_migration_entry(entry)) return migration_entry_to_page(entry);
   const vma = find_vma(k, at);
   if (vma === NONE || file_of(k, vma) === 0) return NONE;
   return k.xa_slot.page[k.slotOf(file_of(k, vma), offset_of(k, vma, at))] - 1;

@@ -71,9 +71,9 @@ export const next_vma = (k: Kernel, mm: number, from: Vpn): number => lowest(k, 
 export const area_of = (k: Kernel, at: Vpn): number =>
   k.geometry.vmas.findIndex(({ start, pages }) => at >= start && at < start + pages);
 
-/** A row for a new VMA: one that stands for no area and is not in use; NONE when there is none. */
-export const spare_vma = (k: Kernel): number =>
-  k.geometry.vmas.findIndex(({ pages }, vma) => pages === 0 && k.vma.vm_pages[vma] === 0);
+/** A row for a new VMA behind row `after`: one that stands for no area and is not in use; NONE when there is none. */
+export const spare_vma = (k: Kernel, after = NONE): number =>
+  k.geometry.vmas.findIndex(({ pages }, vma) => vma > after && pages === 0 && k.vma.vm_pages[vma] === 0);
 
 /** Make a row what it is while nothing is mapped there. */
 function free_vma(k: Kernel, vma: number): void {

@@ -26,6 +26,7 @@ import {
 import { __split_vma } from "./mmap.js";
 import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.js";
 import { set_pte } from "./rmap.js";
+import { is_write_migration_entry, make_migration_entry, migration_entry_to_page } from "./swapops.js";
 
 /** change_pte_range: give the PTEs of a VMA the protection that it has now. */
 function change_pte_range(k: Kernel, vma: number, start: Vpn, end: Vpn): void {
@@ -33,6 +34,11 @@ function change_pte_range(k: Kernel, vma: number, start: Vpn, end: Vpn): void {
   const dirty_accountable = vma_wants_writenotify(k, vma);
   for (let at = start; at < end; at++) {
     const entry = k.pte.entry[at];
+    if (is_write_migration_entry(entry)) {
+      // Whether it may be written is asked again when the page has moved.
+      const page = migration_entry_to_page(entry);
+      set_pte(k, at, make_migration_entry(page, false), page);
+    }
     if (!pte_present(entry)) continue;
     // Who is known to have dirtied its page need not fault to say so again.
     const write = dirty_accountable && (entry & PTE.dirty) !== 0 ? PTE.write : prot;

@@ -10,8 +10,8 @@
  * All anonymous pages have one anon_vma: a walk meets VMAs of other processes too, and finds no PTE there. (In Linux the anon_vmas of
  * a process and its children are several, under one lock.)
  *
- * Left out: batched TLB flushes (TTU_BATCH_FLUSH; a cleared PTE is flushed at once), swap entries (an anonymous page is unmapped by
- * migration only), page_move_anon_rmap, MMU notifiers.
+ * Unmapping for migration (TTU_MIGRATION) is in mm/migrate.ts. Left out: batched TLB flushes (TTU_BATCH_FLUSH; a cleared PTE is flushed at
+ * once), swap entries (an anonymous page stays mapped), page_move_anon_rmap.
  */
 import type { FrameOf } from "../../machine/path.js";
 import { WORD } from "../../trace/words.js";
@@ -191,92 +191,72 @@ const UNMAP = {
   returns: int,
 } as const;
 
-/** TTU_*: what try_to_unmap is asked to do beyond reclaim's plain unmapping, v4.20 numbers. */
-export const TTU = {
-  MIGRATION: 0x1,
-  MUNLOCK: 0x2,
-  IGNORE_MLOCK: 0x8,
-  IGNORE_ACCESS: 0x10,
-} as const;
-
 /** try_to_unmap_one up to the cleared PTE. It is in `at`, plus one; `stop` ends the walk. */
-function unmap_one(
-  k: Kernel,
-  f: { page: Pfn; vma: number; at: number; stop: number; dirty: number },
-  flags: number,
-): void {
+function unmap_one(k: Kernel, f: { page: Pfn; vma: number; at: number; stop: number; dirty: number }): void {
   const at = k.pteAt(f.vma - 1, f.page);
   if (at < 0) return;
-  if ((flags & TTU.IGNORE_MLOCK) === 0 && (k.vma.vm_flags[f.vma - 1] & VM_LOCKED) !== 0) {
+  const entry = k.pte.entry[at];
+  if ((k.vma.vm_flags[f.vma - 1] & VM_LOCKED) !== 0) {
     mlock_vma_page(k, f.page);
     f.stop = 1;
-    return;
-  }
-  const entry = k.pte.entry[at];
-  if ((flags & TTU.IGNORE_ACCESS) === 0 && (entry & PTE.young) !== 0) {
+  } else if ((entry & PTE.young) !== 0) {
     set_pte(k, at, entry & ~PTE.young, f.page);
     f.stop = 1;
-    return;
-  }
-  // Where an anonymous page would leave its swap entry: without swap space there is none.
-  if (isAnon(k.page.mapping[f.page]) && (flags & TTU.MIGRATION) === 0) {
+  } else if (isAnon(k.page.mapping[f.page])) {
+    // Here it would leave a swap entry: without swap space there is none.
     f.stop = 1;
-    return;
+  } else {
+    f.at = at + 1;
+    f.dirty = (entry & PTE.dirty) !== 0 ? 1 : 0;
+    set_pte(k, at, 0, f.page);
   }
-  f.at = at + 1;
-  f.dirty = (entry & PTE.dirty) !== 0 ? 1 : 0;
-  set_pte(k, at, 0, f.page);
 }
-
-/** try_to_unmap with these TTU flags: they are known where it is called, so that no state is needed for them. */
-const unmapper = (flags: number) =>
-  path("try_to_unmap", UNMAP, [
-    ...rmap_walk<FrameOf<typeof UNMAP>>([
-      local((k, f) => {
-        f.vma = next_vma(k, f.page, 0, false);
-      }),
-      repeat(
-        (_, f) => f.vma !== 0,
-        [
-          config("notifier", [call(() => invalidate_page_start, { page: "page", vma: "vma" })]),
-          under(ptl, [
-            step("ptep_clear_flush", (k, f) => unmap_one(k, f, flags)),
-            given((_, f) => f.stop === 1, [goto("page_vma_mapped_walk_done")]),
-            given(
-              (_, f) => f.at !== 0,
-              [
-                given((_, f) => f.dirty === 1, [call(() => set_page_dirty, { page: "page" })]),
-                held(
-                  step("page_remove_rmap", (k, f) => {
-                    page_remove_rmap(k, f.page);
-                    put_page(k, f.page);
-                  }),
-                ),
-              ],
-            ),
-          ]),
-          label("page_vma_mapped_walk_done"),
-          config("notifier", [call(() => invalidate_page_end, { page: "page", vma: "vma" })]),
-          given((_, f) => f.stop === 1, [goto("out")]),
-          local((k, f) => {
-            f.dirty = 0;
-            f.at = 0;
-            f.vma = next_vma(k, f.page, f.vma, false);
-          }),
-        ],
-      ),
-      label("out"),
-    ]),
-    local((k, f) => {
-      f.ret = page_mapped(k, f.page) ? 0 : 1;
-    }),
-  ]);
 
 /**
  * Remove every PTE of a locked page. Gives 1 when none is left. A PTE that was used meanwhile stops it, and so does a VMA that
  * keeps its pages in memory: the page is marked for it.
  */
-export const try_to_unmap = unmapper(0);
+export const try_to_unmap = path("try_to_unmap", UNMAP, [
+  ...rmap_walk<FrameOf<typeof UNMAP>>([
+    local((k, f) => {
+      f.vma = next_vma(k, f.page, 0, false);
+    }),
+    repeat(
+      (_, f) => f.vma !== 0,
+      [
+        config("notifier", [call(() => invalidate_page_start, { page: "page", vma: "vma" })]),
+        under(ptl, [
+          step("ptep_clear_flush", (k, f) => unmap_one(k, f)),
+          given((_, f) => f.stop === 1, [goto("page_vma_mapped_walk_done")]),
+          given(
+            (_, f) => f.at !== 0,
+            [
+              given((_, f) => f.dirty === 1, [call(() => set_page_dirty, { page: "page" })]),
+              held(
+                step("page_remove_rmap", (k, f) => {
+                  page_remove_rmap(k, f.page);
+                  put_page(k, f.page);
+                }),
+              ),
+            ],
+          ),
+        ]),
+        label("page_vma_mapped_walk_done"),
+        config("notifier", [call(() => invalidate_page_end, { page: "page", vma: "vma" })]),
+        given((_, f) => f.stop === 1, [goto("out")]),
+        local((k, f) => {
+          f.dirty = 0;
+          f.at = 0;
+          f.vma = next_vma(k, f.page, f.vma, false);
+        }),
+      ],
+    ),
+    label("out"),
+  ]),
+  local((k, f) => {
+    f.ret = page_mapped(k, f.page) ? 0 : 1;
+  }),
+]);
 
 /** Whether a VMA that keeps its pages in memory maps an isolated, locked page: it is marked then (TTU_MUNLOCK). */
 export const try_to_munlock = path(
