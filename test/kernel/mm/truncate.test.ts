@@ -345,12 +345,7 @@ describe("a fault beyond the end of the file is VM_FAULT_SIGBUS", () => {
     const h = open({ pages: 3 }, { act: punch(0, 1), a: access(1, 0), disk });
     h.until("a", () => h.path("a") === "block_page_mkwrite").go("act");
     sync(h, "a");
-    expect([h.finished("a"), h.pte(0), h.k.vmstat.pgmajfault[0], h.faults()]).toEqual([
-      true,
-      "rwdy",
-      1,
-      [],
-    ]);
+    expect([h.finished("a"), h.pte(0), h.k.vmstat.pgmajfault[0], h.faults()]).toEqual([true, "rwdy", 1, []]);
   });
 
   it("a private mapping's copy is given back", () => {
