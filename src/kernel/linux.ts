@@ -24,6 +24,16 @@ import { ext4_sync_file } from "./fs/ext4/fsync.js";
 import { ext4_finish_bio } from "./fs/ext4/page_io.js";
 import { journalTables } from "./fs/jbd2.js";
 import { daxTables, ext4_dax_fault, noop_set_page_dirty } from "./fs/dax.js";
+import {
+  btrfs_page_mkwrite,
+  btrfs_readpage,
+  btrfs_releasepage,
+  btrfs_set_page_dirty,
+  btrfs_writepage,
+  btrfs_writepages,
+  btrfsTable,
+  end_bio_extent_writepage,
+} from "./fs/btrfs.js";
 import { iomap_releasepage, iomap_set_page_dirty } from "./fs/iomap.js";
 import {
   xfs_end_bio,
@@ -79,6 +89,13 @@ export const operations: Implementations = {
       writepages: xfs_vm_writepages,
       releasepage: iomap_releasepage,
     },
+    [FS.btrfs]: {
+      readpage: btrfs_readpage,
+      set_page_dirty: btrfs_set_page_dirty,
+      writepage: btrfs_writepage,
+      writepages: btrfs_writepages,
+      releasepage: btrfs_releasepage,
+    },
     [FS.ext4_dax]: { set_page_dirty: noop_set_page_dirty },
     [FS.xfs_dax]: { set_page_dirty: noop_set_page_dirty },
   }),
@@ -95,11 +112,11 @@ export const operations: Implementations = {
     [FS.ext4]: { page_mkwrite: ext4_page_mkwrite, filemap_fault: ext4_filemap_fault },
     [FS.tmpfs]: { filemap_fault },
     [FS.xfs]: { page_mkwrite: xfs_filemap_page_mkwrite, filemap_fault: xfs_filemap_fault },
-    [FS.btrfs]: { filemap_fault },
+    [FS.btrfs]: { page_mkwrite: btrfs_page_mkwrite, filemap_fault },
     [FS.ext4_dax]: { fault: ext4_dax_fault },
     [FS.xfs_dax]: { fault: xfs_dax_fault },
   }),
-  bio: rows({ [FS.ext4]: { bi_end_io: ext4_finish_bio }, [FS.xfs]: { bi_end_io: xfs_end_bio } }),
+  bio: rows({ [FS.ext4]: { bi_end_io: ext4_finish_bio }, [FS.xfs]: { bi_end_io: xfs_end_bio }, [FS.btrfs]: { bi_end_io: end_bio_extent_writepage } }),
   mmu_notifier_ops: rows({
     [MMU_NOTIFIER.ib_umem]: {
       invalidate_range_start: ib_umem_notifier_invalidate_range_start,
@@ -125,6 +142,7 @@ export const tables: readonly Table[] = [
   compoundTable,
   ...daxTables,
   layoutTable,
+  btrfsTable,
   ...orphanTables,
   isolationTable,
   mm_struct_table,

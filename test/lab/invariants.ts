@@ -6,6 +6,7 @@
  * path, at which steps a local holds a reference. So the sum is exact at every step, not only at rest.
  */
 import { disk_version } from "../../src/kernel/fs/blocks.js";
+import { btrfs_fixup } from "../../src/kernel/fs/btrfs.js";
 import { dax_block } from "../../src/kernel/fs/dax.js";
 import { PTE } from "../../src/kernel/kernel.js";
 import { is_zero_pfn, pte_pfn } from "../../src/kernel/mm/memory.js";
@@ -74,6 +75,9 @@ export class Invariants {
       if ((entry & PTE.present) !== 0 && !is_zero_pfn(k, pte_pfn(entry)) && !device(pte_pfn(entry)))
         refs[pte_pfn(entry)]++;
     for (let page = 0; page < refs.length; page++) if (device(page)) refs[page]++;
+    k.of(btrfs_fixup).queued.forEach((queued, page) => {
+      refs[page] += queued;
+    });
     for (let batch = 0; batch < k.pagevec.nr.length; batch++)
       for (let at = 0; at < k.pagevec.nr[batch]; at++)
         refs[k.pagevec_page.page[batch * k.pagevecSize + at] - 1]++;

@@ -73,6 +73,12 @@ export const PageUnevictable = tester("unevictable");
 export const SetPageUnevictable = setter("unevictable");
 export const ClearPageUnevictable = clearer("unevictable");
 export const PageMlocked = tester("mlocked");
+export const PagePrivate2 = tester("private_2");
+export const SetPagePrivate2 = setter("private_2");
+export const ClearPagePrivate2 = clearer("private_2");
+export const PageChecked = tester("checked");
+export const SetPageChecked = setter("checked");
+export const ClearPageChecked = clearer("checked");
 export const SetPageMlocked = setter("mlocked");
 export const ClearPageMlocked = clearer("mlocked");
 
