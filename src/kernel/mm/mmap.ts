@@ -1,7 +1,7 @@
 /**
  * VMAs that come and go: mmap, munmap, and the splits that a part of a mapping needs.
  *
- * Source: mm/mmap.c in v4.20. All of it holds mmap_sem for writing, so that faults and get_user_pages' slow path are kept out; its
+ * Source: mm/mmap.c in v4.20. Changes are made with mmap_sem held for writing, so that faults and get_user_pages' slow path are kept out; its
  * fast path is not, nor is reclaim: a VMA that has left the process (VM_DETACHED here) is still found by rmap walks
  * until unlink_file_vma. A page that a device holds loses its PTE and stays.
  *
@@ -9,8 +9,10 @@
  * again, as MAP_FIXED does. Splits need a row of no pages in the geometry; without one they fail with
  * -ENOMEM, as at max_map_count.
  *
- * Left out: downgrade_write (v4.20's munmap(2) zaps with mmap_sem held for reading), vma_merge, mremap, brk, the accounting of
- * total_vm, MAP_POPULATE and MAP_LOCKED at mmap.
+ * munmap(2) holds mmap_sem for writing until the VMAs cannot be found, and for reading while it takes the PTEs (new in v4.20): a fault
+ * of another thread need not wait for it.
+ *
+ * Left out: vma_merge, mremap, brk, the accounting of total_vm, MAP_POPULATE and MAP_LOCKED at mmap.
  */
 import { struct, u8 } from "../../machine/memory.js";
 import { ERRNO } from "../errno.js";
@@ -28,6 +30,7 @@ import {
   repeat,
   step,
   under,
+  up_read,
   up_write,
 } from "../language.js";
 import { anon_vma_rwsem, i_mmap_rwsem, lru_lock, mmap_sem } from "../locks.js";
@@ -220,12 +223,21 @@ export const munlock_range = path(
   ],
 );
 
-/** Unmap a range, with mmap_sem held for writing. Gives 0 or -ENOMEM. */
+/** downgrade_write: from here on others may read too. Where mmap_sem has no words nobody could. */
+function downgrade_write(k: Kernel, mm: number): void {
+  const words = k.locks[mmap_sem.id];
+  if (words !== undefined) words[mm] = 1;
+}
+
+/**
+ * Unmap a range, with mmap_sem held for writing; `downgrade` 1 leaves it held for reading once the VMAs cannot be found any
+ * more. Gives 0 or -ENOMEM.
+ */
 export const do_munmap = path(
-  "do_munmap",
+  "__do_munmap",
   {
     source: "mm/mmap.c v4.20",
-    args: { mm: int, start: vpn, end: vpn },
+    args: { mm: int, start: vpn, end: vpn, downgrade: int },
     locals: { vma: int },
     returns: int,
   },
@@ -264,6 +276,11 @@ export const do_munmap = path(
         }
       }),
     ),
+    // As giving a lock back: it only lets others go on.
+    given(
+      (_, f) => f.downgrade === 1,
+      [held(step("downgrade_write(mm->mmap_sem)", (k, f) => downgrade_write(k, f.mm)))],
+    ),
     call(() => unmap_region, { mm: "mm", start: "start", end: "end" }),
   ],
 );
@@ -278,8 +295,8 @@ export const munmap = path(
       f.end = f.start + f.nr;
     }),
     down_write(mmap_sem, (_, f) => f.mm),
-    call(() => do_munmap, { mm: "mm", start: "start", end: "end" }, "ret"),
-    up_write(mmap_sem, (_, f) => f.mm),
+    call(() => do_munmap, { mm: "mm", start: "start", end: "end", downgrade: 1 }, "ret"),
+    up_read(mmap_sem, (_, f) => f.mm),
   ],
 );
 
@@ -301,7 +318,7 @@ export const mmap = path(
       f.file = file;
     }),
     down_write(mmap_sem, (_, f) => f.mm),
-    call(() => do_munmap, { mm: "mm", start: "start", end: "end" }, "ret"),
+    call(() => do_munmap, { mm: "mm", start: "start", end: "end", downgrade: 0 }, "ret"),
     given(
       (_, f) => f.ret === 0,
       [
