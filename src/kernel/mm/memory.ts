@@ -54,6 +54,7 @@ import {
   VM_WRITE,
 } from "../structs.js";
 import { inode, int, NONE, type Pfn, pfn, type Vpn, vpn } from "../types.js";
+import { balance_dirty_pages_ratelimited } from "./balance_dirty_pages.js";
 import { fault_without_page, filemap_fault, i_size_pages } from "./filemap.js";
 import { is_zone_device_page } from "./memremap.js";
 import { migration_entry_wait } from "./migrate.js";
@@ -201,10 +202,28 @@ export const do_page_mkwrite = path(
   ],
 );
 
+/** The end of fault_dirty_shared_page on a machine that throttles. */
+const unlock_and_balance_dirty_pages = path(
+  "unlock_and_balance_dirty_pages",
+  { source: "mm/memory.c v4.20", args: { page: pfn }, locals: { mapping: inode } },
+  [
+    // The mapping is read while the page is locked: it may be gone afterwards.
+    local((k, f) => {
+      f.mapping = k.page.mapping[f.page];
+    }),
+    unlock(),
+    given((_, f) => f.mapping !== 0, [call(() => balance_dirty_pages_ratelimited, { mapping: "mapping" })]),
+  ],
+);
+
 export const fault_dirty_shared_page = path(
   "fault_dirty_shared_page",
   { source: "mm/memory.c v4.20", args: { page: pfn } },
-  [call(() => set_page_dirty, { page: "page" }), unlock()],
+  [
+    call(() => set_page_dirty, { page: "page" }),
+    // In v4.20 whoever sleeps here has mmap_sem.
+    config("throttle", [call(() => unlock_and_balance_dirty_pages, { page: "page" })], [unlock()]),
+  ],
 );
 
 /** vma->vm_ops->fault of a file that has a page cache: filemap_fault, inside the filesystem's own lock if it has one. */

@@ -1,5 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { I_DIRTY_PAGES } from "../../../src/kernel/structs.js";
+import { bdi_flusher } from "../../../src/kernel/fs/fs_writeback.js";
+import { path, step } from "../../../src/kernel/language.js";
+import { EXPIRED, IO_LIST, io_list, wakeup_flusher_threads } from "../../../src/kernel/mm/backing_dev.js";
+import { global_dirty_limits } from "../../../src/kernel/mm/balance_dirty_pages.js";
+import { FS } from "../../../src/kernel/operations.js";
+import { I_DIRTY_PAGES, I_SYNC } from "../../../src/kernel/structs.js";
 import { disk, flusher, fsync, old, reclaim, store } from "../actors.js";
 import { FILE, Hand, small } from "../harness.js";
 
@@ -99,5 +104,146 @@ describe("a page that kswapd unmapped while dirty", () => {
     const ends = h.trace("disk", () => h.go("disk"));
     expect(ends).toContain("rotate_reclaimable_page");
     expect(h.has("reclaim", 0)).toBe(false);
+  });
+});
+
+describe("the flusher of one disk (7.2), config kupdate", () => {
+  const { b_dirty, b_more_io } = IO_LIST;
+  const wb = (writebackChunk = 1024, fs: number = FS.ext4) =>
+    new Hand(
+      small(
+        {
+          filePages: 3,
+          fs,
+          // Few of many pages are dirty: below the background threshold.
+          pages: 60,
+          geometry: { config: ["kupdate"], writebackChunk },
+        },
+        {
+          a: store(0),
+          b: store(1),
+          c: store(2),
+          fsync,
+          starter: {
+            path: path("starter", { source: "a test" }, [
+              step("wakeup_flusher_threads", (k) => wakeup_flusher_threads(k)),
+            ]),
+            ends: true,
+          },
+          flusher: { path: bdi_flusher, args: [0] },
+          disk,
+        },
+      ),
+    );
+  const under = (h: Hand) => [0, 1, 2].filter((page) => h.has("writeback", page));
+
+  it("sleeps until something is dirty, and then until the timer ends", () => {
+    const h = wb();
+    expect(h.enabled("flusher")).toBe(false);
+    h.go("a");
+    expect(h.enabled("flusher")).toBe(true);
+  });
+
+  it("writes an inode when it has been dirty for dirty_expire_interval, not sooner", () => {
+    const h = wb().go("a");
+    for (let interval = 1; interval < EXPIRED; interval++) {
+      h.round("flusher");
+      expect([under(h), io_list(h.k, 0, b_dirty)]).toEqual([[], [FILE]]);
+    }
+    h.round("flusher");
+    expect([under(h), io_list(h.k, 0, b_dirty), h.k.inode.i_state[FILE]]).toEqual([[0], [], 0]);
+    h.go("disk");
+    expect(h.enabled("flusher")).toBe(false);
+  });
+
+  it("writes everything at once when it is asked to (wakeup_flusher_threads)", () => {
+    const h = wb().go("a").go("c").go("starter").round("flusher");
+    expect(under(h)).toEqual([0, 2]);
+  });
+
+  it("a chunk used up puts the inode on b_more_io, and the next one is written in the same work", () => {
+    const h = wb(1, FS.xfs).go("a").go("b").go("starter");
+    h.past("flusher", "requeue_inode");
+    expect(io_list(h.k, 0, b_more_io)).toEqual([FILE]);
+    h.round("flusher");
+    expect(under(h)).toContain(1);
+  });
+
+  it("puts an inode that somebody else writes on b_more_io, and waits for it when nothing else is left", () => {
+    const h = wb().go("a").go("starter");
+    h.k.inode.i_state[FILE] |= I_SYNC;
+    h.until("flusher", "inode_sleep_on_writeback");
+    expect([h.enabled("flusher"), io_list(h.k, 0, b_more_io)]).toEqual([false, [FILE]]);
+    h.k.inode.i_state[FILE] &= ~I_SYNC;
+    h.round("flusher");
+    expect(under(h)).toEqual([0]);
+  });
+
+  it("trap 6 an inode stays on the lists while pages of it are dirty", () => {
+    const h = wb().go("a").go("starter").until("flusher", "inode->i_state &= ~dirty").go("b");
+    h.step("flusher").step("flusher");
+    expect(io_list(h.k, 0, b_dirty)).toEqual([FILE]);
+    expect(h.k.inode.i_state[FILE] & I_DIRTY_PAGES).toBe(I_DIRTY_PAGES);
+  });
+
+  it("above the background threshold it writes what is young, and leaves off when it is below", () => {
+    const h = new Hand(
+      small(
+        { filePages: 3, pages: 20, geometry: { config: ["kupdate", "throttle"] } },
+        { a: store(0), b: store(1), c: store(2), flusher: { path: bdi_flusher, args: [0] }, disk },
+      ),
+    );
+    // Twenty pages and one: background 2, dirty 4, freerun 3.
+    expect(global_dirty_limits(h.k)).toEqual({ thresh: 4, bg_thresh: 2 });
+    h.go("a").go("b").round("flusher");
+    expect(under(h)).toEqual([]);
+    h.go("c").round("flusher");
+    expect(under(h)).toEqual([0, 1, 2]);
+  });
+
+  it("lockdep has nothing to say", () => {
+    expect(wb().world.lockdep.reports).toEqual([]);
+  });
+});
+
+describe("balance_dirty_pages, config throttle", () => {
+  const machine = (pages: number) =>
+    new Hand(
+      small(
+        { filePages: 6, pages, geometry: { config: ["kupdate", "throttle"] } },
+        {
+          ...Object.fromEntries([0, 1, 2, 3, 4, 5].map((at) => [`s${at}`, store(at)])),
+          flusher: { path: bdi_flusher, args: [0] },
+          disk,
+        },
+      ),
+    );
+
+  it("F61 below the freerun ceiling nobody waits; above it the writer sleeps, at the limit until pages are clean", () => {
+    const h = machine(20);
+    for (const task of ["s0", "s1", "s2"]) h.go(task);
+    expect(["s0", "s1", "s2"].map((task) => h.finished(task))).toEqual([true, true, true]);
+    // The fourth page is at the limit of 4: not below it.
+    h.go("s3");
+    expect([h.finished("s3"), h.path("s3"), h.next("s3")]).toEqual([
+      false,
+      "balance_dirty_pages",
+      "io_schedule_timeout",
+    ]);
+    h.round("flusher");
+    // Pages under writeback count as dirty here.
+    expect(h.enabled("s3")).toBe(false);
+    h.go("disk").go("s3");
+    expect(h.finished("s3")).toBe(true);
+  });
+
+  it("in a fault it sleeps without the page lock and, in v4.20, with mmap_sem (2.1 W11)", () => {
+    const h = machine(20);
+    for (const task of ["s0", "s1", "s2", "s3"]) h.go(task);
+    expect([h.next("s3"), h.has("locked", 3)]).toEqual(["io_schedule_timeout", false]);
+    const { image } = h.world.machine;
+    const at = image.code.find(({ step }) => step === "io_schedule_timeout");
+    expect(at?.stack).toContain("handle_mm_fault");
+    expect(h.world.lockdep.reports).toEqual([]);
   });
 });
