@@ -1,0 +1,110 @@
+/** read(2) and write(2) through the page cache, on tmpfs and on xfs. */
+import { describe, expect, it } from "vitest";
+import { generic_file_buffered_read, generic_file_write_iter } from "../../../src/kernel/fs/read_write.js";
+import { FS } from "../../../src/kernel/operations.js";
+import { disk, load, store } from "../actors.js";
+import { type Actor, FILE, Hand, small } from "../harness.js";
+
+const write = (pos: number, count: number): Actor => ({
+  path: generic_file_write_iter,
+  args: [FILE, pos, count],
+  ends: true,
+});
+const read = (index: number): Actor => ({
+  path: generic_file_buffered_read,
+  args: [FILE, index],
+  ends: true,
+});
+
+const tmpfs = (actors: Readonly<Record<string, Actor>>, cached = true) =>
+  new Hand(small({ filePages: 2, pages: 3, parts: 4, fs: FS.tmpfs, cached }, { disk, ...actors }));
+
+describe("write(2) on tmpfs", () => {
+  it("changes the parts that it names, page by page, and dirties the flag alone (5.4)", () => {
+    const h = tmpfs({ write: write(2, 4) }).go("write");
+    expect([...h.k.content.version].slice(0, 8)).toEqual([0, 0, 1, 1, 1, 1, 0, 0]);
+    expect([h.has("dirty", 0), h.has("dirty", 1), h.tags(0), h.k.vmstat.nr_dirty[0]]).toEqual([
+      true,
+      true,
+      "",
+      0,
+    ]);
+    expect([h.has("locked", 0), h.refs(0)]).toEqual([false, 1]);
+  });
+
+  it("makes a page that is not there: swap-backed, uptodate when it has been written", () => {
+    const h = tmpfs({ write: write(0, 1) }, false);
+    h.until("write", "iov_iter_copy_from_user_atomic");
+    expect([h.has("uptodate", 0), h.has("locked", 0)]).toEqual([false, true]);
+    h.go("write");
+    expect([h.has("uptodate", 0), h.has("swapbacked", 0), h.faults()]).toEqual([true, true, []]);
+  });
+
+  it("two writers that miss the same page: one makes it, the other finds it", () => {
+    const h = tmpfs({ one: write(0, 4), two: write(0, 4) }, false);
+    h.until("one", "add_to_page_cache_lru").until("two", "down_write(inode->i_rwsem)");
+    h.go("two");
+    // The semaphore lets in one writer of a file at a time.
+    expect(h.finished("two")).toBe(false);
+    h.go("one").go("two");
+    expect([...h.k.content.version].slice(0, 4)).toEqual([2, 2, 2, 2]);
+  });
+
+  it("waits for the page lock", () => {
+    const h = tmpfs({ write: write(0, 4) })
+      .set(["locked"])
+      .go("write");
+    expect([h.next("write"), h.enabled("write")]).toEqual(["lock_page", false]);
+  });
+});
+
+describe("read(2)", () => {
+  it("marks the page accessed, the second time as one to keep, and leaves no reference", () => {
+    const h = tmpfs({ one: read(0), two: read(0) });
+    h.go("one");
+    expect([h.has("referenced"), h.lru()]).toEqual([true, "inactive"]);
+    h.go("two");
+    expect(h.has("referenced")).toBe(false);
+    expect(h.k.pagevec.nr[2]).toBe(1);
+    expect(h.refs()).toBe(2);
+  });
+
+  it("reads a page that is not there from the disk, and waits for it", () => {
+    const h = new Hand(
+      small({ filePages: 1, pages: 1, cached: false }, { read: read(0), load: load(), disk }),
+    );
+    h.go("read");
+    expect(h.finished("read")).toBe(false);
+    h.go("disk").go("read");
+    expect([h.finished("read"), h.has("uptodate"), h.k.vmstat.pgpgin[0]]).toEqual([true, true, 4]);
+  });
+
+  it("a page that is being read by somebody else is waited for without its lock", () => {
+    const h = new Hand(
+      small({ filePages: 1, pages: 1, cached: false }, { read: read(0), load: load(), disk }),
+    );
+    h.go("load").go("read");
+    expect(h.next("read")).toBe("wait_on_page_locked_killable");
+    h.go("disk").go("read");
+    expect(h.finished("read")).toBe(true);
+  });
+
+  it("gives nothing beyond the end of the file", () => {
+    const h = new Hand(
+      small(
+        { filePages: 2, pages: 2, cached: false, fs: FS.tmpfs, geometry: { config: ["truncate"] } },
+        { read: read(1), store: store() },
+      ),
+    );
+    h.k.inode.i_size[FILE] = 1;
+    h.go("read");
+    expect([h.finished("read"), h.k.xa_slot.page[1]]).toEqual([true, 0]);
+  });
+});
+
+describe("locks", () => {
+  it("lockdep has nothing to say of reads, writes and faults together", () => {
+    const h = tmpfs({ write: write(0, 4), other: write(0, 4), read: read(0), store: store() });
+    expect(h.world.lockdep.reports).toEqual([]);
+  });
+});
