@@ -137,7 +137,7 @@ describe("a busy machine whose files and pages change", () => {
           fc.nat(),
           (pages, parts, part, seed) => check(busy(fs, pages, parts, Math.min(part, parts - 1)), seed, 1200),
         ),
-        { numRuns: 40 },
+        { numRuns: 20 },
       );
     });
   }

@@ -181,6 +181,10 @@ export function cancel_dirty_page(k: Kernel, page: Pfn): void {
   if (TestClearPageDirty(k, page)) account_page_cleaned(k, page_mapping(k, page));
 }
 
+const clear_reclaim = step<{ readonly page: Pfn; ret: number }>("ClearPageReclaim", (k, f) => {
+  if (PageReclaim(k, f.page)) ClearPageReclaim(k, f.page);
+});
+
 /** Mark a page dirty, as its filesystem wants it. Gives 1 when it was clean. */
 export const set_page_dirty = path(
   "set_page_dirty",
@@ -191,13 +195,9 @@ export const set_page_dirty = path(
         "page_mapping",
         (k, f) => page_mapping(k, f.page) !== 0,
         [
-          // Only the holder of the page lock sets PG_reclaim, so that it is clear stays so.
-          heldIf(
-            (k, f) => !PageReclaim(k, f.page),
-            step("ClearPageReclaim", (k, f) => {
-              if (PageReclaim(k, f.page)) ClearPageReclaim(k, f.page);
-            }),
-          ),
+          // Only the holder of the page lock sets PG_reclaim, so that it is clear stays so; and, where there is drop_caches,
+          // deactivate_file_page.
+          config("truncate", [clear_reclaim], [heldIf((k, f) => !PageReclaim(k, f.page), clear_reclaim)]),
           dispatch(a_ops, "set_page_dirty", (k, f) => fs_of_page(k, f.page), { page: "page" }, "ret"),
         ],
         [

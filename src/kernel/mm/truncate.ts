@@ -419,7 +419,10 @@ export const invalidate_mapping_pages = path(
     returns: int,
   },
   [
-    local((_, f) => {
+    local((k, f) => {
+      // deactivate_file_page sets PG_reclaim without the page lock: set_page_dirty has to know.
+      if (!k.has("truncate"))
+        throw new Error('invalidate_mapping_pages: this machine lacks config "truncate"');
       f.index = f.start;
     }),
     label("next"),

@@ -406,6 +406,18 @@ function reclaimer(current_is_kswapd: boolean) {
       ]
     : immediate();
 
+  const when_mapped = when<{ page: Pfn; unmapped: number }>("page_mapped", (k, f) => page_mapped(k, f.page), [
+    call(() => try_to_unmap, { page: "page" }, "unmapped"),
+    given(
+      (_, f) => f.unmapped === 0,
+      [local((k) => count_stat(k, "nr_unmap_fail")), goto("activate_locked")],
+    ),
+    local((k, f) => {
+      act(k, f.page, "unmapped");
+      f.unmapped = 0;
+    }),
+  ]);
+
   /**
    * Decide on each page of a chain. Pages that stay are chained to `ret_pages` (out: its first page); the others are
    * freed.
@@ -485,19 +497,8 @@ function reclaimer(current_is_kswapd: boolean) {
           }),
           branch((_, f) => f.references, ["unmap", "unmap", "keep_locked", "activate_locked"]),
           label("unmap"),
-          held(
-            when("page_mapped", (k, f) => page_mapped(k, f.page), [
-              call(() => try_to_unmap, { page: "page" }, "unmapped"),
-              given(
-                (_, f) => f.unmapped === 0,
-                [local((k) => count_stat(k, "nr_unmap_fail")), goto("activate_locked")],
-              ),
-              local((k, f) => {
-                act(k, f.page, "unmapped");
-                f.unmapped = 0;
-              }),
-            ]),
-          ),
+          // Where unmap_mapping_pages holds i_mmap_rwsem while it drops its reference, a page that is no longer mapped is not waited for.
+          config("truncate", [when_mapped], [held(when_mapped)]),
           held(when("PageDirty", (k, f) => PageDirty(k, f.page), [...when_dirty])),
           forget,
           held(

@@ -19,6 +19,7 @@ import { type Kernel, PFN_SHIFT, PTE } from "../kernel.js";
 import {
   call,
   config,
+  dispatch,
   down_write,
   given,
   held,
@@ -30,13 +31,13 @@ import {
   up_write,
 } from "../language.js";
 import { i_mmap_rwsem, lru_lock, ptl } from "../locks.js";
+import { a_ops, fs_of_page } from "../operations.js";
 import { isAnon } from "../structs.js";
 import { type InodeNr, inode, int, NONE, type Pfn, pfn, type Vpn, vpn } from "../types.js";
 import { is_zero_pfn } from "./memory.js";
 import { is_zone_device_page } from "./memremap.js";
 import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.js";
 import { ClearPageReclaim, PageReclaim } from "./page.js";
-import { set_page_dirty } from "./page_writeback.js";
 import { page_remove_rmap, set_pte } from "./rmap.js";
 import { lru_add_drain, mark_page_accessed, put_page } from "./swap.js";
 
@@ -102,7 +103,11 @@ export const zap_pte_range = path(
             f.young = (entry & PTE.young) !== 0 ? 1 : 0;
             if (f.dirty === 1 && PageReclaim(k, page)) ClearPageReclaim(k, page);
           }),
-          given((_, f) => f.dirty === 1, [call(() => set_page_dirty, { page: "page" })]),
+          // set_page_dirty, of which this step has done the first part.
+          given(
+            (_, f) => f.dirty === 1,
+            [dispatch(a_ops, "set_page_dirty", (k, f) => fs_of_page(k, f.page), { page: "page" })],
+          ),
           given(
             (_, f) => f.page !== NONE,
             [

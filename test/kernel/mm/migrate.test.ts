@@ -5,9 +5,9 @@ import { lru_add_drain } from "../../../src/kernel/mm/swap.js";
 import { is_migration_entry, is_write_migration_entry } from "../../../src/kernel/mm/swapops.js";
 import { FS } from "../../../src/kernel/operations.js";
 import { VM_WRITE } from "../../../src/kernel/structs.js";
-import { isolateOne, migrateOne } from "../../lab/movers.js";
 import { disk, dma, flusher, fsync, load, read, reclaim, store } from "../actors.js";
 import { type Actor, FILE, Hand, type Small, small } from "../harness.js";
+import { isolateOne, migrateOne } from "../movers.js";
 
 const migration = { geometry: { config: ["migration"] } } as const;
 const open = (options: Partial<Small>, actors: Readonly<Record<string, Actor>>): Hand =>

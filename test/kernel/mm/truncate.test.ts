@@ -2,44 +2,16 @@ import { describe, expect, it } from "vitest";
 import { call, path } from "../../../src/kernel/language.js";
 import { orphan_of, orphan_verdict } from "../../../src/kernel/mm/orphan.js";
 import { lru_add_drain } from "../../../src/kernel/mm/swap.js";
-import {
-  invalidate_inode_pages2_range,
-  invalidate_mapping_pages,
-  truncate_inode_pages,
-  truncate_pagecache_range,
-  truncate_setsize,
-} from "../../../src/kernel/mm/truncate.js";
-import { unmap_mapping_pages } from "../../../src/kernel/mm/zap.js";
+import { invalidate_inode_pages2_range, truncate_inode_pages } from "../../../src/kernel/mm/truncate.js";
 import { FS, VM_FAULT } from "../../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { int } from "../../../src/kernel/types.js";
 import { cpu_access } from "../../../src/kernel/user.js";
 import { disk, dma, flusher, fsync, load, read, store } from "../actors.js";
 import { type Actor, FILE, Hand, type Small, small } from "../harness.js";
+import { drop, invalidate2, punch, resize, unmap } from "../movers.js";
 
 const truncating: Partial<Small> = { geometry: { config: ["truncate"] } };
-
-/** ftruncate's mm part: a new size, in parts. */
-const resize = (size: number): Actor => ({ path: truncate_setsize, args: [FILE, size], ends: true });
-const punch = (from: number, to: number): Actor => ({
-  path: truncate_pagecache_range,
-  args: [FILE, from, to],
-  ends: true,
-});
-/** drop_caches' part: pages start to end included. */
-const drop = (start = 0, end = 0): Actor => ({
-  path: invalidate_mapping_pages,
-  args: [FILE, start, end],
-  ends: true,
-});
-const invalidate2 = (start = 0, end = 0): Actor => ({
-  path: invalidate_inode_pages2_range,
-  args: [FILE, start, end],
-  ends: true,
-});
-
-/** What munmap does to the page's PTE. */
-const unmap: Actor = { path: unmap_mapping_pages, args: [FILE, 0, 1, 0], ends: true };
 
 const open = (options: Partial<Small>, actors: Readonly<Record<string, Actor>>): Hand =>
   new Hand(small({ ...truncating, ...options }, actors));
@@ -221,7 +193,7 @@ describe("invalidate_mapping_pages: drop_caches and POSIX_FADV_DONTNEED", () => 
   it("F54: strips the buffers of a page that a driver holds, and only then finds the reference", () => {
     const h = open(
       { pages: 3 },
-      { read: read(0), dma: dma(0), sync: fsync, disk, munmap: unmap, drop: drop(), again: fsync },
+      { read: read(0), dma: dma(0), sync: fsync, disk, munmap: unmap(), drop: drop(), again: fsync },
     );
     h.until("read", "dio_await_completion");
     sync(h);

@@ -91,8 +91,6 @@ describe("zap_pte_range: what a PTE knew goes to its page, in the kernel's order
     expect(h.trace("zap", () => h.until("zap", "ptep_get_and_clear_full").step("zap"))).toEqual([
       "lru_add_drain",
       "ptep_get_and_clear_full",
-      "page_mapping",
-      "ClearPageReclaim",
       "ext4_set_page_dirty",
       "TestSetPageDirty",
       "page_remove_rmap",
