@@ -1,0 +1,67 @@
+/**
+ * ftruncate and fallocate(FALLOC_FL_PUNCH_HOLE) of tmpfs.
+ *
+ * Source: mm/shmem.c in v4.20 (shmem_setattr, shmem_fallocate, shmem_undo_range). A page that goes takes its data with it. A device that holds
+ * it keeps a page of no file; nothing else comes of it, as tmpfs has no buffers and no writeback.
+ *
+ * shmem_undo_range is truncate_inode_pages_range here: the two differ in what they do about swap, about huge pages, and about
+ * writeback, which tmpfs does not have. Left out: seals, block accounting, the wait of faults for a hole in the making
+ * (shmem_falloc), times.
+ */
+import { call, down_write, given, local, path, step, up_write } from "../language.js";
+import { i_rwsem } from "../locks.js";
+import { truncate_inode_pages, truncate_pagecache_range } from "../mm/truncate.js";
+import { unmap_mapping_pages } from "../mm/zap.js";
+import { inode, int } from "../types.js";
+
+/** ftruncate(2) to `size` parts of a page. Gives 0. */
+export const shmem_setattr = path(
+  "shmem_setattr",
+  {
+    source: "mm/shmem.c v4.20",
+    args: { mapping: inode, size: int },
+    locals: { oldsize: int, start: int, nr: int },
+    returns: int,
+  },
+  [
+    down_write(i_rwsem, (_, f) => f.mapping),
+    step("i_size_write", (k, f) => {
+      f.oldsize = k.inode.i_size[f.mapping];
+      k.inode.i_size[f.mapping] = f.size;
+      f.start = Math.ceil(f.size / k.geometry.parts);
+      f.nr = Math.max(0, Math.ceil(f.oldsize / k.geometry.parts) - f.start);
+    }),
+    given(
+      (_, f) => f.size <= f.oldsize,
+      [
+        given(
+          (_, f) => f.nr > 0,
+          [call(() => unmap_mapping_pages, { mapping: "mapping", start: "start", nr: "nr", even_cows: 1 })],
+        ),
+        call(() => truncate_inode_pages, { mapping: "mapping", lstart: "size" }),
+        // Private copies that were made meanwhile.
+        given(
+          (_, f) => f.nr > 0,
+          [call(() => unmap_mapping_pages, { mapping: "mapping", start: "start", nr: "nr", even_cows: 1 })],
+        ),
+      ],
+    ),
+    local((_, f) => {
+      f.oldsize = 0;
+      f.start = 0;
+      f.nr = 0;
+    }),
+    up_write(i_rwsem, (_, f) => f.mapping),
+  ],
+);
+
+/** fallocate(2) with FALLOC_FL_PUNCH_HOLE: parts `lstart` to before `lend` become a hole, the size stays. Gives 0. */
+export const shmem_punch_hole = path(
+  "shmem_fallocate",
+  { source: "mm/shmem.c v4.20", args: { mapping: inode, lstart: int, lend: int }, returns: int },
+  [
+    down_write(i_rwsem, (_, f) => f.mapping),
+    call(() => truncate_pagecache_range, { mapping: "mapping", lstart: "lstart", lend: "lend" }),
+    up_write(i_rwsem, (_, f) => f.mapping),
+  ],
+);
