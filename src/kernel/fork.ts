@@ -126,14 +126,20 @@ function place_of(k: Kernel, vma: number, child: number): { readonly to: Vpn; re
   return { to, row: vma === area ? copy : spare_vma(k, vma) };
 }
 
-/** vm_area_dup and its insertion: the copy locks no pages, and one that is wiped begins without an anon_vma. */
-function vm_area_dup(k: Kernel, vma: number, row: number, to: Vpn, child: number): void {
+/**
+ * vm_area_dup and its insertion: the copy locks no pages, and one that is wiped begins without an anon_vma. Gives 0, or -ENOMEM
+ * when there is no row for it.
+ */
+function vm_area_dup(k: Kernel, vma: number, child: number): number {
+  const { to, row } = place_of(k, vma, child);
+  if (row === NONE) return -ERRNO.ENOMEM;
   const { vm_start, vm_pages, vm_flags, vm_file, vm_pgoff, vm_mm, anon_vma } = k.vma;
   for (const column of [vm_pages, vm_file, vm_pgoff, anon_vma]) column[row] = column[vma];
   vm_flags[row] = vm_flags[vma] & ~(VM_LOCKED | VM_LOCKONFAULT);
   if ((vm_flags[vma] & VM_WIPEONFORK) !== 0) anon_vma[row] = 0;
   vm_start[row] = to;
   vm_mm[row] = child;
+  return 0;
 }
 
 /** Copy a process's VMAs into a new one, with both mmap_sems held for writing. Gives 0 or -ENOMEM. */
@@ -142,7 +148,7 @@ export const dup_mmap = path(
   {
     source: "kernel/fork.c v4.20",
     args: { oldmm: int, mm: int },
-    locals: { vma: int, row: int, to: vpn, file: int, anon: int },
+    locals: { vma: int, to: vpn, file: int, anon: int },
     returns: int,
   },
   [
@@ -158,29 +164,23 @@ export const dup_mmap = path(
           (k, f) => (k.vma.vm_flags[f.vma] & VM_DONTCOPY) === 0,
           [
             local((k, f) => {
-              const { to, row } = place_of(k, f.vma, f.mm);
-              f.to = to;
-              f.row = row;
+              f.to = place_of(k, f.vma, f.mm).to;
               f.file = k.vma.vm_file[f.vma];
               f.anon = k.vma.anon_vma[f.vma];
-              if (row === NONE) f.ret = -ERRNO.ENOMEM;
             }),
+            // anon_vma_fork and the insertion into i_mmap are one section here.
+            given((_, f) => f.file !== 0, [down_write(i_mmap_rwsem, (_, f) => f.file)]),
+            given((_, f) => f.anon !== 0, [down_write(anon_vma_rwsem, () => 0)]),
+            step("vm_area_dup", (k, f) => {
+              f.ret = vm_area_dup(k, f.vma, f.mm);
+            }),
+            given((_, f) => f.anon !== 0, [up_write(anon_vma_rwsem, () => 0)]),
+            given((_, f) => f.file !== 0, [up_write(i_mmap_rwsem, (_, f) => f.file)]),
+            ...no_vma_locks(),
+            // Without an anon_vma a fault brings back all that there is to see.
             given(
-              (_, f) => f.ret === 0,
-              [
-                // anon_vma_fork and the insertion into i_mmap are one section here.
-                given((_, f) => f.file !== 0, [down_write(i_mmap_rwsem, (_, f) => f.file)]),
-                given((_, f) => f.anon !== 0, [down_write(anon_vma_rwsem, () => 0)]),
-                step("vm_area_dup", (k, f) => vm_area_dup(k, f.vma, f.row, f.to, f.mm)),
-                given((_, f) => f.anon !== 0, [up_write(anon_vma_rwsem, () => 0)]),
-                given((_, f) => f.file !== 0, [up_write(i_mmap_rwsem, (_, f) => f.file)]),
-                ...no_vma_locks(),
-                // Without an anon_vma a fault brings back all that there is to see.
-                given(
-                  (k, f) => f.anon !== 0 && (k.vma.vm_flags[f.vma] & VM_WIPEONFORK) === 0,
-                  [call(() => copy_page_range, { vma: "vma", to: "to" })],
-                ),
-              ],
+              (k, f) => f.ret === 0 && f.anon !== 0 && (k.vma.vm_flags[f.vma] & VM_WIPEONFORK) === 0,
+              [call(() => copy_page_range, { vma: "vma", to: "to" })],
             ),
           ],
         ),

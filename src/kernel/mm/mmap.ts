@@ -102,22 +102,23 @@ export const __split_vma = path(
   {
     source: "mm/mmap.c v4.20",
     args: { vma: int, at: vpn, new_below: int },
-    locals: { made: int },
     returns: int,
   },
   [
-    local((k, f) => {
-      f.made = spare_vma(k);
-    }),
-    given((_, f) => f.made === NONE, [leave(() => -ERRNO.ENOMEM)]),
     given((k, f) => k.vma.vm_file[f.vma] !== 0, [down_write(i_mmap_rwsem, (k, f) => k.vma.vm_file[f.vma])]),
     given((k, f) => k.vma.anon_vma[f.vma] !== 0, [down_write(anon_vma_rwsem, () => 0)]),
+    // Another process may cut at the same time: room for a VMA is found and taken in one step.
     step("__vma_adjust", (k, f) => {
+      const made = spare_vma(k);
+      if (made === NONE) {
+        f.ret = -ERRNO.ENOMEM;
+        return;
+      }
       const { vm_start, vm_pages, vm_flags, vm_file, vm_pgoff, vm_mm, anon_vma } = k.vma;
       for (const column of [vm_start, vm_pages, vm_flags, vm_file, vm_pgoff, vm_mm, anon_vma])
-        column[f.made] = column[f.vma];
+        column[made] = column[f.vma];
       const below = f.at - vm_start[f.vma];
-      const [lower, upper] = f.new_below === 1 ? [f.made, f.vma] : [f.vma, f.made];
+      const [lower, upper] = f.new_below === 1 ? [made, f.vma] : [f.vma, made];
       vm_pages[lower] = below;
       vm_start[upper] = f.at;
       vm_pages[upper] -= below;

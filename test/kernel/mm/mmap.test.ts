@@ -96,6 +96,31 @@ describe("munmap", () => {
     expect([h.finished("munmap"), h.pte(1), h.k.vma.vm_pages[0]]).toEqual([true, "rwdy", 3]);
   });
 
+  it("two processes that cut at the same time get a row each", () => {
+    const h = new Hand(
+      small(
+        {
+          geometry: {
+            pages: 4,
+            vmas: [
+              { pages: 3, flags: VM_WRITE },
+              { pages: 3, flags: VM_WRITE, mm: 1 },
+              ...Array.from({ length: 4 }, () => ({ pages: 0, flags: 0 })),
+            ],
+            mms: 2,
+            config: ["mmap"],
+          },
+        },
+        { a: munmap(1), b: munmap(4) },
+      ),
+    );
+    h.until("a", "__vma_adjust").until("b", "__vma_adjust").step("a").step("b").go("a").go("b");
+    const alive = h.k.vma.vm_pages.reduce((pages, each) => pages + each, 0);
+    expect([h.finished("a"), h.finished("b"), alive]).toEqual([true, true, 4]);
+    const starts = [...h.k.vma.vm_start].filter((_, vma) => h.k.vma.vm_pages[vma] > 0);
+    expect(starts.sort()).toEqual([0, 2, 3, 5]);
+  });
+
   it("of nothing is no error", () => {
     const h = new Hand(small(shared(), { first: munmap(0), munmap: munmap(0) })).go("first").go("munmap");
     expect(h.finished("munmap")).toBe(true);
