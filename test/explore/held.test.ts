@@ -5,14 +5,25 @@
  */
 import { describe, expect, it } from "vitest";
 import type { Config } from "../../src/kernel/config.js";
+import { generic_file_buffered_read, generic_file_write_iter } from "../../src/kernel/fs/read_write.js";
+import { call, local, path } from "../../src/kernel/language.js";
 import { ptl } from "../../src/kernel/locks.js";
 import { MADV } from "../../src/kernel/mm/madvise.js";
+import { lock_page, unlock } from "../../src/kernel/mm/page.js";
+import {
+  clear_page_dirty_for_io,
+  generic_writepages,
+  LONG_MAX,
+  RANGE_END,
+  redirty_page_for_writepage,
+} from "../../src/kernel/mm/page_writeback.js";
 import { FS } from "../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
+import { pfn } from "../../src/kernel/types.js";
 import { open, type World } from "../../src/lab/world.js";
 import { HELD, type Instruction, STEP } from "../../src/machine/program.js";
-import { disk, dma, flusher, load, read, reclaim, store } from "../kernel/actors.js";
-import { type Small, small } from "../kernel/harness.js";
+import { disk, dma, flusher, fsync, load, read, reclaim, store } from "../kernel/actors.js";
+import { type Actor, FILE, type Small, small } from "../kernel/harness.js";
 import { drop, invalidate2, migrateOne, punch, resize, unmap } from "../kernel/movers.js";
 import {
   anonymous,
@@ -70,6 +81,28 @@ function release(world: World): (world: World) => boolean {
     return true;
   };
 }
+
+/** generic_writepages of the file: with 1, for integrity. */
+const walk = (sync: 0 | 1): Actor => ({
+  path: generic_writepages,
+  args: [FILE, sync, 0, LONG_MAX, 0, RANGE_END],
+  ends: true,
+});
+/** A locked page is cleaned to be written, and is not written. */
+const redirty = (): Actor => ({
+  path: path("redirty", { source: "a test", locals: { page: pfn } }, [
+    local((_, f) => {
+      f.page = 0;
+    }),
+    lock_page(),
+    call(() => clear_page_dirty_for_io, { page: "page" }),
+    call(() => redirty_page_for_writepage, { page: "page" }),
+    unlock(),
+  ]),
+  ends: true,
+});
+const write = (): Actor => ({ path: generic_file_write_iter, args: [FILE, 0, 1], ends: true });
+const look = (): Actor => ({ path: generic_file_buffered_read, args: [FILE, 0], ends: true });
 
 /** The first virtual page shows the file, the second a private copy. */
 const both = [VM_SHARED | VM_WRITE, VM_WRITE];
@@ -130,6 +163,18 @@ const worlds: Readonly<Record<string, () => World>> = {
       { pages: 2, ...changing },
       { store: store(), move: migrateOne(0), unmap: unmap(), reclaim: reclaim(1), disk },
     ),
+  "write_cache_pages for integrity, a store and the flusher": () =>
+    small({ pages: 1 }, { store: store(), walk: walk(1), flusher, disk }),
+  "write_cache_pages, an O_DIRECT read and reclaim": () =>
+    small({ pages: 1 }, { walk: walk(0), read: read(1), dma: dma(1), reclaim: reclaim(1), disk }),
+  "write_cache_pages of xfs, a store and fsync": () =>
+    small({ pages: 1, fs: FS.xfs }, { store: store(), walk: walk(0), fsync, disk }),
+  "redirty_page_for_writepage, a store and the flusher": () =>
+    small({ pages: 1 }, { store: store(), redirty: redirty(), flusher, disk }),
+  "write(2) and a store to a tmpfs page, reclaim": () =>
+    small({ pages: 1, fs: FS.tmpfs }, { write: write(), store: store(), reclaim: reclaim(1), disk }),
+  "write(2) and read(2) of a tmpfs page that is not there": () =>
+    small({ pages: 1, fs: FS.tmpfs, cached: false }, { write: write(), look: look(), disk }),
   "a parent and its child store": () => small(anonymous(), { parent: parent(), child: childs(1, 1) }),
   "a fork, and a child that exits": () =>
     small(anonymous(), { store: store(), fork: fork(), child: child_exits() }),

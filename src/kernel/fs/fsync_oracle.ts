@@ -5,6 +5,8 @@
  */
 import { struct, u8, u16 } from "../../machine/memory.js";
 import { type Kernel, PTE, type Table } from "../kernel.js";
+import { xa_get_mark } from "../mm/filemap.js";
+import { PageDirty } from "../mm/page.js";
 import { written_version } from "../mm/written.js";
 import { type InodeNr, NONE } from "../types.js";
 import { disk_version } from "./blocks.js";
@@ -38,7 +40,8 @@ export function promise(k: Kernel, mapping: InodeNr, start: number, end: number)
   for (const index of range(k, mapping, start, end)) {
     const slot = k.slotOf(mapping, index);
     const page = k.xa_slot.page[slot] - 1;
-    if (page === NONE) continue;
+    // Between PG_dirty and the tag somebody is in the middle of saying so: nobody finds the page by its tag yet.
+    if (page === NONE || (PageDirty(k, page) && !xa_get_mark(k, page, "dirty"))) continue;
     const stored = (k.pteWord(page) & PTE.dirty) !== 0;
     for (let part = 0; part < parts; part++)
       version[slot * parts + part] = stored
