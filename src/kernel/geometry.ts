@@ -45,6 +45,26 @@ export interface VmaSpec {
   readonly forked?: number;
 }
 
+/** A driver's object that is told when PTEs change. */
+export interface NotifierSpec {
+  /** Row of MMU_NOTIFIER. */
+  readonly driver: number;
+  /** First virtual page that it watches. */
+  readonly start: number;
+  /** How many. */
+  readonly nr: number;
+  /** The array of pages of the object. */
+  readonly pages: number;
+}
+
+/** Mount options of ext4 filesystems. */
+export interface Mount {
+  /** data=: whether a commit waits for the data of new blocks (config "journal"). Default ordered. */
+  readonly data: "ordered" | "writeback";
+  /** Whether blocks are chosen when a page is written, not when it is dirtied (config "blocks"). Default true. */
+  readonly delalloc: boolean;
+}
+
 /** What a scenario says of its machine. */
 export interface GeometryOptions {
   /** Page frames. */
@@ -76,8 +96,16 @@ export interface GeometryOptions {
   readonly opens?: readonly InodeNr[];
   /** RLIMIT_MEMLOCK in pages, and whether the processes have CAP_IPC_LOCK (config "rlimit"). Default 16 (64 KiB), no. */
   readonly memlock?: { readonly pages: number; readonly cap_ipc_lock: boolean };
+  /** How ext4 is mounted. */
+  readonly mount?: Partial<Mount>;
+  /** Huge pages in hugetlb's pool (config "compound"): the first page frames, beside `pages`. Default 0. */
+  readonly hugePages?: number;
+  /** A huge page has 2^hugeOrder pages; 9 on x86. Default 1. */
+  readonly hugeOrder?: number;
   /** Blocks of each disk (config "blocks"). Default as many as the files of the fullest have pages. */
   readonly blocks?: number;
+  /** MMU notifiers (config "notifier"): who watches which virtual pages. Default none. */
+  readonly notifiers?: readonly NotifierSpec[];
   /** WMARK_MIN: pages that are kept free (config "watermarks"). Default what min_free_kbytes gives: at least 32. */
   readonly min_free_pages?: number;
   /** Tasks that can be in direct reclaim at once (config "direct_reclaim"). Default 4. */
@@ -96,6 +124,9 @@ export interface Geometry {
   readonly pages: number;
   /** How many of them, the last ones, are ZONE_DEVICE. */
   readonly devicePages: number;
+  /** How many huge pages of 2^hugeOrder pages the first of them are. */
+  readonly hugePages: number;
+  readonly hugeOrder: number;
   readonly parts: number;
   readonly files: readonly Required<FileSpec>[];
   readonly vmas: readonly (Required<VmaSpec> & { readonly start: number })[];
@@ -112,7 +143,9 @@ export interface Geometry {
   readonly syncs: number;
   readonly writebackChunk: number;
   readonly opens: readonly InodeNr[];
+  readonly mount: Mount;
   readonly blocks: number;
+  readonly notifiers: readonly NotifierSpec[];
   readonly watermarks: Watermarks;
   readonly reclaimers: number;
   readonly laptop_mode: boolean;
@@ -150,12 +183,15 @@ export function completeGeometry(options: GeometryOptions): Geometry {
       start,
     };
   });
+  const { hugePages = 0, hugeOrder = 1 } = options;
   const devicePages =
     options.devicePages ??
     (options.files ?? []).reduce((sum, { fs, pages }) => (is_dax_fs(fs ?? FS.ext4) ? sum + pages : sum), 0);
   return {
-    pages: options.pages + devicePages,
+    pages: (hugePages << hugeOrder) + options.pages + devicePages,
     devicePages,
+    hugePages,
+    hugeOrder,
     parts: options.parts ?? 1,
     files: (options.files ?? []).map((file) => ({
       pages: file.pages,
@@ -178,7 +214,12 @@ export function completeGeometry(options: GeometryOptions): Geometry {
     syncs: options.syncs ?? 1,
     writebackChunk: options.writebackChunk ?? 1024,
     opens: options.opens ?? [],
+    mount: {
+      data: options.mount?.data ?? "ordered",
+      delalloc: options.mount?.delalloc ?? true,
+    },
     blocks: options.blocks ?? fullest(options),
+    notifiers: options.notifiers ?? [],
     watermarks: setup_per_zone_wmarks(
       options.pages,
       options.min_free_pages ?? init_per_zone_wmark_min(options.pages),

@@ -165,7 +165,8 @@ export class Kernel implements Running {
     this.device_start = geometry.devicePages > 0 ? geometry.pages - geometry.devicePages : MAX_PAGES;
     // Device memory is nobody's to allocate; its idle count is 1.
     for (let p = this.device_start; p < geometry.pages; p++) this.page._refcount[p] = 1;
-    for (let p = geometry.pages - geometry.devicePages - 1; p >= 0; p--) {
+    const first = geometry.hugePages << geometry.hugeOrder;
+    for (let p = geometry.pages - geometry.devicePages - 1; p >= first; p--) {
       this.page.lru_next[p] = this.pgdat.free[0];
       this.pgdat.free[0] = p + 1;
     }

@@ -34,6 +34,8 @@ import {
   btrfsTable,
   end_bio_extent_writepage,
 } from "./fs/btrfs.js";
+import { hugetlbfs_set_page_dirty } from "./fs/hugetlbfs.js";
+import { hugetlb_fault, hugetlbTable } from "./mm/hugetlb.js";
 import { iomap_releasepage, iomap_set_page_dirty } from "./fs/iomap.js";
 import {
   xfs_end_bio,
@@ -96,6 +98,7 @@ export const operations: Implementations = {
       writepages: btrfs_writepages,
       releasepage: btrfs_releasepage,
     },
+    [FS.hugetlbfs]: { set_page_dirty: hugetlbfs_set_page_dirty },
     [FS.ext4_dax]: { set_page_dirty: noop_set_page_dirty },
     [FS.xfs_dax]: { set_page_dirty: noop_set_page_dirty },
   }),
@@ -113,6 +116,7 @@ export const operations: Implementations = {
     [FS.tmpfs]: { filemap_fault },
     [FS.xfs]: { page_mkwrite: xfs_filemap_page_mkwrite, filemap_fault: xfs_filemap_fault },
     [FS.btrfs]: { page_mkwrite: btrfs_page_mkwrite, filemap_fault },
+    [FS.hugetlbfs]: { fault: hugetlb_fault },
     [FS.ext4_dax]: { fault: ext4_dax_fault },
     [FS.xfs_dax]: { fault: xfs_dax_fault },
   }),
@@ -143,6 +147,7 @@ export const tables: readonly Table[] = [
   ...daxTables,
   layoutTable,
   btrfsTable,
+  hugetlbTable,
   ...orphanTables,
   isolationTable,
   mm_struct_table,

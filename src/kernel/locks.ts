@@ -16,6 +16,8 @@ export const mmap_sem = lockClass("mm->mmap_sem", "sleeping", true);
 export const i_mmap_sem = lockClass("inode->i_mmap_sem", "sleeping");
 /** The lock bit of a DAX entry in mapping->i_pages: faults on one page of a DAX file. */
 export const dax_entry_lock = lockClass("dax entry", "sleeping");
+/** hugetlb_fault_mutex_table: faults that take a huge page from the pool; one mutex stands for the table. */
+export const hugetlb_fault_mutex = lockClass("hugetlb_fault_mutex", "sleeping");
 /** A jbd2 handle: whoever has one keeps its transaction from committing. */
 export const jbd2_handle = lockClass("jbd2_handle", "sleeping");
 /** The page lock: sleeps; several at once only by ascending index. */

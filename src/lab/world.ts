@@ -3,10 +3,12 @@
  */
 import { type Explorable, type SearchOptions, type SearchResult, search } from "../explore/search.js";
 import { disk_version, mkfs } from "../kernel/fs/blocks.js";
+import { init_journal } from "../kernel/fs/jbd2.js";
 import { completeGeometry } from "../kernel/geometry.js";
 import { Kernel, kernelTables, PTE } from "../kernel/kernel.js";
 import { tables } from "../kernel/linux.js";
 import { PG_locked } from "../kernel/locks.js";
+import { hugetlb_init } from "../kernel/mm/hugetlb.js";
 import { page_mapping } from "../kernel/mm/filemap.js";
 import { orphan_verdict } from "../kernel/mm/orphan.js";
 import { PageDirty, PageLocked, PageWriteback } from "../kernel/mm/page.js";
@@ -65,7 +67,12 @@ export const SEVERITY: readonly FaultKind[] = [
   "ENOSPC",
   "LEAK",
   "WARN",
+  "SLOW",
+  "REFUSED",
 ];
+
+/** Whether an outcome is a fault: a call that is refused, or slow, does what it says. */
+export const isFault = (kind: FaultKind): boolean => kind !== "REFUSED" && kind !== "SLOW";
 
 /**
  * A scenario on a kernel, running. `open` makes one by its name.
@@ -121,6 +128,8 @@ export class World {
       specs.map((spec) => spec.name),
     );
     mkfs(this.k);
+    hugetlb_init(this.k);
+    init_journal(this.k);
     this.setup.prepare(this.k);
     this.machine = new Machine(this.k, image, memory, specs);
     const numbers = new Map(specs.map((spec, task) => [spec.name, task]));

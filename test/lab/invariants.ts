@@ -9,6 +9,7 @@ import { disk_version } from "../../src/kernel/fs/blocks.js";
 import { btrfs_fixup } from "../../src/kernel/fs/btrfs.js";
 import { dax_block } from "../../src/kernel/fs/dax.js";
 import { PTE } from "../../src/kernel/kernel.js";
+import { compound_head, PageTail } from "../../src/kernel/mm/compound.js";
 import { is_zero_pfn, pte_pfn } from "../../src/kernel/mm/memory.js";
 import { is_zone_device_page } from "../../src/kernel/mm/memremap.js";
 import { FS, mapping_cap_account_dirty } from "../../src/kernel/operations.js";
@@ -72,7 +73,12 @@ export class Invariants {
       refs[page] += k.page.pins[page];
     }
     for (const entry of k.pte.entry)
-      if ((entry & PTE.present) !== 0 && !is_zero_pfn(k, pte_pfn(entry)) && !device(pte_pfn(entry)))
+      if (
+        (entry & PTE.present) !== 0 &&
+        !is_zero_pfn(k, pte_pfn(entry)) &&
+        !device(pte_pfn(entry)) &&
+        !PageTail(k, pte_pfn(entry))
+      )
         refs[pte_pfn(entry)]++;
     for (let page = 0; page < refs.length; page++) if (device(page)) refs[page]++;
     k.of(btrfs_fixup).queued.forEach((queued, page) => {
@@ -89,6 +95,12 @@ export class Invariants {
     for (let task = 0; task < machine.tasks.length; task++)
       for (const position of this.at(task))
         for (const page of HOLDERS[position.path]?.(position, chain) ?? []) refs[page]++;
+    // What is held of a tail is counted in its head.
+    for (let page = 0; page < refs.length; page++) {
+      if (!PageTail(k, page)) continue;
+      refs[compound_head(k, page)] += refs[page];
+      refs[page] = 0;
+    }
     return refs;
   }
 
@@ -102,7 +114,7 @@ export class Invariants {
     const writable = new Array<boolean>(pages).fill(false);
     for (const entry of k.pte.entry) {
       if ((entry & PTE.present) === 0 || is_zero_pfn(k, pte_pfn(entry))) continue;
-      if (is_zone_device_page(k, pte_pfn(entry))) continue;
+      if (is_zone_device_page(k, pte_pfn(entry)) || PageTail(k, pte_pfn(entry))) continue;
       ptes[pte_pfn(entry)]++;
       if ((entry & PTE.write) !== 0) writable[pte_pfn(entry)] = true;
     }
@@ -161,7 +173,20 @@ export class Invariants {
       return `I11: nr_dirty is ${k.vmstat.nr_dirty[0]}, ${dirty} pages are dirty, ${pending.length} on their way`;
     if (k.vmstat.nr_writeback[0] !== writeback)
       return `I11: nr_writeback is ${k.vmstat.nr_writeback[0]}, ${writeback} pages are under writeback`;
-    return this.devices() ?? this.lists();
+    return this.devices() ?? this.compound() ?? this.lists();
+  }
+
+  /** Tails have no reference, no flag and no list of their own; a page on a list is no tail. */
+  private compound(): string | null {
+    const { k } = this.world;
+    for (let page = 0; page < k.geometry.pages; page++) {
+      if (!PageTail(k, page)) continue;
+      if (k.page._refcount[page] !== 0 || k.page.flags[page] !== 0 || k.page.mapcount[page] !== 0)
+        return `F75: tail ${page} has a count or flags of its own`;
+      if ((k.page.flags[compound_head(k, page)] & pg("head")) === 0)
+        return `F75: the head of tail ${page} is no head`;
+    }
+    return null;
   }
 
   /** Device memory is on no list and never free; a PTE of it shows the block that its file has there now. */

@@ -14,6 +14,7 @@ import { awaits, gives, heldIf, step, takes, wait } from "../language.js";
 import { PG_locked as PG_locked_class, PG_writeback as PG_writeback_class } from "../locks.js";
 import { LOCKED_FOR_READ } from "../structs.js";
 import type { Pfn } from "../types.js";
+import { compound_head } from "./compound.js";
 import { mark_written } from "./written.js";
 
 const PG_locked = pg("locked");
@@ -30,17 +31,26 @@ export function write_flags(k: Kernel, page: Pfn, flags: number): void {
   if ((changed & PG_private) !== 0) k.note(WORD.buffers, page, k.buffersWord(page));
 }
 
+/** PF_HEAD, PF_NO_TAIL: the flags and the count of a tail are its head's. */
+const head = (k: Kernel, page: Pfn): Pfn => (k.compound ? compound_head(k, page) : page);
+
 const tester = (flag: PageFlag) => {
   const mask = pg(flag);
-  return (k: Kernel, page: Pfn): boolean => (k.page.flags[page] & mask) !== 0;
+  return (k: Kernel, page: Pfn): boolean => (k.page.flags[head(k, page)] & mask) !== 0;
 };
 const setter = (flag: PageFlag) => {
   const mask = pg(flag);
-  return (k: Kernel, page: Pfn): void => write_flags(k, page, k.page.flags[page] | mask);
+  return (k: Kernel, page: Pfn): void => {
+    const at = head(k, page);
+    write_flags(k, at, k.page.flags[at] | mask);
+  };
 };
 const clearer = (flag: PageFlag) => {
   const mask = pg(flag);
-  return (k: Kernel, page: Pfn): void => write_flags(k, page, k.page.flags[page] & ~mask);
+  return (k: Kernel, page: Pfn): void => {
+    const at = head(k, page);
+    write_flags(k, at, k.page.flags[at] & ~mask);
+  };
 };
 
 export const PageLocked = tester("locked");
@@ -120,14 +130,16 @@ export function page_ref_add(k: Kernel, page: Pfn, by: number): void {
 }
 
 export function get_page(k: Kernel, page: Pfn): void {
-  if (k.page._refcount[page] <= 0) throw new Error(`get_page: page ${page} has no reference`);
-  page_ref_add(k, page, 1);
+  const at = head(k, page);
+  if (k.page._refcount[at] <= 0) throw new Error(`get_page: page ${page} has no reference`);
+  page_ref_add(k, at, 1);
 }
 
 /** get_page_unless_zero, page_cache_get_speculative: a reference unless the page is being freed. */
 export function get_page_unless_zero(k: Kernel, page: Pfn): boolean {
-  if (k.page._refcount[page] === 0) return false;
-  page_ref_add(k, page, 1);
+  const at = head(k, page);
+  if (k.page._refcount[at] === 0) return false;
+  page_ref_add(k, at, 1);
   return true;
 }
 
@@ -150,8 +162,9 @@ export function count_pin(k: Kernel, page: Pfn, by: 1 | -1): void {
 
 export function trylock_page(k: Kernel, page: Pfn): boolean {
   if (PageLocked(k, page)) return false;
-  write_flags(k, page, k.page.flags[page] | PG_locked);
-  k.page.locked_by[page] = k.task + 1;
+  const at = head(k, page);
+  write_flags(k, at, k.page.flags[at] | PG_locked);
+  k.page.locked_by[at] = k.task + 1;
   return true;
 }
 
@@ -163,8 +176,9 @@ export function lock_page_for_read(k: Kernel, page: Pfn): void {
 
 export function unlock_page(k: Kernel, page: Pfn): void {
   if (!PageLocked(k, page)) throw new Error(`unlock_page: page ${page} is not locked`);
-  write_flags(k, page, k.page.flags[page] & ~PG_locked);
-  k.page.locked_by[page] = 0;
+  const at = head(k, page);
+  write_flags(k, at, k.page.flags[at] & ~PG_locked);
+  k.page.locked_by[at] = 0;
 }
 
 /** The step that sleeps for the page lock and takes it. */

@@ -12,6 +12,8 @@
 import { type Kernel, PVECS } from "../kernel.js";
 import { LRU, PVEC } from "../structs.js";
 import type { Pfn } from "../types.js";
+import { compound_head, PageHead } from "./compound.js";
+import { free_huge_page } from "./hugetlb.js";
 import { is_zone_device_page, put_devmap_managed_page } from "./memremap.js";
 import {
   ClearPageActive,
@@ -80,7 +82,8 @@ export function del_page_from_lru_list(k: Kernel, page: Pfn, lru: number): void 
 }
 
 /** Drop a reference; the last one takes the page off its list (__page_cache_release) and frees it. */
-export function put_page(k: Kernel, page: Pfn): void {
+export function put_page(k: Kernel, tail: Pfn): void {
+  const page = k.compound ? compound_head(k, tail) : tail;
   if (is_zone_device_page(k, page)) {
     put_devmap_managed_page(k, page);
     return;
@@ -88,6 +91,10 @@ export function put_page(k: Kernel, page: Pfn): void {
   if (page_count(k, page) <= 0) throw new Error(`put_page: page ${page} has no reference`);
   page_ref_add(k, page, -1);
   if (page_count(k, page) !== 0) return;
+  if (k.compound && PageHead(k, page)) {
+    free_huge_page(k, page);
+    return;
+  }
   if (PageLRU(k, page)) {
     del_page_from_lru_list(k, page, page_lru(k, page));
     ClearPageLRU(k, page);

@@ -34,6 +34,8 @@ import { i_mmap_rwsem, lru_lock, ptl } from "../locks.js";
 import { a_ops, fs_of_page } from "../operations.js";
 import { isAnon } from "../structs.js";
 import { type InodeNr, inode, int, NONE, type Pfn, pfn, type Vpn, vpn } from "../types.js";
+import { PageHead, PageTail } from "./compound.js";
+import { huge_ptep_get_and_clear } from "./hugetlb.js";
 import { is_zero_pfn } from "./memory.js";
 import { is_zone_device_page } from "./memremap.js";
 import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.js";
@@ -51,6 +53,8 @@ export const ZAP = { all: 0, file: 1, cows: 2 } as const;
 function goes(k: Kernel, vma: number, entry: number, details: number): boolean {
   if (entry === 0) return false;
   if ((entry & PTE.present) === 0) return details === ZAP.all;
+  // The other virtual pages of a huge PTE go with the first.
+  if (k.compound && PageTail(k, entry >>> PFN_SHIFT)) return false;
   return details !== ZAP.file || k.page.mapping[entry >>> PFN_SHIFT] === k.vma.vm_file[vma];
 }
 
@@ -97,6 +101,12 @@ export const zap_pte_range = path(
               return;
             }
             f.page = page;
+            if (k.compound && PageHead(k, page)) {
+              // __unmap_hugepage_range: one huge PTE, and its age is not asked.
+              f.dirty = (entry & PTE.dirty) !== 0 ? 1 : 0;
+              huge_ptep_get_and_clear(k, f.at, page);
+              return;
+            }
             set_pte(k, f.at, 0, page);
             if (isAnon(k.page.mapping[page])) return;
             f.dirty = (entry & PTE.dirty) !== 0 ? 1 : 0;
