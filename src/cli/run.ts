@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Run, run } from "../lab/run.js";
-import { open } from "../lab/world.js";
+import { isFault, open } from "../lab/world.js";
 import { toPage, toSvg } from "../plot/index.js";
 import { NodeHost } from "./host.js";
 
@@ -20,7 +20,7 @@ export async function runCommand(scenario: string, flags: RunFlags): Promise<voi
   const made = run(scenario, flags);
   if (flags.plot !== undefined) await writeFigures(made, flags.plot);
   process.stdout.write(flags.json ? `${JSON.stringify(made, null, 2)}\n` : `${made}\n`);
-  process.exitCode = made.outcomes[0] === "OK" ? 0 : 3;
+  process.exitCode = made.outcomes.some((kind) => kind !== "OK" && isFault(kind)) ? 3 : 0;
 }
 
 async function writeFigures({ plot, recording }: Run, folder: string): Promise<void> {

@@ -8,7 +8,7 @@ import type { FaultKind } from "../trace/recording.js";
 import { outcomesOf, run } from "./run.js";
 import type { Values } from "./scenario.js";
 import { fill } from "./text.js";
-import { open, SEVERITY } from "./world.js";
+import { isFault, open, SEVERITY } from "./world.js";
 
 export interface ExploreOptions {
   /** Name of a kernel; default v4.20. */
@@ -124,7 +124,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
   const bySeverity = [...result.witnesses].sort(
     (a, b) => SEVERITY.indexOf(a.kind) - SEVERITY.indexOf(b.kind),
   );
-  const worst: Witness | undefined = bySeverity[0];
+  const worst: Witness | undefined = bySeverity.find(({ kind }) => isFault(kind));
   const verdict = worst ? "fault" : result.complete ? "safe" : "incomplete";
   // A search that was cut short has not shown that all is well.
   const outcomes = verdict === "incomplete" ? [] : outcomesOf(result.witnesses.map(({ kind }) => kind));

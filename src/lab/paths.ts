@@ -1,6 +1,7 @@
 /**
  * The kernel paths of a world as text: what can run here, where the real function is, and its steps in order.
  */
+import type { Config } from "../kernel/config.js";
 import type { Node, Path } from "../machine/path.js";
 import type { World } from "./world.js";
 
@@ -18,7 +19,11 @@ export function pathsOf(world: World): Map<string, AnyPath> {
   };
   const node = (at: AnyNode): void => {
     if (at.op === "call") visit(at.callee());
-    if (at.op === "loop") at.body.forEach(node);
+    if (at.op === "loop" || at.op === "under") at.body.forEach(node);
+    if (at.op === "config") {
+      const here = world.k.geometry.config.has(at.option as Config) ? at.then : at.otherwise;
+      here.forEach(node);
+    }
     if (at.op === "when") [...at.then, ...at.otherwise].forEach(node);
     if (at.op === "dispatch") {
       for (const rows of Object.values(world.kernel.operations[at.table.name] ?? {})) {

@@ -7,6 +7,7 @@
  */
 import { disk_daemon } from "../kernel/block/disk.js";
 import { cache_file } from "../kernel/boot.js";
+import { device } from "../kernel/drivers/device.js";
 import { errnoName } from "../kernel/errno.js";
 import { dma_engine } from "../kernel/fs/direct_io.js";
 import { wb_workfn } from "../kernel/fs/fs_writeback.js";
@@ -18,7 +19,7 @@ import { VM_SHARED, VM_WRITE } from "../kernel/structs.js";
 import { int } from "../kernel/types.js";
 import { i32, struct, u8 } from "../machine/memory.js";
 import type { Path } from "../machine/path.js";
-import { OPERATIONS, type Operation } from "./operations.js";
+import { ARRAYS, OPERATIONS, type Operation, REGION } from "./operations.js";
 import { choice, scenario, type TaskPlan, whole } from "./scenario.js";
 
 /** Threads that take orders, and their letters in schedules. */
@@ -35,6 +36,61 @@ export const syscall = struct("syscall", {
 });
 
 const ARGUMENTS = ["a0", "a1", "a2", "a3"] as const;
+
+/** What stands in an array of pages, and the call that put it there: what lets go of it must know. */
+const taken = struct("taken", {
+  nr: u8("row of OPERATIONS plus one; 0 when the array is empty"),
+  a0: i32("first argument of that call"),
+  a1: i32("second argument"),
+  a2: i32("third argument"),
+  a3: i32("fourth argument"),
+});
+
+/** The array of pages that a call works on: its last argument of that kind, or -1. */
+const arrayOf = ({ path: called }: Operation, values: readonly number[]): number => {
+  const at = Object.keys(called.args).findIndex((name) => name === "pages" || name === "dio");
+  return at < 0 ? -1 : values[at];
+};
+
+const argumentsOf = (k: Kernel, id: number): number[] => ARGUMENTS.map((name) => k.of(syscall)[name][id]);
+
+/** Remember what a call has put into its array, or that it has emptied one. */
+function keep(k: Kernel, id: number, ret: number): void {
+  const operation = OPERATIONS[k.of(syscall).nr[id] - 1];
+  const values = argumentsOf(k, id);
+  const array = arrayOf(operation, values);
+  const memory = k.of(taken);
+  const kept = operation.takes && ret >= 0 && k.user_pages.nr[array] > 0;
+  if (!kept && operation.releases === null) return;
+  memory.nr[array] = kept ? OPERATIONS.indexOf(operation) + 1 : 0;
+  ARGUMENTS.forEach((name, at) => {
+    memory[name][array] = kept ? values[at] : 0;
+  });
+}
+
+/**
+ * The arguments of a call that lets go of an array: those of the call that filled it.
+ *
+ * @throws Error with one sentence when another one filled it, or none
+ */
+function releaseArguments(k: Kernel, operation: Operation, array: number): readonly number[] {
+  const memory = k.of(taken);
+  const by = memory.nr[array] === 0 ? null : OPERATIONS[memory.nr[array] - 1];
+  if (by === null || by.name !== operation.releases)
+    throw new Error(
+      `${operation.name} lets go of what ${operation.releases} took, and array ${array} ${by === null ? "is empty" : `is ${by.name}'s`}`,
+    );
+  const names = Object.keys(by.path.args);
+  return Object.keys(operation.path.args).map((name) => memory[ARGUMENTS[names.indexOf(name)]][array]);
+}
+
+/** @throws Error with one sentence when a call that fills an array names one that has pages */
+function checkArray(k: Kernel, operation: Operation, array: number): void {
+  if (array < 0 || operation.name === "dma" || k.user_pages.nr[array] === 0) return;
+  throw new Error(
+    `${operation.name} needs an empty array, and array ${array} has pages: let go of them, or name another`,
+  );
+}
 
 const thread = path(
   "thread",
@@ -73,6 +129,7 @@ const thread = path(
         label("return"),
         step("returns", (k, f) => {
           const row = k.of(syscall);
+          keep(k, f.id, f.ret);
           row.ret[f.id] = f.ret;
           row.nr[f.id] = 0;
           for (const name of ARGUMENTS) {
@@ -120,7 +177,9 @@ function order(k: Kernel, line: string): number {
   const operation = findOperation(name ?? "");
   const row = k.of(syscall);
   if (row.nr[id] !== 0) throw new Error(`thread ${who} is busy with ${OPERATIONS[row.nr[id] - 1].name}`);
-  const values = operation.read(k, words);
+  const said = operation.read(k, words, id);
+  if (operation.releases === null) checkArray(k, operation, arrayOf(operation, said));
+  const values = operation.releases === null ? said : releaseArguments(k, operation, said[said.length - 1]);
   row.nr[id] = OPERATIONS.indexOf(operation) + 1;
   values.forEach((value, at) => {
     row[ARGUMENTS[at]][id] = value;
@@ -144,15 +203,15 @@ export const sandbox = scenario({
   name: "sandbox",
   help: "a machine that does what you say: store, pread, fsync, reclaim ...",
   story:
-    "One file of a few pages, cached, and mapped by one process whose threads A, B and C wait for orders: each verb that names a kernel operation is " +
-    "one. kswapd and the flusher sleep until you step them. Everything you say is part of the replay line.",
+    "One process with a file of a few pages, cached and mapped from virtual page 0 on, and as much anonymous memory after it. Its threads A, B and C wait for orders: each verb " +
+    "that names a kernel operation is one. A child that fork makes has the same pages again, after these. kswapd and the flusher sleep until you step them; the card writes " +
+    "into registered pages when you step it. Everything you say is part of the replay line.",
   parameters: {
     fs: choice("the file's filesystem", { ext4: "a disk filesystem with buffers", tmpfs: "memory" }),
     pages: whole("pages of the file", 4, 1, 64),
     map: choice("how the file is mapped", { shared: "MAP_SHARED", private: "MAP_PRIVATE" }),
   },
   setup: ({ fs, pages, map }) => {
-    const dios = THREADS.length;
     const tasks: TaskPlan[] = [
       ...THREADS.map((letter, id) => ({ name: letter, letter, path: thread, args: [id], daemon: true })),
       { name: "kswapd", letter: "k", path: kswapd, args: [], daemon: true },
@@ -165,19 +224,30 @@ export const sandbox = scenario({
         args: [dio],
         daemon: true,
       })),
+      { name: "card", letter: "c", path: device, args: [REGION, 0], daemon: true },
     ];
     return {
       geometry: {
-        pages: 2 * pages,
+        pages: 4 * pages,
         files: [{ pages, fs: FILESYSTEM[fs] }],
-        vmas: [{ pages, file: 1, flags: VM_WRITE | (map === "shared" ? VM_SHARED : 0) }],
-        dios,
+        vmas: [
+          { pages, file: 1, flags: VM_WRITE | (map === "shared" ? VM_SHARED : 0) },
+          { pages, flags: VM_WRITE },
+          { pages, flags: 0, mm: 1, forked: 0 },
+          { pages, flags: 0, mm: 1, forked: 1 },
+        ],
+        mms: 2,
+        dios: ARRAYS,
         dioPages: pages,
+        config: ["mmap", "truncate", "mlock", "rlimit"],
       },
       tasks,
       pace: { kswapd: 100, flusher: 150, disk: 20 },
       prepare: (k) => cache_file(k, 1),
-      tables: [{ struct: syscall, rows: () => THREADS.length }],
+      tables: [
+        { struct: syscall, rows: () => THREADS.length },
+        { struct: taken, rows: () => ARRAYS },
+      ],
       input: order,
     };
   },

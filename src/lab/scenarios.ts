@@ -2,6 +2,7 @@
 import { kara2018, kara2018Private, kara2018Quiet, kara2018Tmpfs, kara2018Touch } from "./kara_2018.js";
 import { sandbox } from "./sandbox.js";
 import type { Scenario } from "./scenario.js";
+import { workloads } from "./workloads/index.js";
 
 export const scenarios: readonly Scenario[] = [
   kara2018,
@@ -9,6 +10,7 @@ export const scenarios: readonly Scenario[] = [
   kara2018Tmpfs,
   kara2018Private,
   kara2018Touch,
+  ...workloads,
   sandbox,
 ];
 

@@ -195,7 +195,7 @@ export function pageView(world: World, pfn: number): PageView {
 
 /** The pages that are in use; a machine's free pages have nothing to show. */
 export const pageViews = (world: World): PageView[] =>
-  [...world.k.page._refcount.keys()]
+  Array.from({ length: world.k.geometry.pages }, (_, pfn) => pfn)
     .filter((pfn) => world.k.page._refcount[pfn] > 0)
     .map((pfn) => pageView(world, pfn));
 

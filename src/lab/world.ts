@@ -8,8 +8,8 @@ import { completeGeometry } from "../kernel/geometry.js";
 import { Kernel, kernelTables, PTE } from "../kernel/kernel.js";
 import { tables } from "../kernel/linux.js";
 import { PG_locked } from "../kernel/locks.js";
-import { hugetlb_init } from "../kernel/mm/hugetlb.js";
 import { page_mapping } from "../kernel/mm/filemap.js";
+import { hugetlb_init } from "../kernel/mm/hugetlb.js";
 import { orphan_verdict } from "../kernel/mm/orphan.js";
 import { PageDirty, PageLocked, PageWriteback } from "../kernel/mm/page.js";
 import { mapping_cap_account_dirty } from "../kernel/operations.js";
@@ -434,6 +434,8 @@ export class World {
     k.recorder = null;
     machine.watch = null;
     const none: readonly FaultKind[] = [];
+    // What happened before the first step: a call that is refused before it could sleep.
+    let before: readonly FaultKind[] = k.faults.map(({ kind }) => kind);
     const explorable: Explorable = {
       state: k.memory.state,
       tasks: this.plans.length,
@@ -443,7 +445,11 @@ export class World {
         machine.step(task);
         return k.faults.length === 0 ? none : k.faults.map((fault) => fault.kind);
       },
-      inspect: () => this.inspect(),
+      inspect: () => {
+        const kinds = [...before, ...this.inspect()];
+        before = none;
+        return kinds;
+      },
     };
     return search(explorable, options);
   }

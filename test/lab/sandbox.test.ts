@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { runLine, statements } from "../../src/cli/shell.js";
 import { Desk } from "../../src/lab/desk.js";
-import { OPERATIONS } from "../../src/lab/operations.js";
+import { exampleOf, OPERATIONS } from "../../src/lab/operations.js";
 import { isIdle } from "../../src/lab/sandbox.js";
 import { applySchedule, open } from "../../src/lab/world.js";
 
@@ -78,8 +78,9 @@ describe("orders", () => {
   });
 
   it("every operation is there as a verb and does something", async () => {
-    for (const { name } of OPERATIONS) {
-      await say(`scenario sandbox; store 0; ${name}`);
+    for (const operation of OPERATIONS) {
+      const { name } = operation;
+      await say(`scenario sandbox; store 0; ${exampleOf(operation)}`);
       expect([name, isIdle(desk.world.k, 0)]).toEqual([name, true]);
     }
   });
@@ -87,7 +88,7 @@ describe("orders", () => {
 
 describe("what does not fit is one sentence and changes nothing", () => {
   const cases: readonly (readonly [string, string, RegExp])[] = [
-    ["a page that is not there", "store 99", /^at of store is a number from 0 to 3, not 99$/],
+    ["a page that is not there", "store 99", /^at of store is a number from 0 to 15, not 99$/],
     ["too many numbers", "pread 0 1 0 7", /./],
     ["a busy thread", "store 0 --by A --hold yes; store 1 --by A", /^thread A is busy with store$/],
     [

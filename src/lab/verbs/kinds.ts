@@ -4,6 +4,7 @@ import type { Desk } from "../desk.js";
 import { faultLine } from "../run.js";
 import { scenarios } from "../scenarios.js";
 import { logLine, logOf } from "../views.js";
+import { isFault } from "../world.js";
 import { type Result, result, word } from "./verb.js";
 
 export const scenarioName = word(() => scenarios.flatMap(({ name, aliases }) => [name, ...aliases]));
@@ -23,7 +24,11 @@ export function made(desk: Desk, from: number, lines: number): Result {
     ...faults.filter(({ tick: at }) => at < (entries[0]?.tick ?? 0)).map(faultLine),
     ...(world.settled() ? [`The run is over at tick ${tick}.`] : []),
   ].join("\n");
-  return result(text, { tick, over: world.settled(), steps: entries, faults }, faults);
+  return result(
+    text,
+    { tick, over: world.settled(), steps: entries, faults },
+    faults.filter(({ kind }) => isFault(kind)),
+  );
 }
 
 export const where = (desk: Desk): Result => {

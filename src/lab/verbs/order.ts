@@ -3,9 +3,10 @@
  * thread has done it, or can go no further.
  */
 import type { Desk } from "../desk.js";
-import { OPERATIONS, type Operation } from "../operations.js";
+import { exampleOf, OPERATIONS, type Operation, type OperationArgument } from "../operations.js";
 import { isIdle, resultOf, syscall, THREADS } from "../sandbox.js";
 import { logLine, logOf } from "../views.js";
+import { isFault } from "../world.js";
 import { type Argument, count, oneOf, optional, type Result, result, type Verb } from "./verb.js";
 
 /** Tasks that only answer: a disk, a device. They may move while somebody waits for them. */
@@ -45,13 +46,27 @@ function report(desk: Desk, from: number, id: number, operation: Operation): Res
     `${THREADS[id]} ${operation.name}: ${why}`,
   ].join("\n");
   const { ret } = world.k.of(syscall);
-  return result(text, { tick, done, result: done ? ret[id] : null, steps, faults }, faults);
+  return result(
+    text,
+    { tick, done, result: done ? ret[id] : null, steps, faults },
+    faults.filter(({ kind }) => isFault(kind)),
+  );
+}
+
+/** What an argument is for, and what it is when nothing is said. */
+function helpOf({ help, default: standard, words }: OperationArgument): string {
+  const named = Object.entries(words ?? {}).find(([, value]) => value === standard)?.[0];
+  return standard === undefined || standard < 0 ? help : `${help}; default ${named ?? standard}`;
 }
 
 function verbOf(operation: Operation): Verb {
   const args: Record<string, Argument<unknown>> = {};
-  for (const { name, help, default: standard } of operation.args)
-    args[name] = optional(count(0), standard === undefined ? help : `${help}; default ${standard}`);
+  for (const argument of operation.args) {
+    const { name, words } = argument;
+    const help = helpOf(argument);
+    args[name] =
+      words === undefined ? optional(count(0), help) : optional(oneOf(name, Object.keys(words)), help);
+  }
   return {
     name: operation.name,
     help: operation.help,
@@ -59,7 +74,7 @@ function verbOf(operation: Operation): Verb {
       ...operation.details,
       "An order to a thread of the scenario sandbox. The thread is stepped until it has done it; disks and devices move when it waits for them, kswapd and the flusher do not. With --hold it is only told, and step moves it.",
     ],
-    example: `scenario sandbox; ${operation.name}`,
+    example: `scenario sandbox; ${exampleOf(operation)}`,
     args,
     options: {
       by: optional(oneOf("thread", THREADS), "the thread; default the first that has nothing to do"),

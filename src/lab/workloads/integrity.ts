@@ -1,0 +1,112 @@
+/**
+ * W5, W6: what is on the disk when somebody asks, and what the disk gets to see of a page that a device writes.
+ */
+import { disk_version } from "../../kernel/fs/blocks.js";
+import { fsync } from "../../kernel/fs/sync.js";
+import type { Kernel } from "../../kernel/kernel.js";
+import { call, path, step } from "../../kernel/language.js";
+import { inode } from "../../kernel/types.js";
+import { choice, type Oracle, scenario, type View } from "../scenario.js";
+import { holderChoices } from "./holders.js";
+import { FILE, pinned } from "./pinned.js";
+import { FILESYSTEMS, fsOf, SIZES } from "./sizes.js";
+
+/** The program that asks for its data to be safe once its device has finished. */
+const application = path("application", { source: "a process", args: { mapping: inode } }, [
+  step("begin", () => {}),
+  call(() => fsync, { mapping: "mapping" }),
+]);
+
+/** A pinned page of the file whose bytes are not on the disk, or -1. */
+function unsaved(k: Kernel): number {
+  for (let page = 0; page < k.geometry.pages; page++) {
+    if (k.page.mapping[page] !== FILE || k.page.pins[page] === 0) continue;
+    for (let part = 0; part < k.geometry.parts; part++)
+      if (disk_version(k, FILE, k.page.index[page], part) < k.content.version[page * k.geometry.parts + part])
+        return page;
+  }
+  return -1;
+}
+
+/** After a fsync that began when the device had finished, everything that it wrote is on the disk. */
+const saved: Oracle = {
+  kind: "LOST",
+  help: "fsync has returned, the power fails, and what the device had written before is gone",
+  when: "always",
+  check: ({ k, finished }: View) => {
+    if (!finished("application")) return null;
+    const page = unsaved(k);
+    return page < 0
+      ? null
+      : { page, message: "fsync returned, and what the device had written before it is not on the disk" };
+  },
+};
+
+export const fsyncPinned = scenario({
+  name: "fsync-pinned",
+  aliases: ["W5"],
+  help: "a device has finished, its pages are still pinned, and the program calls fsync",
+  story:
+    "A device writes into registered pages and is done; the registration stays. The program calls fsync, fsync returns, the power fails. What the device wrote is " +
+    "on the disk only if somebody had marked the pages dirty, and the driver does that when it lets go.",
+  parameters: {
+    holder: choice("how the pin is held", holderChoices("rdma")),
+    fs: choice("the file's filesystem", FILESYSTEMS),
+    ...SIZES,
+  },
+  setup: ({ holder, fs, ...sizes }) => {
+    const base = pinned({
+      holder,
+      fs: fsOf(fs),
+      ...sizes,
+      tasks: [
+        {
+          name: "application",
+          letter: "a",
+          path: application,
+          args: [FILE],
+          daemon: false,
+          heldBack: ({ finished, step: stepOf }) =>
+            stepOf("application") === "begin" && devices.some((name) => !finished(name)),
+        },
+      ],
+      oracles: [saved],
+    });
+    const devices = base.tasks.filter(({ name }) => name.startsWith("device")).map(({ name }) => name);
+    // The pages stay pinned until the program has its answer.
+    const tasks = base.tasks.map((task) =>
+      task.name.startsWith(holder)
+        ? {
+            ...task,
+            heldBack: ({ k, finished }: View) =>
+              k.page.pins.some((pins) => pins > 0) && devices.every(finished) && !finished("application"),
+          }
+        : task,
+    );
+    return { ...base, tasks };
+  },
+});
+
+export const writeDuringWriteback = scenario({
+  name: "write-during-wb",
+  aliases: ["W6"],
+  help: "a device writes a page while it is under writeback to a disk that checks sums",
+  story:
+    "The disk gets a sum with each page and checks it against the bytes that it fetches (T10 DIF, RAID 5 and btrfs do so in their ways). Filesystems keep the CPU away from such a page " +
+    "until it is written; a device that holds it through get_user_pages does not ask.",
+  parameters: {
+    holder: choice("how the pin is held", holderChoices("rdma")),
+    fs: choice("the file's filesystem", FILESYSTEMS),
+    ...SIZES,
+  },
+  setup: ({ holder, fs, ...sizes }) =>
+    pinned({
+      holder,
+      fs: fsOf(fs),
+      ...sizes,
+      config: ["checksum"],
+      geometry: {
+        files: [{ pages: sizes.pages * sizes.drivers, fs: fsOf(fs), stable_writes: true }],
+      },
+    }),
+});

@@ -1,0 +1,117 @@
+/**
+ * Pages of a file, mapped and pinned: what most of the standard workloads have in common. Processes that hold pins on
+ * their parts of a shared mapping, devices that write into them, somebody who cleans the pages, somebody who strips them.
+ */
+import { disk_daemon } from "../../kernel/block/disk.js";
+import { cache_file } from "../../kernel/boot.js";
+import type { Config } from "../../kernel/config.js";
+import { dax_allocate_file } from "../../kernel/fs/dax.js";
+import { wb_workfn } from "../../kernel/fs/fs_writeback.js";
+import type { GeometryOptions } from "../../kernel/geometry.js";
+import type { Kernel } from "../../kernel/kernel.js";
+import { kswapd } from "../../kernel/mm/vmscan.js";
+import { is_dax_fs } from "../../kernel/operations.js";
+import { VM_SHARED, VM_WRITE } from "../../kernel/structs.js";
+import type { Oracle, Setup, TaskPlan } from "../scenario.js";
+import { HOLDERS, type Holder, type HolderName } from "./holders.js";
+
+/** The mapped file. */
+export const FILE = 1;
+
+/** What a pinned-page scenario is made of. */
+export interface Pinned {
+  readonly holder: HolderName;
+  /** Pages that each holder takes. */
+  readonly pages: number;
+  /** Holders, each with its own part of the file. */
+  readonly drivers: number;
+  readonly parts: number;
+  /** Row of FS. */
+  readonly fs: number;
+  /** VM_* bits of the mapping; default shared and writable. */
+  readonly vm_flags?: number;
+  /** Whether the flusher runs; default true. */
+  readonly flusher?: boolean;
+  /** Whether kswapd runs; default false. */
+  readonly kswapd?: boolean;
+  /** Other tasks. */
+  readonly tasks?: readonly TaskPlan[];
+  readonly config?: readonly Config[];
+  /** What else the machine has, or has otherwise. */
+  readonly geometry?: Partial<GeometryOptions>;
+  readonly prepare?: (k: Kernel) => void;
+  readonly oracles?: readonly Oracle[];
+}
+
+/** The tasks of the holders: a process and a device each, and the helpers that all share. */
+function holderTasks(kind: HolderName, { pages, drivers }: Pinned): TaskPlan[] {
+  const { process, device, deviceArgs, helpers, arrays }: Holder = HOLDERS[kind];
+  const suffix = (driver: number) => (drivers === 1 ? "" : String(driver + 1));
+  const letter = (base: string, driver: number) =>
+    base + (drivers === 1 ? "" : String.fromCharCode(97 + driver));
+  const each = Array.from({ length: drivers }, (_, driver) => driver);
+  return [
+    ...each.map((driver) => ({
+      name: `${kind}${suffix(driver)}`,
+      letter: letter("p", driver),
+      path: process,
+      args: [driver * pages, pages, driver * arrays],
+      daemon: false,
+    })),
+    ...each
+      .filter(() => device !== null)
+      .map((driver) => ({
+        name: `device${suffix(driver)}`,
+        letter: letter("m", driver),
+        path: device as NonNullable<typeof device>,
+        args: deviceArgs(driver * arrays),
+        daemon: true,
+      })),
+    ...helpers.map((helper) => ({ ...helper, args: [], daemon: true })),
+  ];
+}
+
+/** The machine and the tasks of a pinned-page scenario. */
+export function pinned(spec: Pinned): Setup {
+  const { holder, pages, drivers, parts, fs, config = [], geometry = {} } = spec;
+  const filePages = pages * drivers;
+  const { arrays, config: needs }: Holder = HOLDERS[holder];
+  const tasks: TaskPlan[] = [
+    ...holderTasks(holder, spec),
+    ...(spec.kswapd === true ? [{ name: "kswapd", letter: "k", path: kswapd, args: [], daemon: true }] : []),
+    ...(spec.flusher === false
+      ? []
+      : [{ name: "flusher", letter: "f", path: wb_workfn, args: [], daemon: true }]),
+    { name: "disk", letter: "d", path: disk_daemon, args: [0], daemon: true },
+    ...(spec.tasks ?? []),
+  ];
+  const slow = (names: (task: TaskPlan) => boolean, ticks: number) =>
+    Object.fromEntries(tasks.filter(names).map(({ name }) => [name, ticks]));
+  return {
+    geometry: {
+      pages: filePages,
+      parts,
+      files: [{ pages: filePages, fs }],
+      vmas: [{ pages: filePages, file: FILE, flags: spec.vm_flags ?? VM_WRITE | VM_SHARED }],
+      dios: drivers * arrays,
+      dioPages: pages,
+      ...geometry,
+      config: [...new Set([...needs, ...config, ...(geometry.config ?? [])])],
+    },
+    tasks,
+    // Slow devices and memory pressure: a pin outlasts several wakings of the daemons.
+    pace: {
+      kswapd: 100,
+      flusher: 150,
+      disk: 20,
+      ...slow(({ name }) => name.startsWith(holder), 300),
+      ...slow(({ name }) => name.startsWith("device"), 1200),
+    },
+    prepare: (k) => {
+      if (is_dax_fs(fs)) dax_allocate_file(k, FILE);
+      else cache_file(k, FILE);
+      spec.prepare?.(k);
+    },
+    oracles: spec.oracles,
+  };
+}

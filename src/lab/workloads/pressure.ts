@@ -1,0 +1,192 @@
+/**
+ * W3, W10, W16, W17, W18: a pin against others who want the same pages or memory, devices that cannot stop, and controls.
+ */
+import { NVME, nvme_abort, nvme_controller } from "../../kernel/drivers/nvme.js";
+import { call, path, pause } from "../../kernel/language.js";
+import { alloc_contig_range, offline_pages } from "../../kernel/mm/compaction.js";
+import { cache_hog } from "../../kernel/mm/pressure.js";
+import { invalidate_inode_pages2_range } from "../../kernel/mm/truncate.js";
+import { VM_WRITE } from "../../kernel/structs.js";
+import { inode, int, pages_nr, pfn } from "../../kernel/types.js";
+import { choice, scenario, whole } from "../scenario.js";
+import { holderChoices } from "./holders.js";
+import { FILE, pinned } from "./pinned.js";
+import { FILESYSTEMS, fsOf, SIZES } from "./sizes.js";
+
+/** sendfile into the file with O_DIRECT: when the bytes are on the disk, its cached pages are invalidated. */
+const sender = path(
+  "sendfile",
+  { source: "a process", args: { mapping: inode, start: int, end: int }, locals: { ret: int } },
+  [
+    pause("writes"),
+    call(() => invalidate_inode_pages2_range, { mapping: "mapping", start: "start", end: "end" }, "ret"),
+  ],
+);
+
+export const pvmWritev = scenario({
+  name: "pvm-writev",
+  aliases: ["W3"],
+  help: "process_vm_writev into a mapping of a file that somebody else writes with O_DIRECT",
+  story:
+    "What syzkaller found in 2022: one process copies into pages that get_user_pages gave it, another one's O_DIRECT write invalidates the cache of the same file. No device, no " +
+    "special hardware: any user can do it.",
+  parameters: { fs: choice("the file's filesystem", FILESYSTEMS), ...SIZES },
+  setup: ({ fs, ...sizes }) =>
+    pinned({
+      holder: "pvmw",
+      fs: fsOf(fs),
+      ...sizes,
+      config: ["truncate"],
+      tasks: [
+        {
+          name: "sendfile",
+          letter: "s",
+          path: sender,
+          args: [FILE, 0, sizes.pages * sizes.drivers - 1],
+          daemon: false,
+        },
+      ],
+    }),
+});
+
+const OTHER = 2;
+
+export const pressure = scenario({
+  name: "pressure",
+  aliases: ["W10"],
+  help: "many pages are pinned, and somebody else needs memory",
+  story:
+    "Most of memory is pinned. Another process reads a file that does not fit into what is left: reclaim must find its pages elsewhere, and looks at the pinned ones " +
+    "again and again, unmapping them each time.",
+  parameters: {
+    holder: choice("how the pin is held", holderChoices("rdma")),
+    free: whole("pages that are not pinned", 2, 1, 64),
+    ...SIZES,
+  },
+  setup: ({ holder, free, ...sizes }) => {
+    const filePages = sizes.pages * sizes.drivers;
+    return pinned({
+      holder,
+      fs: fsOf("ext4"),
+      ...sizes,
+      kswapd: true,
+      geometry: {
+        pages: filePages + free,
+        files: [{ pages: filePages }, { pages: 2 * free }],
+      },
+      tasks: [{ name: "hog", letter: "h", path: cache_hog, args: [OTHER, 2 * free, 1], daemon: false }],
+    });
+  },
+});
+
+/** Somebody wants a range of page frames for himself. */
+const contiguous = path(
+  "cma_alloc",
+  { source: "a driver", args: { start: pfn, end: pfn }, locals: { ret: int } },
+  [pause("waits"), call(() => alloc_contig_range, { start: "start", end: "end" }, "ret")],
+);
+
+/** An administrator takes memory away; gives up after `patience` rounds. */
+const offline = path(
+  "memory_offline",
+  { source: "a process", args: { start: pfn, end: pfn, patience: int }, locals: { ret: int } },
+  [pause("waits"), call(() => offline_pages, { start: "start", end: "end", patience: "patience" }, "ret")],
+);
+
+export const migrate = scenario({
+  name: "migrate",
+  aliases: ["W16"],
+  help: "a pinned page in memory that is to be emptied: CMA, memory offline",
+  story:
+    "A page that somebody holds cannot be moved. CMA gives up after five tries, memory offlining goes on for ever: a long pin keeps a whole range of memory where it is.",
+  parameters: {
+    holder: choice("how the pin is held", holderChoices("rdma")),
+    who: choice("who wants the memory", { cma: "alloc_contig_range", offline: "memory hot-unplug" }),
+    ...SIZES,
+  },
+  setup: ({ holder, who, ...sizes }) => {
+    const filePages = sizes.pages * sizes.drivers;
+    return pinned({
+      holder,
+      fs: fsOf("tmpfs"),
+      ...sizes,
+      flusher: false,
+      config: ["migration"],
+      geometry: { pages: 2 * filePages },
+      tasks: [
+        who === "cma"
+          ? { name: "cma", letter: "c", path: contiguous, args: [0, filePages], daemon: false }
+          : { name: "offline", letter: "o", path: offline, args: [0, filePages, 3], daemon: false },
+      ],
+    });
+  },
+});
+
+/** Somebody wants the pages of a command back. */
+const revoker = path(
+  "revoke",
+  { source: "a process", args: { pages: pages_nr, kind: int }, locals: { ret: int } },
+  [pause("waits"), call(() => nvme_abort, { pages: "pages", kind: "kind" }, "ret")],
+);
+
+export const noRevoke = scenario({
+  name: "no-revoke",
+  aliases: ["W17"],
+  help: "somebody wants pages back from a device that cannot stop, or never answers",
+  story:
+    "revoke() would have to make a device stop. NVMe has an Abort command, which most controllers do not implement: then somebody waits until the command ends. " +
+    "A controller that never completes keeps him for ever.",
+  parameters: {
+    device: choice("what the controller does", {
+      plain: "completes, and knows no Abort",
+      abortable: "obeys Abort",
+      stuck: "never completes",
+    }),
+    ...SIZES,
+  },
+  setup: ({ device, ...sizes }) => {
+    const base = pinned({
+      holder: "dio",
+      fs: fsOf("tmpfs"),
+      ...sizes,
+      drivers: 1,
+      flusher: false,
+      tasks: [{ name: "revoker", letter: "v", path: revoker, args: [0, NVME[device]], daemon: false }],
+    });
+    return {
+      ...base,
+      tasks: base.tasks.map((task) =>
+        task.name === "device" ? { ...task, path: nvme_controller, args: [0, NVME[device]] } : task,
+      ),
+    };
+  },
+});
+
+const MEMORY = { tmpfs: "a file in memory", anon: "anonymous memory" } as const;
+
+export const control = scenario({
+  name: "control",
+  aliases: ["W18"],
+  help: "W1 and W4 where no filesystem tracks dirty pages: nothing may happen",
+  story:
+    "The same pins, devices, flusher and reclaim on memory that is never written back. Whatever goes wrong here is a fault of the laboratory.",
+  parameters: {
+    holder: choice("how the pin is held", holderChoices("dio")),
+    memory: choice("what is mapped", MEMORY),
+    ...SIZES,
+  },
+  setup: ({ holder, memory, ...sizes }) => {
+    const pages = sizes.pages * sizes.drivers;
+    const base = pinned({
+      holder,
+      fs: fsOf("tmpfs"),
+      ...sizes,
+      kswapd: true,
+      ...(memory === "anon" ? { geometry: { pages: 2 * pages } } : {}),
+    });
+    if (memory === "tmpfs") return base;
+    // The file stays, cached and unused, so that the flusher and reclaim have something to look at.
+    const vmas = (base.geometry.vmas ?? []).map((vma) => ({ ...vma, file: 0, flags: VM_WRITE }));
+    return { ...base, geometry: { ...base.geometry, vmas } };
+  },
+});

@@ -1,0 +1,110 @@
+/**
+ * W7, W8, W9: somebody shortens a file whose pages a device holds, in the page cache and on persistent memory.
+ */
+import { ext4_dax_setattr } from "../../kernel/fs/dax.js";
+import { xfs_dax_setattr } from "../../kernel/fs/xfs_dax.js";
+import { call, given, path, pause, step } from "../../kernel/language.js";
+import { truncate_pagecache_range, truncate_setsize } from "../../kernel/mm/truncate.js";
+import { inode, int } from "../../kernel/types.js";
+import { choice, scenario } from "../scenario.js";
+import { holderChoices } from "./holders.js";
+import { FILE, pinned } from "./pinned.js";
+import { fsOf, SIZES } from "./sizes.js";
+
+/** ftruncate to nothing, and to the old size again. `keep` 1: a hole is punched instead. */
+const truncator = path("truncator", { source: "a process", args: { mapping: inode, size: int, keep: int } }, [
+  pause("waits"),
+  given(
+    (_, f) => f.keep === 1,
+    [
+      step("begin", () => {}),
+      call(() => truncate_pagecache_range, { mapping: "mapping", lstart: 0, lend: "size" }),
+    ],
+    [
+      call(() => truncate_setsize, { mapping: "mapping", newsize: 0 }),
+      call(() => truncate_setsize, { mapping: "mapping", newsize: "size" }),
+    ],
+  ),
+]);
+
+export const truncCache = scenario({
+  name: "trunc-cache",
+  aliases: ["W7"],
+  help: "a file is truncated or punched while a device holds its cached pages",
+  story:
+    "Truncation looks at no reference: it takes the page out of the file, and the device goes on writing into a page that nobody sees any more. Memory is safe, the data is not. " +
+    "When the file is extended again there are two pages for one offset.",
+  parameters: {
+    holder: choice("how the pin is held", holderChoices("rdma")),
+    cut: choice("how the file is cut", {
+      truncate: "to nothing, then to its old size",
+      punch: "a hole over all of it",
+    }),
+    fs: choice("the file's filesystem", { tmpfs: "memory", ext4: "buffers" }),
+    ...SIZES,
+  },
+  setup: ({ holder, cut, fs, ...sizes }) => {
+    const filePages = sizes.pages * sizes.drivers;
+    return pinned({
+      holder,
+      fs: fsOf(fs),
+      ...sizes,
+      config: ["truncate"],
+      geometry: { pages: 2 * filePages },
+      tasks: [
+        {
+          name: "truncator",
+          letter: "t",
+          path: truncator,
+          args: [FILE, filePages * sizes.parts, cut === "punch" ? 1 : 0],
+          daemon: false,
+        },
+      ],
+    });
+  },
+});
+
+const DAX_FILESYSTEMS = {
+  ext4_dax: "ext4 on persistent memory",
+  xfs_dax: "xfs on persistent memory",
+} as const;
+const DAX_SETATTR = { ext4_dax: ext4_dax_setattr, xfs_dax: xfs_dax_setattr } as const;
+
+export const truncDax = scenario({
+  name: "trunc-dax",
+  aliases: ["W8"],
+  help: "a DAX file is truncated while a device writes into its blocks",
+  story:
+    "The pages of a DAX file are its blocks: were they freed under a device, it would write into another file. v4.20 waits in break_layouts until nobody holds a page, " +
+    "however long that is.",
+  parameters: {
+    holder: choice("how the pin is held", holderChoices("dio")),
+    fs: choice("the file's filesystem", DAX_FILESYSTEMS),
+    ...SIZES,
+  },
+  setup: ({ holder, fs, ...sizes }) =>
+    pinned({
+      holder,
+      fs: fsOf(fs),
+      ...sizes,
+      config: ["dax", "truncate"],
+      flusher: false,
+      tasks: [{ name: "truncator", letter: "t", path: DAX_SETATTR[fs], args: [FILE, 0, 0], daemon: false }],
+    }),
+});
+
+export const regDax = scenario({
+  name: "reg-dax",
+  aliases: ["W9"],
+  help: "long-term registration of DAX memory: refused",
+  story:
+    "A truncation would have to wait for a registration for ever, so get_user_pages_longterm takes the pages, looks at their VMAs, and gives them back with EOPNOTSUPP where one is of a DAX file. " +
+    "For a moment they were held.",
+  parameters: {
+    holder: choice("how the pin is held", holderChoices("rdma")),
+    fs: choice("the file's filesystem", DAX_FILESYSTEMS),
+    ...SIZES,
+  },
+  setup: ({ holder, fs, ...sizes }) =>
+    pinned({ holder, fs: fsOf(fs), ...sizes, config: ["dax"], flusher: false }),
+});

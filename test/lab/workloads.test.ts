@@ -1,0 +1,53 @@
+/**
+ * The standard workloads on v4.20: what a search over every interleaving of one page says. Each expectation is what a mail, the
+ * article or the kernel's source says of this kernel; a verdict that differs is a finding.
+ */
+import { describe, expect, it } from "vitest";
+import { explore } from "../../src/lab/explore.js";
+import { findScenario } from "../../src/lab/scenarios.js";
+import { workloads } from "../../src/lab/workloads/index.js";
+import { open } from "../../src/lab/world.js";
+import { lockReportText } from "../../src/machine/lockdep.js";
+
+/** What can happen, by the workload and its parameters, and why it is expected. */
+const VERDICTS: readonly (readonly [scenario: string, outcomes: readonly string[], why: string])[] = [
+  ["W2", ["OK"], "writeback alone leaves the buffers where they are (Kara's second race: no assertion)"],
+  ["W3", ["LOST"], "the invalidation drops a page that process_vm_writev still holds"],
+  ["W5", ["LOST"], "nobody has marked what the device wrote when fsync looks (D14)"],
+  ["W5,holder=dio", ["OK"], "a read that has not returned has promised nothing"],
+  ["W6", ["TORN"], "the device does not know of stable pages"],
+  ["W7", ["STALE", "REFUSED"], "truncation and extension: two pages for one offset (trap 37)"],
+  ["W7,cut=punch", ["STALE"], "the same for a hole"],
+  ["W8", ["OK"], "break_layouts waits for the reference count to be 1"],
+  ["W8,fs=xfs_dax", ["OK"], "the same in xfs"],
+  ["W9", ["REFUSED"], "get_user_pages_longterm refuses DAX"],
+  ["W9,holder=video", ["REFUSED"], "so does get_vaddr_frames"],
+  ["W11", ["STALE"], "v4.20 copies for who writes first, and the device keeps the old page"],
+  ["W11,advice=dontfork", ["OK"], "what keeps RDMA programs alive"],
+  ["W12", ["OK"], "FOLL_WRITE and FOLL_FORCE copy the page before the device gets it"],
+  ["W16", ["OK"], "CMA gives up"],
+  ["W16,who=offline", ["HANG"], "offlining goes on for ever"],
+  ["W17", ["OK"], "one waits for the command's end"],
+  ["W17,device=abortable", ["OK"], "Abort ends it"],
+  ["W17,device=stuck", ["HANG"], "nothing ends it"],
+  ["W18", ["OK"], "no filesystem tracks dirty pages"],
+  ["W18,holder=rdma", ["OK"], "the same"],
+  ["W18,memory=anon", ["OK"], "the same"],
+];
+
+describe("verdicts, every interleaving", () => {
+  for (const [scenario, outcomes, why] of VERDICTS)
+    it(`${scenario}: ${outcomes.join(", ")} (${why})`, () => {
+      const verdict = explore(scenario, { maxStates: 1_000_000 });
+      expect(verdict.outcomes).toEqual(outcomes);
+    });
+});
+
+describe("every workload", () => {
+  for (const { name, aliases } of workloads)
+    it(`${[...aliases, name].join(", ")}: has a number and no lock report`, () => {
+      expect(aliases).toEqual([expect.stringMatching(/^W\d+$/)]);
+      expect(findScenario(aliases[0]).name).toBe(name);
+      expect(open(name, { record: false }).lockdep.reports.map(lockReportText)).toEqual([]);
+    });
+});
