@@ -5,6 +5,7 @@
  */
 import { describe, expect, it } from "vitest";
 import type { Config } from "../../src/kernel/config.js";
+import { btrfs_writepage_fixup_worker } from "../../src/kernel/fs/btrfs.js";
 import { generic_file_buffered_read, generic_file_write_iter } from "../../src/kernel/fs/read_write.js";
 import { call, local, path } from "../../src/kernel/language.js";
 import { ptl } from "../../src/kernel/locks.js";
@@ -195,7 +196,37 @@ const worlds: Readonly<Record<string, () => World>> = {
       child: childs(1, 1),
       munlock: munlock(0),
     }),
+  "xfs: a store and writeback, reclaim": () =>
+    small(cow(FS.xfs, ["hole"]), { store: store(), flusher, reclaim: reclaim(1), disk }),
+  "xfs: an O_DIRECT read and writeback of a shared extent": () =>
+    small(cow(FS.xfs), { read: read(0), dma: dma(0), flusher, disk }),
+  "btrfs: two stores and writeback": () =>
+    small(cow(FS.btrfs), { store: store(), again: store(), flusher, disk }),
+  "btrfs: an O_DIRECT read, writeback and the fixup worker": () =>
+    small(cow(FS.btrfs), {
+      read: read(0),
+      dma: dma(0),
+      flusher,
+      disk,
+      worker: { path: btrfs_writepage_fixup_worker },
+    }),
 };
+
+/** A file of one page of a filesystem that copies on write, and one that shares its block unless it has none. */
+function cow(fs: number, extents: readonly ("hole" | "mapped")[] = ["mapped"]): Small {
+  const shares = extents[0] === "mapped" ? { reflink: FILE } : {};
+  return {
+    pages: 1,
+    geometry: {
+      files: [
+        { pages: 1, fs, extents },
+        { pages: 1, fs, ...shares },
+      ],
+      blocks: 4,
+      config: ["blocks"],
+    },
+  };
+}
 
 describe("held steps hide nothing", () => {
   for (const [name, make] of Object.entries(worlds)) {

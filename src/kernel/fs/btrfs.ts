@@ -333,12 +333,11 @@ export const btrfs_writepage_fixup_worker = path(
         ),
         label("again"),
         lock_page(),
-        held(
-          when(
-            "!PageDirty",
-            (k, f) => k.page.mapping[f.page] === 0 || !PageDirty(k, f.page) || !PageChecked(k, f.page),
-            [held(step("ClearPageChecked", (k, f) => ClearPageChecked(k, f.page))), goto("out_page")],
-          ),
+        // Some drivers dirty pages without the page lock: this test is a moment of its own.
+        when(
+          "!PageDirty",
+          (k, f) => k.page.mapping[f.page] === 0 || !PageDirty(k, f.page) || !PageChecked(k, f.page),
+          [held(step("ClearPageChecked", (k, f) => ClearPageChecked(k, f.page))), goto("out_page")],
         ),
         held(when("PagePrivate2", (k, f) => PagePrivate2(k, f.page), [goto("out_page")])),
         step("btrfs_lookup_ordered_range", (k, f) => {
