@@ -52,7 +52,7 @@ export interface Holder {
   /** One line: who it is, when it dirties, how it lets go. */
   readonly help: string;
   /** The process: takes the pages, uses them, lets go. Arguments: at, nr, pages. */
-  readonly process: AnyPath;
+  readonly program: AnyPath;
   /** The device that writes into its pages, if it is not the process itself. Arguments: what `deviceArgs` says. */
   readonly device: AnyPath | null;
   readonly deviceArgs: (pages: number) => readonly number[];
@@ -111,11 +111,11 @@ const STORES = 2;
 
 const holder = (
   help: string,
-  process: AnyPath,
-  more: Partial<Omit<Holder, "help" | "process">> = {},
+  program: AnyPath,
+  more: Partial<Omit<Holder, "help" | "program">> = {},
 ): Holder => ({
   help,
-  process,
+  program,
   device: null,
   deviceArgs: (pages) => [pages],
   helpers: [],
@@ -126,8 +126,8 @@ const holder = (
 
 const registered = (
   help: string,
-  process: AnyPath,
-  more: Partial<Omit<Holder, "help" | "process">> = {},
+  program: AnyPath,
+  more: Partial<Omit<Holder, "help" | "program">> = {},
 ): Holder => holder(help, process, { device, deviceArgs: (pages) => [pages, STORES], ...more });
 
 const kworker = [{ name: "kworker", letter: "w", path: bio_dirty_fn }] as const;

@@ -45,7 +45,7 @@ export interface Pinned {
 
 /** The tasks of the holders: a process and a device each, and the helpers that all share. */
 function holderTasks(kind: HolderName, { pages, drivers }: Pinned): TaskPlan[] {
-  const { process, device, deviceArgs, helpers, arrays }: Holder = HOLDERS[kind];
+  const { program, device, deviceArgs, helpers, arrays }: Holder = HOLDERS[kind];
   const suffix = (driver: number) => (drivers === 1 ? "" : String(driver + 1));
   const letter = (base: string, driver: number) =>
     base + (drivers === 1 ? "" : String.fromCharCode(97 + driver));
@@ -54,7 +54,7 @@ function holderTasks(kind: HolderName, { pages, drivers }: Pinned): TaskPlan[] {
     ...each.map((driver) => ({
       name: `${kind}${suffix(driver)}`,
       letter: letter("p", driver),
-      path: process,
+      path: program,
       args: [driver * pages, pages, driver * arrays],
       daemon: false,
     })),
