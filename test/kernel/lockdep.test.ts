@@ -12,6 +12,7 @@ const LEVELS: readonly (readonly LockClass[])[] = [
   [locks.mmap_sem],
   [locks.i_mmap_sem],
   [locks.jbd2_handle],
+  [locks.dax_entry_lock, locks.hugetlb_fault_mutex],
   [locks.PG_locked],
   [locks.PG_writeback],
   [locks.i_mmap_rwsem],
