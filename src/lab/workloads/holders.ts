@@ -128,7 +128,7 @@ const registered = (
   help: string,
   program: AnyPath,
   more: Partial<Omit<Holder, "help" | "program">> = {},
-): Holder => holder(help, process, { device, deviceArgs: (pages) => [pages, STORES], ...more });
+): Holder => holder(help, program, { device, deviceArgs: (pages) => [pages, STORES], ...more });
 
 const kworker = [{ name: "kworker", letter: "w", path: bio_dirty_fn }] as const;
 
