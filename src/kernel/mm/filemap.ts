@@ -237,7 +237,7 @@ export const filemap_fault = path(
       [
         local((k) => k.count("pgmajfault")),
         call(() => page_cache_read, { mapping: "mapping", index: "index" }, "page"),
-        config("direct_reclaim", [given((_, f) => f.page !== NONE, [leave()])]),
+        config("direct_reclaim", [given((_, f) => f.page !== NONE, [leave((_, f) => f.page)])]),
         goto("retry_find"),
       ],
     ),

@@ -38,6 +38,7 @@ import {
   label,
   leave,
   local,
+  lockdep_assert_not_held,
   path,
   pause,
   repeat,
@@ -300,6 +301,7 @@ export const shrink_active_list = path(
           ]),
         ]),
         call(() => page_referenced, { page: "page", is_locked: 0 }, "used"),
+        lockdep_assert_not_held(PG_locked),
         // A page of a running program is worth more than what is read once.
         given(
           (k, f) => (referenced_vm_flags(f.used) & VM_EXEC) !== 0 && page_is_file_cache(k, f.page),
@@ -571,6 +573,7 @@ function reclaimer(current_is_kswapd: boolean) {
             f.last = f.page + 1;
           }),
           label("next"),
+          lockdep_assert_not_held(PG_locked),
           local((_, f) => {
             f.page = NONE;
           }),
@@ -761,7 +764,14 @@ function reclaimer(current_is_kswapd: boolean) {
       ]),
       ...conclude,
       config("watermarks", [
-        given((k) => progress(k) > 0, [step("kswapd_failures = 0", (k) => node(k).kswapd_failures.fill(0))]),
+        given(
+          (k) => progress(k) > 0,
+          [
+            step("kswapd_failures = 0", (k) => {
+              node(k).kswapd_failures[0] = 0;
+            }),
+          ],
+        ),
       ]),
     ],
   );
