@@ -37,12 +37,27 @@ export const f_ops: Operations = { name: "file_operations", operations: ["fsync"
 
 /**
  * struct vm_operations_struct. fault { at, vma, write } is only of filesystems that install their PTEs themselves, DAX and (through
- * hugetlb_fault) hugetlbfs; also for a write to a read-only PTE (pfn_mkwrite). Gives VM_FAULT_* bits.
+ * hugetlb_fault) hugetlbfs; also for a write to a read-only PTE (pfn_mkwrite). Gives VM_FAULT_* bits. filemap_fault { mapping, index,
+ * vma, flags } is `fault` of the others, with config "truncate": filemap_fault, inside the filesystem's own lock if it has one.
  */
-export const vm_ops: Operations = { name: "vm_operations_struct", operations: ["page_mkwrite", "fault"] };
+export const vm_ops: Operations = {
+  name: "vm_operations_struct",
+  operations: ["page_mkwrite", "fault", "filemap_fault"],
+};
 
 /** struct bio, as far as a filesystem fills it in: what the completion of a page's write calls. */
 export const bio_ops: Operations = { name: "bio", operations: ["bi_end_io"] };
+
+/**
+ * struct mmu_notifier_ops: { notifier }, before and after PTEs change that a driver watches. Its rows are MMU_NOTIFIER. An
+ * operation may sleep, and finds the page locked or not.
+ */
+export const mmu_notifier_ops: Operations = {
+  name: "mmu_notifier_ops",
+  operations: ["invalidate_range_start", "invalidate_range_end"],
+};
+/** Rows of mmu_notifier_ops: the drivers that have notifiers. */
+export const MMU_NOTIFIER = { none: 0, ib_umem: 1, i915: 2, amdgpu: 3 } as const;
 
 /** Rows of the tables. */
 export const FS = {
