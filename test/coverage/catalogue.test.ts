@@ -140,7 +140,7 @@ describe("the kernel's catalogue", () => {
   it("has steps of exported paths, of private ones, and of filesystems' operations", () => {
     expect(has("shrink_page_list", "__remove_mapping", "src/kernel/mm/vmscan.ts")).toBe(true);
     expect(has("try_to_release_page", "PageWriteback", "src/kernel/mm/vmscan.ts")).toBe(true);
-    expect(has("ext4_finish_bio", "clear_buffer_async_write", "src/kernel/fs/ext4.ts")).toBe(true);
+    expect(has("ext4_finish_bio", "clear_buffer_async_write", "src/kernel/fs/ext4/page_io.ts")).toBe(true);
   });
 
   it("names a source for every step", () => {
