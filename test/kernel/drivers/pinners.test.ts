@@ -162,7 +162,7 @@ describe("VFIO type1", () => {
     expect(pins(h)).toBe(2);
   });
 
-  it("trap 42 put_pfn sets the bit, and nothing else: no tag, no accounting, no dirty buffer", () => {
+  it("F76, trap 42: put_pfn sets the bit, and nothing else: no tag, no accounting, no dirty buffer", () => {
     const { h } = world((a) => map(a));
     h.go("map").go("flusher").go("disk").go("card").go("unmap");
     expect([h.has("dirty"), h.tags(), h.bufferDirty(), h.k.vmstat.nr_dirty[0]]).toEqual([true, "", false, 0]);
