@@ -7,9 +7,25 @@
  *
  * private_lock sections are single steps. Left out: blocks smaller than a page, b_count, the buffer lock.
  */
+import type { FrameOf, Node } from "../../machine/path.js";
 import { WORD } from "../../trace/words.js";
+import { ERRNO } from "../errno.js";
 import type { Kernel } from "../kernel.js";
-import { call, check, given, held, heldIf, label, leave, path, step, under, when } from "../language.js";
+import {
+  call,
+  check,
+  config,
+  given,
+  goto,
+  held,
+  heldIf,
+  label,
+  leave,
+  path,
+  step,
+  under,
+  when,
+} from "../language.js";
 import { i_lock, private_lock, xa_lock } from "../locks.js";
 import { page_mapping } from "../mm/filemap.js";
 import {
@@ -44,6 +60,11 @@ export const buffer_dirty = (k: Kernel, page: Pfn): boolean => (k.page.b_state[p
 export const buffer_mapped = (k: Kernel, page: Pfn): boolean => (k.page.b_state[page] & BH.mapped) !== 0;
 export const buffer_async_write = (k: Kernel, page: Pfn): boolean =>
   (k.page.b_state[page] & BH.async_write) !== 0;
+
+export const buffer_delay = (k: Kernel, page: Pfn): boolean => (k.page.b_state[page] & BH.delay) !== 0;
+/** Whether the page has to have a block chosen, or its extent changed, before it can be written. */
+export const delay_or_unwritten = (k: Kernel, page: Pfn): boolean =>
+  (k.page.b_state[page] & (BH.delay | BH.unwritten)) !== 0;
 
 /** Set or clear bits of the page's buffer. */
 export function write_buffer(k: Kernel, page: Pfn, set: number, clear = 0): void {
@@ -131,27 +152,63 @@ export const mark_buffer_dirty = path(
   ],
 );
 
+const MKWRITE = {
+  source: "fs/buffer.c v4.20",
+  args: { page: pfn, mapping: inode },
+  returns: int,
+} as const;
+/** What get_block's nodes see: they map the page's buffer and leave 0 or a negative error in `ret`. */
+export type GetBlock = FrameOf<typeof MKWRITE>;
+
+/** Attach buffers to a locked page, and map them if they are not: nodes that leave an error or 0 in `ret`. */
+export const __block_write_begin = (
+  get_block: readonly Node<Kernel, GetBlock>[],
+): Node<Kernel, GetBlock>[] => [
+  held(
+    step<GetBlock>("create_empty_buffers", (k, f) => {
+      if (!page_has_buffers(k, f.page)) create_empty_buffers(k, f.page);
+    }),
+  ),
+  config<GetBlock>(
+    "blocks",
+    [
+      held(when<GetBlock>("!buffer_mapped", (k, f) => !buffer_mapped(k, f.page), get_block)),
+      held(
+        step<GetBlock>("set_buffer_uptodate", (k, f) => {
+          if (f.ret === 0 && PageUptodate(k, f.page)) write_buffer(k, f.page, BH.uptodate);
+        }),
+      ),
+    ],
+    [
+      held(
+        step<GetBlock>("get_block", (k, f) => {
+          if (!buffer_mapped(k, f.page)) write_buffer(k, f.page, BH.mapped);
+          if (PageUptodate(k, f.page)) write_buffer(k, f.page, BH.uptodate);
+        }),
+      ),
+    ],
+  ),
+];
+
 /**
- * Prepare a page for its first write: buffers, blocks, dirty. Returns with the page locked, or NOPAGE when it is not
- * in the file any more. The blocks of these files are allocated, so get_block only maps the buffer.
+ * Prepare a page for its first write: buffers, blocks, dirty. Gives 0 with the page locked; -EFAULT when it is not in the
+ * file any more, or get_block's error, with the page unlocked. On machines without "blocks" all blocks are allocated,
+ * and get_block only maps the buffer.
  */
-export const block_page_mkwrite = path(
-  "block_page_mkwrite",
-  { source: "fs/buffer.c v4.20", args: { page: pfn, mapping: inode }, returns: int },
-  [
+export const block_page_mkwrite = (get_block: readonly Node<Kernel, GetBlock>[]) =>
+  path("block_page_mkwrite", MKWRITE, [
     lock_page(),
-    held(check("page->mapping == mapping", (k, f) => k.page.mapping[f.page] === f.mapping, "out_unlock")),
-    held(
-      step("create_empty_buffers", (k, f) => {
-        if (!page_has_buffers(k, f.page)) create_empty_buffers(k, f.page);
-      }),
-    ),
-    held(
-      step("get_block", (k, f) => {
-        if (!buffer_mapped(k, f.page)) write_buffer(k, f.page, BH.mapped);
-        if (PageUptodate(k, f.page)) write_buffer(k, f.page, BH.uptodate);
-      }),
-    ),
+    held(check("page->mapping == mapping", (k, f) => k.page.mapping[f.page] === f.mapping, "truncated")),
+    // i_size changes without the page lock; whoever shrinks it comes for the page later.
+    config("truncate", [
+      check(
+        "i_size_read",
+        (k, f) => k.page.index[f.page] * k.geometry.parts <= k.inode.i_size[f.mapping],
+        "truncated",
+      ),
+    ]),
+    ...__block_write_begin(get_block),
+    config("blocks", [given((_, f) => f.ret < 0, [goto("out_unlock")])]),
     call(() => mark_buffer_dirty, { page: "page" }),
     held(step("SetPageUptodate", (k, f) => SetPageUptodate(k, f.page))),
     call(() => set_page_dirty, { page: "page" }),
@@ -159,9 +216,16 @@ export const block_page_mkwrite = path(
       (k, f) => k.inode.stable_writes[f.mapping] === 1,
       [settledUnlessWriteback(wait_on_page_writeback())],
     ),
-    leave(() => VM_FAULT.LOCKED),
-    label("out_unlock"),
+    leave(() => 0),
+    label("truncated"),
     unlock(),
-    leave(() => VM_FAULT.NOPAGE),
-  ],
-);
+    leave(() => -ERRNO.EFAULT),
+    config("blocks", [label("out_unlock"), unlock()]),
+  ]);
+
+/** The VM_FAULT_* that a page_mkwrite gives for an error. */
+export function block_page_mkwrite_return(error: number): number {
+  if (error === 0) return VM_FAULT.LOCKED;
+  if (error === -ERRNO.EFAULT || error === -ERRNO.EAGAIN) return VM_FAULT.NOPAGE;
+  return error === -ERRNO.ENOMEM ? VM_FAULT.OOM : VM_FAULT.SIGBUS;
+}

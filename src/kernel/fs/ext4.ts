@@ -1,49 +1,78 @@
 /**
- * ext4 with ordered data and delayed allocation, for files whose blocks are allocated.
+ * ext4: what it does when a page is dirtied, written, released and invalidated.
  *
  * Source: fs/ext4/inode.c, fs/ext4/page-io.c in v4.20. This is the owner of the dirty state that nobody asks: it
  * expects page_mkwrite before a page gets dirty, warns in ext4_set_page_dirty when it was not asked, and dies in
  * page_buffers() when it comes to write such a page.
  *
- * Left out: the journal's transactions (ext4_journal_start is a step without effect here), delayed and unwritten
- * extents, data=journal, i_mmap_sem and freeze protection around page_mkwrite (nobody truncates or freezes), bios of
- * more than one page (each page is submitted right after it is unlocked), lookups of fifteen pages at a time.
+ * On machines without "blocks" the blocks of all files are allocated. With it get_block finds holes, delayed and unwritten
+ * extents (fs/ext4/get_block.ts), and writepages chooses blocks (fs/ext4/writepages.ts); with "journal" that needs handles
+ * (fs/jbd2.ts). i_mmap_sem is there with "truncate" (fs/ext4/truncate.ts): elsewhere nobody takes it for writing.
+ *
+ * Left out: data=journal, dioread_nolock (off by default: extents become written when they are mapped for writing, not at
+ * the end of the transfer), inline data, freeze protection and file_update_time around page_mkwrite, the switch to
+ * nodelalloc when space gets short (ext4_nonda_switch: it would always be on for disks as small as these), writepages'
+ * range and nr_to_write (each call writes the whole file), bios of more than one page (each page is submitted right after it
+ * is unlocked), lookups of fifteen pages at a time, the warning about direct reclaim in writepage (it never writes).
  */
+import { pg } from "../../trace/words.js";
 import { queue_page } from "../block/disk.js";
-import { call, check, given, goto, held, label, leave, local, path, step, under, when } from "../language.js";
-import { private_lock, xa_lock } from "../locks.js";
+import { ERRNO } from "../errno.js";
+import type { Kernel } from "../kernel.js";
 import {
-  end_page_writeback,
-  find_get_page_tag,
-  find_tagged,
-  mapping_tagged,
-  page_mapping,
-  xa_set_mark,
-} from "../mm/filemap.js";
+  call,
+  check,
+  config,
+  down_read,
+  given,
+  goto,
+  held,
+  label,
+  leave,
+  local,
+  path,
+  step,
+  under,
+  up_read,
+  when,
+} from "../language.js";
+import { i_mmap_sem, private_lock } from "../locks.js";
+import { filemap_fault, find_tagged, mapping_tagged, xa_set_mark } from "../mm/filemap.js";
+import { lock_page, PageDirty, PageLocked, unlock } from "../mm/page.js";
 import {
-  lock_page,
-  PageDirty,
-  PageLocked,
-  PageWriteback,
-  settledUnlessWriteback,
-  unlock,
-  wait_on_page_writeback,
-} from "../mm/page.js";
-import { clear_page_dirty_for_io, set_page_writeback, WARN } from "../mm/page_writeback.js";
-import { put_page } from "../mm/swap.js";
+  clear_page_dirty_for_io,
+  redirty_page_for_writepage,
+  WARN,
+  wait_for_stable_page,
+} from "../mm/page_writeback.js";
+import { VM_FAULT } from "../operations.js";
 import { BH } from "../structs.js";
-import { inode, int, NONE, pfn } from "../types.js";
+import { inode, int, NONE, type Pfn, pfn } from "../types.js";
+import { release_delayed } from "./blocks.js";
 import {
   __set_page_dirty_buffers,
   block_page_mkwrite,
-  buffer_async_write,
-  buffer_dirty,
+  block_page_mkwrite_return,
+  buffer_delay,
   buffer_mapped,
+  delay_or_unwritten,
   page_buffers_BUG_ON,
   page_has_buffers,
   try_to_free_buffers,
   write_buffer,
 } from "./buffer.js";
+import { da_get_block, ext4_should_retry_alloc, get_block } from "./ext4/get_block.js";
+import { ext4_bio_write_page } from "./ext4/page_io.js";
+import { ext4_da_writepages, mpage_next_page, mpage_release_page } from "./ext4/writepages.js";
+import { block_invalidatepage } from "./invalidatepage.js";
+import { ext4_journal_start, ext4_journal_stop } from "./jbd2.js";
+
+const PageChecked = (k: Kernel, page: Pfn): boolean => (k.page.flags[page] & pg("checked")) !== 0;
+
+/** block_page_mkwrite with ext4_da_get_block_prep, with ext4_get_block, and on machines on which all blocks are mapped. */
+const da_block_page_mkwrite = block_page_mkwrite(da_get_block());
+const get_block_page_mkwrite = block_page_mkwrite(get_block());
+const mapped_page_mkwrite = block_page_mkwrite([]);
 
 export const ext4_set_page_dirty = path(
   "ext4_set_page_dirty",
@@ -73,7 +102,76 @@ export const ext4_set_page_dirty = path(
 export const ext4_page_mkwrite = path(
   "ext4_page_mkwrite",
   { source: "fs/ext4/inode.c v4.20", args: { page: pfn, mapping: inode }, returns: int },
-  [call(() => block_page_mkwrite, { page: "page", mapping: "mapping" }, "ret")],
+  [
+    config("truncate", [down_read(i_mmap_sem, (_, f) => f.mapping)]),
+    config(
+      "blocks",
+      [
+        given((k) => !k.geometry.mount.delalloc, [goto("nodelalloc")]),
+        label("retry"),
+        call(() => da_block_page_mkwrite, { page: "page", mapping: "mapping" }, "ret"),
+        given((_, f) => f.ret !== -ERRNO.ENOSPC, [goto("out_ret")]),
+        call(() => ext4_should_retry_alloc, { mapping: "mapping" }, "ret"),
+        given((_, f) => f.ret === 1, [goto("retry")]),
+        goto("no_space"),
+        label("nodelalloc"),
+        lock_page(),
+        held(
+          when("page->mapping != mapping", (k, f) => k.page.mapping[f.page] !== f.mapping, [
+            unlock(),
+            local((_, f) => {
+              f.ret = VM_FAULT.NOPAGE;
+            }),
+            goto("out"),
+          ]),
+        ),
+        // With all buffers mapped there is no need for a handle, nor to dirty the page here: the fault does.
+        held(
+          when("ext4_bh_unmapped", (k, f) => page_has_buffers(k, f.page) && buffer_mapped(k, f.page), [
+            wait_for_stable_page(),
+            local((_, f) => {
+              f.ret = VM_FAULT.LOCKED;
+            }),
+            goto("out"),
+          ]),
+        ),
+        unlock(),
+        label("retry_alloc"),
+        ext4_journal_start(),
+        call(() => get_block_page_mkwrite, { page: "page", mapping: "mapping" }, "ret"),
+        ext4_journal_stop(),
+        given((_, f) => f.ret !== -ERRNO.ENOSPC, [goto("out_ret")]),
+        call(() => ext4_should_retry_alloc, { mapping: "mapping" }, "ret"),
+        given((_, f) => f.ret === 1, [goto("retry_alloc")]),
+        label("no_space"),
+        local((_, f) => {
+          f.ret = -ERRNO.ENOSPC;
+        }),
+      ],
+      [call(() => mapped_page_mkwrite, { page: "page", mapping: "mapping" }, "ret")],
+    ),
+    label("out_ret"),
+    local((_, f) => {
+      f.ret = block_page_mkwrite_return(f.ret);
+    }),
+    label("out"),
+    config("truncate", [up_read(i_mmap_sem, (_, f) => f.mapping)]),
+  ],
+);
+
+/** The page of a file for a fault: filemap_fault, with no truncation or punch under way. */
+export const ext4_filemap_fault = path(
+  "ext4_filemap_fault",
+  {
+    source: "fs/ext4/inode.c v4.20",
+    args: { mapping: inode, index: int, vma: int, flags: int },
+    returns: pfn,
+  },
+  [
+    down_read(i_mmap_sem, (_, f) => f.mapping),
+    call(() => filemap_fault, { mapping: "mapping", index: "index", vma: "vma", flags: "flags" }, "ret"),
+    up_read(i_mmap_sem, (_, f) => f.mapping),
+  ],
 );
 
 /** May the page lose its buffers? Gives 1 when they are gone. */
@@ -81,6 +179,8 @@ export const ext4_releasepage = path(
   "ext4_releasepage",
   { source: "fs/ext4/inode.c v4.20", args: { page: pfn }, returns: int },
   [
+    held(when("PageChecked", (k, f) => PageChecked(k, f.page), [leave()])),
+    // jbd2_journal_try_to_free_buffers: without journalled data no buffer is attached to a transaction.
     under(private_lock, [
       step("try_to_free_buffers", (k, f) => {
         f.ret = try_to_free_buffers(k, f.page) ? 1 : 0;
@@ -89,38 +189,31 @@ export const ext4_releasepage = path(
   ],
 );
 
+/** A page leaves the file, wholly or in part: what was promised for it is void. */
+export const ext4_invalidatepage = path(
+  "ext4_da_invalidatepage",
+  { source: "fs/ext4/inode.c v4.20", args: { page: pfn, offset: int, length: int } },
+  [
+    config("blocks", [
+      given(
+        (k, f) => f.offset === 0 && f.length === k.geometry.parts,
+        [
+          step("ext4_da_page_release_reservation", (k, f) => {
+            if (!buffer_delay(k, f.page)) return;
+            release_delayed(k, k.page.mapping[f.page], k.page.index[f.page]);
+            write_buffer(k, f.page, 0, BH.delay);
+          }),
+        ],
+      ),
+    ]),
+    call(() => block_invalidatepage, { page: "page", offset: "offset", length: "length" }),
+  ],
+);
+
 export const ext4_readpage = path(
   "ext4_readpage",
   { source: "fs/ext4/readpage.c v4.20", args: { page: pfn } },
   [step("submit_bio", (k, f) => queue_page(k, f.page))],
-);
-
-/** Put a clean, locked page under writeback and submit its buffers; unlocks it. */
-export const ext4_bio_write_page = path(
-  "ext4_bio_write_page",
-  { source: "fs/ext4/page-io.c v4.20", args: { page: pfn }, locals: { nr_submitted: int } },
-  [
-    under(xa_lock, [step("set_page_writeback", (k, f) => set_page_writeback(k, f.page))]),
-    held(
-      step("set_buffer_async_write", (k, f) => {
-        if (buffer_dirty(k, f.page) && buffer_mapped(k, f.page)) write_buffer(k, f.page, BH.async_write);
-      }),
-    ),
-    // The buffer is clean from its submission on, not from its completion.
-    held(
-      step("io_submit_add_bh", (k, f) => {
-        if (!buffer_async_write(k, f.page)) return;
-        write_buffer(k, f.page, 0, BH.dirty);
-        f.nr_submitted++;
-      }),
-    ),
-    unlock(),
-    given(
-      (_, f) => f.nr_submitted > 0,
-      [step("ext4_io_submit", (k, f) => queue_page(k, f.page))],
-      [call(() => end_page_writeback, { page: "page" })],
-    ),
-  ],
 );
 
 /** Write one locked page: what reclaim and jbd2 call. Cannot allocate blocks. */
@@ -133,11 +226,20 @@ export const ext4_writepage = path(
         page_buffers_BUG_ON(k, f.page);
       }),
     ),
+    config("blocks", [
+      held(
+        when("ext4_bh_delay_or_unwritten", (k, f) => delay_or_unwritten(k, f.page), [
+          call(() => redirty_page_for_writepage, { page: "page" }),
+          unlock(),
+          leave(),
+        ]),
+      ),
+    ]),
     call(() => ext4_bio_write_page, { page: "page" }),
   ],
 );
 
-/** Find the dirty pages of a mapping and write those whose blocks are mapped: here, all of them. */
+/** Find the dirty pages of a mapping and write them: the blocks of all are mapped. */
 export const mpage_prepare_extent_to_map = path(
   "mpage_prepare_extent_to_map",
   {
@@ -146,40 +248,11 @@ export const mpage_prepare_extent_to_map = path(
     locals: { index: int, page: pfn },
   },
   [
-    label("next"),
-    step("pagevec_lookup_range_tag", (k, f) => {
-      f.page = find_get_page_tag(k, f.mapping, f.index, f.sync === 1 ? "towrite" : "dirty");
-    }),
-    given((_, f) => f.page === NONE, [leave()]),
-    local((k, f) => {
-      f.index = k.page.index[f.page] + 1;
-    }),
-    lock_page(),
-    settledUnlessWriteback(
-      when(
-        "!PageDirty",
-        (k, f) =>
-          !PageDirty(k, f.page) ||
-          (PageWriteback(k, f.page) && f.sync === 0) ||
-          page_mapping(k, f.page) !== f.mapping,
-        [unlock(), goto("release")],
-      ),
-    ),
-    settledUnlessWriteback(wait_on_page_writeback()),
-    held(
-      step("page_buffers", (k, f) => {
-        page_buffers_BUG_ON(k, f.page);
-      }),
-    ),
+    ...mpage_next_page([leave()]),
     // mpage_process_page_bufs: every buffer is mapped, so the page is submitted at once (mpage_submit_page).
     call(() => clear_page_dirty_for_io, { page: "page" }),
     call(() => ext4_bio_write_page, { page: "page" }),
-    label("release"),
-    step("pagevec_release", (k, f) => {
-      put_page(k, f.page);
-      f.page = NONE;
-    }),
-    goto("next"),
+    ...mpage_release_page(),
   ],
 );
 
@@ -203,25 +276,17 @@ export const ext4_writepages = path(
         }),
       ],
     ),
-    // First the pages that need no block: without a transaction.
-    call(() => mpage_prepare_extent_to_map, { mapping: "mapping", sync: "sync" }),
-    // Then with one. No page here needs a block, so this pass ends the loop.
-    held(step("ext4_journal_start", () => {})),
-    call(() => mpage_prepare_extent_to_map, { mapping: "mapping", sync: "sync" }),
-    label("out_writepages"),
-  ],
-);
-
-/** Completion of a page's write: ext4_end_bio, in interrupt context. */
-export const ext4_finish_bio = path(
-  "ext4_finish_bio",
-  { source: "fs/ext4/page-io.c v4.20", args: { page: pfn } },
-  [
-    held(
-      step("clear_buffer_async_write", (k, f) => {
-        if (!page_buffers_BUG_ON(k, f.page)) write_buffer(k, f.page, 0, BH.async_write);
-      }),
+    config(
+      "blocks",
+      [call(() => ext4_da_writepages, { mapping: "mapping", sync: "sync" })],
+      [
+        // First the pages that need no block: without a transaction.
+        call(() => mpage_prepare_extent_to_map, { mapping: "mapping", sync: "sync" }),
+        // Then with one. No page here needs a block, so this pass ends the loop.
+        held(step("ext4_journal_start", () => {})),
+        call(() => mpage_prepare_extent_to_map, { mapping: "mapping", sync: "sync" }),
+      ],
     ),
-    call(() => end_page_writeback, { page: "page" }),
+    label("out_writepages"),
   ],
 );

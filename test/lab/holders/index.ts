@@ -12,7 +12,8 @@ export type { Position } from "./holder.js";
 
 export const HOLDERS: Readonly<Record<string, Holder>> = {
   ...mm,
-  ...btrfs, ...hugetlb,
+  ...btrfs,
+  ...hugetlb,
   ...process,
   ...truncate,
   ...writeback,

@@ -33,11 +33,6 @@ export const mm: Readonly<Record<string, Holder>> = {
     return step === "put_page" && nth === 1 ? copy : [...copy, local("page")];
   },
   wp_page_shared: ({ step, local }) => (step === "get_page" ? [] : [local("page")]),
-  wp_page_copy: ({ step, nth, local }) => {
-    if (step === "get_page") return [];
-    if (step === "alloc_page_vma" || (step === "put_page" && nth === 1)) return [local("page")];
-    return [local("page"), local("new_page")];
-  },
   gup_pte_range: ({ step, local }) =>
     step === "pte_read" || step === "page_cache_get_speculative" ? [] : [local("page")],
   // Until the page is in the caller's array it is not yet counted as pinned.
