@@ -2,6 +2,7 @@
 
 import type { Path } from "../machine/path.js";
 import type { Implementations } from "../machine/program.js";
+import { diskTables } from "./block/disk.js";
 import { amdgpu_mn_invalidate_range_start_gfx } from "./drivers/amdgpu_ttm.js";
 import { i915_gem_userptr_mn_invalidate_range_start, i915_userptr_table } from "./drivers/i915_userptr.js";
 import {
@@ -10,20 +11,6 @@ import {
   umem_odp_table,
 } from "./drivers/infiniband_odp.js";
 import { blockTables } from "./fs/blocks.js";
-import {
-  ext4_filemap_fault,
-  ext4_invalidatepage,
-  ext4_page_mkwrite,
-  ext4_readpage,
-  ext4_releasepage,
-  ext4_set_page_dirty,
-  ext4_writepage,
-  ext4_writepages,
-} from "./fs/ext4.js";
-import { ext4_sync_file } from "./fs/ext4/fsync.js";
-import { ext4_finish_bio } from "./fs/ext4/page_io.js";
-import { journalTables } from "./fs/jbd2.js";
-import { daxTables, ext4_dax_fault, noop_set_page_dirty } from "./fs/dax.js";
 import {
   btrfs_page_mkwrite,
   btrfs_readpage,
@@ -34,9 +21,30 @@ import {
   btrfsTable,
   end_bio_extent_writepage,
 } from "./fs/btrfs.js";
+import { daxTables, ext4_dax_fault, noop_set_page_dirty } from "./fs/dax.js";
+import { ext4_sync_file } from "./fs/ext4/fsync.js";
+import { ext4_finish_bio } from "./fs/ext4/page_io.js";
+import {
+  ext4_filemap_fault,
+  ext4_invalidatepage,
+  ext4_page_mkwrite,
+  ext4_readpage,
+  ext4_releasepage,
+  ext4_set_page_dirty,
+  ext4_writepage,
+  ext4_writepages,
+} from "./fs/ext4.js";
+import { fsyncTables } from "./fs/fsync_oracle.js";
 import { hugetlbfs_set_page_dirty } from "./fs/hugetlbfs.js";
-import { hugetlb_fault, hugetlbTable } from "./mm/hugetlb.js";
 import { iomap_releasepage, iomap_set_page_dirty } from "./fs/iomap.js";
+import { journalTables } from "./fs/jbd2.js";
+import { __generic_file_fsync, noop_fsync } from "./fs/sync.js";
+import {
+  __set_page_dirty_no_writeback,
+  shmem_getpage,
+  shmem_write_begin,
+  shmem_write_end,
+} from "./fs/tmpfs.js";
 import {
   xfs_end_bio,
   xfs_filemap_fault,
@@ -46,23 +54,20 @@ import {
   xfs_vm_writepages,
 } from "./fs/xfs.js";
 import { layoutTable, xfs_dax_fault } from "./fs/xfs_dax.js";
-import { __set_page_dirty_no_writeback, shmem_getpage, shmem_write_begin, shmem_write_end } from "./fs/tmpfs.js";
 import type { Geometry } from "./geometry.js";
 import type { Table } from "./kernel.js";
 import { writebackTables } from "./mm/backing_dev.js";
 import { compoundTable } from "./mm/compound.js";
-import { mm_struct_table } from "./mm/mmap.js";
-import { mm_rlimit_table, user_struct_table } from "./mm/rlimit.js";
 import { addressSpaceTables, filemap_fault } from "./mm/filemap.js";
-import { zoneTables } from "./mm/mmzone.js";
-import { scanControlTables } from "./mm/scan_control.js";
+import { hugetlb_fault, hugetlbTable } from "./mm/hugetlb.js";
 import { mappingErrorTables } from "./mm/mapping_error.js";
+import { mm_struct_table } from "./mm/mmap.js";
+import { zoneTables } from "./mm/mmzone.js";
 import { orphanTables } from "./mm/orphan.js";
 import { isolationTable } from "./mm/page_isolation.js";
+import { mm_rlimit_table, user_struct_table } from "./mm/rlimit.js";
+import { scanControlTables } from "./mm/scan_control.js";
 import { writtenTables } from "./mm/written.js";
-import { diskTables } from "./block/disk.js";
-import { fsyncTables } from "./fs/fsync_oracle.js";
-import { __generic_file_fsync, noop_fsync } from "./fs/sync.js";
 import { FS, FS_TABLES, MMU_NOTIFIER, mmu_notifier_ops } from "./operations.js";
 
 const rows = (table: Record<number, Record<string, unknown>>) =>
@@ -120,7 +125,11 @@ export const operations: Implementations = {
     [FS.ext4_dax]: { fault: ext4_dax_fault },
     [FS.xfs_dax]: { fault: xfs_dax_fault },
   }),
-  bio: rows({ [FS.ext4]: { bi_end_io: ext4_finish_bio }, [FS.xfs]: { bi_end_io: xfs_end_bio }, [FS.btrfs]: { bi_end_io: end_bio_extent_writepage } }),
+  bio: rows({
+    [FS.ext4]: { bi_end_io: ext4_finish_bio },
+    [FS.xfs]: { bi_end_io: xfs_end_bio },
+    [FS.btrfs]: { bi_end_io: end_bio_extent_writepage },
+  }),
   mmu_notifier_ops: rows({
     [MMU_NOTIFIER.ib_umem]: {
       invalidate_range_start: ib_umem_notifier_invalidate_range_start,
@@ -160,7 +169,9 @@ export const tables: readonly Table[] = [
 /** The operations of the filesystems and of the drivers with notifiers that a machine has. */
 export function operationsFor(all: Implementations, { files, notifiers }: Geometry): Implementations {
   const drivers = new Set(notifiers.map(({ driver }) => driver));
-  const notified = Object.entries(all[mmu_notifier_ops.name] ?? {}).filter(([row]) => drivers.has(Number(row)));
+  const notified = Object.entries(all[mmu_notifier_ops.name] ?? {}).filter(([row]) =>
+    drivers.has(Number(row)),
+  );
   const used = new Set<number>(files.map(({ fs }) => fs));
   const ours = FS_TABLES.map(({ name }) => [
     name,

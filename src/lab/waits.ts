@@ -5,8 +5,9 @@
  * The holder of a page lock and the writer of a semaphore stand in memory. A semaphore's readers are counted there only; they
  * are the tasks whose place in the code is one at which lockdep knows the lock to be held, if there are as many.
  */
+import { journal } from "../kernel/fs/jbd2.js";
 import type { Kernel } from "../kernel/kernel.js";
-import { PG_locked } from "../kernel/locks.js";
+import { jbd2_handle, PG_locked } from "../kernel/locks.js";
 import { LOCKED_FOR_READ } from "../kernel/structs.js";
 import type { Lockdep } from "../machine/lockdep.js";
 import type { Machine } from "../machine/machine.js";
@@ -23,9 +24,13 @@ export function holdersFor(
     const owner = machine.k.page.locked_by[machine.page(task)];
     return owner === 0 || owner === LOCKED_FOR_READ ? [] : [owner - 1];
   }
+  // A handle is counted on its transaction; who waits for one waits for those of the transaction that commits.
+  const handle = lock.class === jbd2_handle;
   // Another lock that is a bit of an object, such as a DAX entry's: nothing says who has set it.
-  if (which === null) return [];
-  const count = machine.lockWord(task);
+  if (!handle && which === null) return [];
+  const count = handle
+    ? machine.k.of(journal).t_updates.reduce((sum, nr) => sum + nr, 0)
+    : machine.lockWord(task);
   if (count < 0) return [-count - 1];
   const { held } = lockdep();
   const readers = machine.tasks

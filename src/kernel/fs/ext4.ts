@@ -30,13 +30,14 @@ import {
   label,
   leave,
   local,
+  lockdep_assert_not_held,
   path,
   step,
   under,
   up_read,
   when,
 } from "../language.js";
-import { i_mmap_sem, private_lock } from "../locks.js";
+import { i_mmap_sem, PG_locked, private_lock } from "../locks.js";
 import { filemap_fault, find_tagged, mapping_tagged, xa_set_mark } from "../mm/filemap.js";
 import { lock_page, PageDirty, PageLocked, unlock } from "../mm/page.js";
 import {
@@ -111,6 +112,7 @@ export const ext4_page_mkwrite = path(
         label("retry"),
         call(() => da_block_page_mkwrite, { page: "page", mapping: "mapping" }, "ret"),
         given((_, f) => f.ret !== -ERRNO.ENOSPC, [goto("out_ret")]),
+        lockdep_assert_not_held(PG_locked),
         call(() => ext4_should_retry_alloc, { mapping: "mapping" }, "ret"),
         given((_, f) => f.ret === 1, [goto("retry")]),
         goto("no_space"),
@@ -141,6 +143,7 @@ export const ext4_page_mkwrite = path(
         call(() => get_block_page_mkwrite, { page: "page", mapping: "mapping" }, "ret"),
         ext4_journal_stop(),
         given((_, f) => f.ret !== -ERRNO.ENOSPC, [goto("out_ret")]),
+        lockdep_assert_not_held(PG_locked),
         call(() => ext4_should_retry_alloc, { mapping: "mapping" }, "ret"),
         given((_, f) => f.ret === 1, [goto("retry_alloc")]),
         label("no_space"),

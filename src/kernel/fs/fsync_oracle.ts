@@ -9,7 +9,7 @@ import { xa_get_mark } from "../mm/filemap.js";
 import { PageDirty } from "../mm/page.js";
 import { written_version } from "../mm/written.js";
 import { type InodeNr, NONE } from "../types.js";
-import { disk_version } from "./blocks.js";
+import { recovered_version } from "./power_cut.js";
 
 const fsync_promise = struct("fsync_promise", {
   version: u16("version of a part of a file's page that the call under way promises"),
@@ -58,7 +58,7 @@ export function keep_promise(k: Kernel, mapping: InodeNr, start: number, end: nu
     const slot = k.slotOf(mapping, index);
     for (let part = 0; part < parts; part++) {
       const promised = version[slot * parts + part];
-      if (error !== 0 || promised <= disk_version(k, mapping, index, part)) continue;
+      if (error !== 0 || promised <= recovered_version(k, mapping, index, part)) continue;
       const message = `fsync: returned 0, and part ${part} of page ${index} is not on the disk`;
       k.fault("LOST", message, k.xa_slot.page[slot] - 1);
     }

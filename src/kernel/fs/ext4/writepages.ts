@@ -20,11 +20,14 @@ import {
   label,
   leave,
   local,
+  lockdep_assert_held,
+  lockdep_assert_not_held,
   path,
   repeat,
   step,
   when,
 } from "../../language.js";
+import { PG_locked } from "../../locks.js";
 import { find_get_page_tag, page_mapping } from "../../mm/filemap.js";
 import {
   lock_page,
@@ -152,7 +155,17 @@ export const ext4_da_writepages = path(
   },
   [
     call(() => mpage_prepare_extent_to_map, { mapping: "mapping", sync: "sync", first_page: 0 }, "page"),
-    given((_, f) => f.page === NONE, [goto("map")]),
+    given(
+      (_, f) => f.page === NONE,
+      [
+        lockdep_assert_not_held(PG_locked),
+        local((_, f) => {
+          f.first_page = 0;
+        }),
+        goto("map"),
+      ],
+    ),
+    lockdep_assert_held(PG_locked),
     // mpage_release_unused_pages: without a handle no block can be chosen.
     local((k, f) => {
       f.first_page = k.page.index[f.page];
@@ -172,7 +185,8 @@ export const ext4_da_writepages = path(
           { mapping: "mapping", sync: "sync", first_page: "first_page" },
           "page",
         ),
-        given((_, f) => f.page === NONE, [ext4_journal_stop(), leave()]),
+        given((_, f) => f.page === NONE, [lockdep_assert_not_held(PG_locked), ext4_journal_stop(), leave()]),
+        lockdep_assert_held(PG_locked),
         local((k, f) => {
           f.first_page = k.page.index[f.page];
         }),
