@@ -12,7 +12,7 @@ import { fork } from "../kernel/fork.js";
 import { direct_write, do_blockdev_direct_IO } from "../kernel/fs/direct_io.js";
 import { __writeback_single_inode } from "../kernel/fs/fs_writeback.js";
 import { mem_rw } from "../kernel/fs/proc_mem.js";
-import { generic_file_buffered_read, generic_file_write_iter } from "../kernel/fs/read_write.js";
+import { generic_file_buffered_read } from "../kernel/fs/read_write.js";
 import { pipe_read, vmsplice_to_pipe } from "../kernel/fs/splice.js";
 import { fsync, msync } from "../kernel/fs/sync.js";
 import type { Kernel } from "../kernel/kernel.js";
@@ -282,13 +282,6 @@ export const OPERATIONS: readonly Operation[] = [
     values: ([page, file]) => [file, page],
   }),
   operation({
-    name: "write",
-    help: "write(2) of a page of a file, through the page cache",
-    args: [index, inode],
-    path: generic_file_write_iter,
-    values: ([page, file], k) => [file, page * k.geometry.parts, k.geometry.parts],
-  }),
-  operation({
     name: "fsync",
     help: "Write a file's dirty pages and wait for them",
     args: [inode],
@@ -392,7 +385,13 @@ export const OPERATIONS: readonly Operation[] = [
     path: vmsplice_to_pipe,
     values: ([start, count, to, array]) => [start, count, array, to],
   }),
-  operation({ name: "pipe_read", help: "Read one page from a pipe", args: [pipe], path: pipe_read }),
+  operation({
+    name: "pipe_read",
+    help: "Read one page from a pipe",
+    args: [pipe],
+    path: pipe_read,
+    example: "vmsplice; pipe_read",
+  }),
   operation({
     name: "rdma_reg",
     help: "Register an RDMA memory region: step card writes into it from then on",

@@ -15,10 +15,8 @@
  * range and nr_to_write (each call writes the whole file), bios of more than one page (each page is submitted right after it
  * is unlocked), lookups of fifteen pages at a time, the warning about direct reclaim in writepage (it never writes).
  */
-import { pg } from "../../trace/words.js";
 import { queue_page } from "../block/disk.js";
 import { ERRNO } from "../errno.js";
-import type { Kernel } from "../kernel.js";
 import {
   call,
   check,
@@ -39,7 +37,7 @@ import {
 } from "../language.js";
 import { i_mmap_sem, PG_locked, private_lock } from "../locks.js";
 import { filemap_fault, find_tagged, mapping_tagged, xa_set_mark } from "../mm/filemap.js";
-import { lock_page, PageDirty, PageLocked, unlock } from "../mm/page.js";
+import { lock_page, PageChecked, PageDirty, PageLocked, unlock } from "../mm/page.js";
 import {
   clear_page_dirty_for_io,
   redirty_page_for_writepage,
@@ -48,7 +46,7 @@ import {
 } from "../mm/page_writeback.js";
 import { VM_FAULT } from "../operations.js";
 import { BH } from "../structs.js";
-import { inode, int, NONE, type Pfn, pfn } from "../types.js";
+import { inode, int, NONE, pfn } from "../types.js";
 import { release_delayed } from "./blocks.js";
 import {
   __set_page_dirty_buffers,
@@ -67,8 +65,6 @@ import { ext4_bio_write_page } from "./ext4/page_io.js";
 import { ext4_da_writepages, mpage_next_page, mpage_release_page } from "./ext4/writepages.js";
 import { block_invalidatepage } from "./invalidatepage.js";
 import { ext4_journal_start, ext4_journal_stop } from "./jbd2.js";
-
-const PageChecked = (k: Kernel, page: Pfn): boolean => (k.page.flags[page] & pg("checked")) !== 0;
 
 /** block_page_mkwrite with ext4_da_get_block_prep, with ext4_get_block, and on machines on which all blocks are mapped. */
 const da_block_page_mkwrite = block_page_mkwrite(da_get_block());

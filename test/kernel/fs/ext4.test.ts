@@ -24,6 +24,21 @@ function stripped(): Hand {
   return h.clear(["referenced"]).go("reclaim");
 }
 
+describe("ext4_releasepage", () => {
+  it("F10 keeps the buffers of a page with PG_checked, which is to go through the journal first", () => {
+    const release = (checked: boolean) => {
+      const h = one().go("store").go("flusher").go("disk");
+      old(h);
+      h.clear(["referenced"]);
+      if (checked) h.set(["checked"]);
+      h.go("reclaim");
+      return [h.has("private"), h.lru()];
+    };
+    expect(release(true)).toEqual([true, "active"]);
+    expect(release(false)).toEqual([false, "none"]);
+  });
+});
+
 describe("ext4_set_page_dirty", () => {
   it("F8 warns, once, when the page has no buffers", () => {
     const h = stripped();
