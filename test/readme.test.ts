@@ -1,9 +1,23 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { runLine, statements } from "../src/cli/shell.js";
+import { Desk, type Host } from "../src/lab/desk.js";
 import { run } from "../src/lab/run.js";
 import { toSvg } from "../src/plot/index.js";
 
 const file = (name: string) => readFileSync(new URL(`../${name}`, import.meta.url), "utf8");
+
+/** Nothing is written, read, searched or drawn. */
+const host: Host = {
+  columns: 100,
+  rows: 24,
+  color: false,
+  write: () => {},
+  read: () => "",
+  plotly: async () => "",
+  explore: () => Promise.reject(new Error("no search here")),
+  script: () => Promise.reject(new Error("no script here")),
+};
 
 describe("README", () => {
   it("shows what `guplab run kara-2018` prints", () => {
@@ -14,6 +28,15 @@ describe("README", () => {
     const picture = file("notebooks/data/kara-2018.svg");
     const [replay] = /kara-2018@v4\.20:\w+/.exec(picture) ?? [];
     expect(picture).toBe(toSvg(run(replay as string).plot.life()));
+  });
+
+  it("crashes the sandbox with the lines that it gives", async () => {
+    const [, block] = /```text\n(scenario sandbox[\s\S]*?)```/.exec(file("README.md")) ?? [];
+    const desk = new Desk(host);
+    const texts: string[] = [];
+    for (const statement of statements(block)) texts.push((await runLine(desk, statement)).text);
+    expect(texts.join("\n")).toContain("BUG: page_buffers: BUG_ON(!PagePrivate(page))");
+    expect(desk.world.k.faults.map(({ kind }) => kind)).toEqual(["WARN", "BUG"]);
   });
 
   it("names folders that exist", () => {

@@ -192,6 +192,11 @@ export class World {
     return heldBack?.(this.view) === true;
   }
 
+  /** Whether somebody can say something to it: such a world is never over. */
+  get takesOrders(): boolean {
+    return this.setup.input !== undefined;
+  }
+
   /**
    * Say something to the scenario between two steps.
    *

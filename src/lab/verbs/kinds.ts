@@ -22,7 +22,7 @@ export function made(desk: Desk, from: number, lines: number): Result {
     ...(left > 0 ? [`  ... ${left} steps (log ${all.length} shows them)`] : []),
     ...entries.map((entry) => logLine(entry)),
     ...faults.filter(({ tick: at }) => at < (entries[0]?.tick ?? 0)).map(faultLine),
-    ...(world.settled() ? [`The run is over at tick ${tick}.`] : []),
+    ...(world.settled() && !world.takesOrders ? [`The run is over at tick ${tick}.`] : []),
   ].join("\n");
   return result(
     text,
