@@ -24,6 +24,7 @@ export const CONFIGS = {
   compound: "pages of more than one page frame: hugetlbfs",
   dax: "files whose pages are the storage",
   migration: "pages move: compaction, CMA, memory offline",
+  unlocked_dirty: "drivers that mark pages dirty without the page lock: no step is held by it",
   notifier: "drivers that are told when a page is unmapped",
 } as const;
 

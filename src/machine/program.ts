@@ -97,6 +97,11 @@ export interface LinkOptions {
   readonly config?: ReadonlySet<string>;
   /** How many tasks run each root; default one each. */
   readonly tasks?: readonly number[];
+  /**
+   * Whether somebody on this machine does not keep to the sleeping locks: then a held step is a preemption point after all,
+   * unless a spinlock protects it. Default false.
+   */
+  readonly lawless?: boolean;
 }
 
 const NO_STACK: Int32Array | Int16Array = new Int32Array(0);
@@ -218,6 +223,7 @@ class Linker {
   constructor(
     private readonly implementations: Implementations,
     private readonly config: ReadonlySet<string>,
+    private readonly lawless: boolean,
   ) {}
 
   /**
@@ -322,7 +328,8 @@ class Linker {
       if (at < 0) throw new Error(`${path.name}: no local named ${name}`);
       return frame.slots[at];
     };
-    const emit = (step: string, op: number, run: Run, held?: true | Instruction["held"]) => {
+    const emit = (step: string, op: number, run: Run, wish?: true | Instruction["held"]) => {
+      const held = this.lawless && this.under.length === 0 ? null : wish;
       const made = this.emit(path, frame, stack, step, held === true && op === STEP ? HELD : op, run);
       if (typeof held === "function") made.held = held;
       if (made.op <= WAIT && this.pause !== null) {
@@ -394,7 +401,7 @@ class Linker {
         case "release": {
           const { class: lock, which } = node;
           // Giving back only lets others go on: nobody could tell whether the task was stopped before it.
-          const at = emit(node.name, STEP, (k, f) => release((k as Running).locks, lock, which(k, f)), true);
+          const at = emit(node.name, HELD, (k, f) => release((k as Running).locks, lock, which(k, f)));
           at.lock = { class: lock, how: "gives" };
           this.lockings.push({ root: this.roots - 1, at, write: false, taken: false });
           break;
@@ -550,9 +557,9 @@ export function link(
   // biome-ignore lint/suspicious/noExplicitAny: roots of any kernel and any frame
   roots: readonly Path<any>[],
   implementations: Implementations = {},
-  { config = new Set(), tasks = [] }: LinkOptions = {},
+  { config = new Set(), tasks = [], lawless = false }: LinkOptions = {},
 ): Image {
-  const linker = new Linker(implementations, config);
+  const linker = new Linker(implementations, config, lawless);
   const programs = roots.map((root) => linker.program(root as Path<never>));
   thread(linker.code);
   const locks = linker.contended(tasks);

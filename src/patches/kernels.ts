@@ -37,4 +37,9 @@ export const linkKernel = (
   roots: readonly Path<any>[],
   geometry: Geometry,
   tasks: readonly number[],
-): Image => link(roots, operationsFor(kernel.operations, geometry), { config: geometry.config, tasks });
+): Image =>
+  link(roots, operationsFor(kernel.operations, geometry), {
+    config: geometry.config,
+    tasks,
+    lawless: geometry.config.has("unlocked_dirty"),
+  });

@@ -5,6 +5,7 @@
  */
 import { describe, expect, it } from "vitest";
 import type { Config } from "../../src/kernel/config.js";
+import { gpu_engine } from "../../src/kernel/drivers/i915_userptr.js";
 import { btrfs_writepage_fixup_worker } from "../../src/kernel/fs/btrfs.js";
 import { generic_file_buffered_read, generic_file_write_iter } from "../../src/kernel/fs/read_write.js";
 import { call, local, path } from "../../src/kernel/language.js";
@@ -21,6 +22,7 @@ import {
 import { FS } from "../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
 import { pfn } from "../../src/kernel/types.js";
+import { HOLDERS, type HolderName } from "../../src/lab/workloads/holders.js";
 import { open, type World } from "../../src/lab/world.js";
 import { HELD, type Instruction, STEP } from "../../src/machine/program.js";
 import { disk, dma, flusher, fsync, load, read, reclaim, store } from "../kernel/actors.js";
@@ -120,6 +122,9 @@ const moving = (pages: number, ...config: readonly Config[]): Small => ({
 /** Files that change their size, pages that move. */
 const changing = { geometry: { config: ["truncate", "migration"] } } as const;
 
+/** A user of get_user_pages on the first page, with the first array. */
+const holder = (name: HolderName): Actor => ({ path: HOLDERS[name].program, args: [0, 1, 0], ends: true });
+
 const worlds: Readonly<Record<string, () => World>> = {
   "kara-2018-quiet": () => open("kara-2018-quiet", { record: false }),
   "kara-2018-private": () => open("kara-2018-private", { record: false }),
@@ -139,6 +144,16 @@ const worlds: Readonly<Record<string, () => World>> = {
   "two pages, stores and reclaim": () =>
     small({ filePages: 2, pages: 2 }, { store: store(0), store2: store(1), reclaim: reclaim(1), disk }),
   "an O_DIRECT read and writeback": () => small({ pages: 1 }, { read: read(0), dma: dma(0), flusher, disk }),
+  "amdgpu dirties without the page lock, and writeback": () =>
+    small(
+      { pages: 1, geometry: { config: ["unlocked_dirty"] } },
+      { gpu: holder("amdgpu"), engine: { path: gpu_engine, args: [0] }, flusher, disk },
+    ),
+  "VFIO sets PG_dirty alone, reclaim and writeback": () =>
+    small(
+      { pages: 1, geometry: { config: ["unlocked_dirty"] } },
+      { vfio: holder("vfio"), reclaim: reclaim(1), flusher, disk },
+    ),
   "a store, truncation and writeback": () =>
     small({ pages: 1, ...changing }, { store: store(), truncate: resize(0), flusher, disk }),
   "a store, a hole and reclaim": () =>

@@ -12,6 +12,8 @@ import { lockReportText } from "../../src/machine/lockdep.js";
 /** What can happen, by the workload and its parameters, and why it is expected. */
 const VERDICTS: readonly (readonly [scenario: string, outcomes: readonly string[], why: string])[] = [
   ["W2", ["OK"], "writeback alone leaves the buffers where they are (Kara's second race: no assertion)"],
+  ["W2,holder=vfio", ["LOST"], "SetPageDirty alone: no tag, so no flusher finds the page (trap 42)"],
+  ["W2,holder=amdgpu", ["WARN"], "set_page_dirty without the page lock (F9)"],
   ["W3", ["LOST"], "the invalidation drops a page that process_vm_writev still holds"],
   ["W5", ["LOST"], "nobody has marked what the device wrote when fsync looks (D14)"],
   ["W5,holder=dio", ["OK"], "a read that has not returned has promised nothing"],

@@ -172,6 +172,7 @@ export const HOLDERS = {
       [call(() => vfio_dma_do_map, { ...range, write: 1 }, "ret")],
       [call(() => vfio_dma_do_unmap, { ...range, write: 1 })],
     ),
+    { config: ["unlocked_dirty"] },
   ),
   amdgpu: holder(
     "amdgpu userptr: set_page_dirty without the page lock when the object goes",
@@ -180,7 +181,7 @@ export const HOLDERS = {
       [call(() => amdgpu_ttm_tt_get_user_pages, { ...range, anononly: 0 }, "ret")],
       [call(() => amdgpu_ttm_tt_unpin_userptr, { pages: "pages" })],
     ),
-    { device: gpu_engine },
+    { device: gpu_engine, config: ["unlocked_dirty"] },
   ),
   video: registered(
     "video capture into a program's memory: set_page_dirty_lock when the buffer is given back",

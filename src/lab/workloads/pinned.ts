@@ -104,8 +104,8 @@ export function pinned(spec: Pinned): Setup {
       kswapd: 100,
       flusher: 150,
       disk: 20,
-      ...slow(({ name }) => name.startsWith(holder), 300),
-      ...slow(({ name }) => name.startsWith("device"), 1200),
+      ...slow(({ name }) => name.startsWith(holder), 1500),
+      ...slow(({ name }) => name.startsWith("device"), 600),
     },
     prepare: (k) => {
       if (is_dax_fs(fs)) dax_allocate_file(k, FILE);
