@@ -26,8 +26,8 @@ const SMALL: readonly (readonly [plain: number, pins: number, count: number, ans
   [2, -1, -1022, true],
 ];
 
-/** Rows that guplab's v4.20 cannot express. */
-const LATER: readonly (readonly [row: string, reason: string])[] = [
+/** Rows that guplab's v4.20 cannot express, and why. */
+export const LATER: readonly (readonly [row: string, reason: string])[] = [
   ["large folio, p=0, r=5000", "pincount of large folios came with v5.7"],
   ["large folio, p=1", "the same"],
   ["grab at r <= 0 gives -ENOMEM", "v4.20's get_page does not look; the check came with v5.1"],
@@ -61,9 +61,5 @@ describe("D4 on v4.20", () => {
     h.past("read", "submit_bio");
     // cache, buffers, PTE, gup
     expect([h.refs(), page_maybe_dma_pinned(h.refs())]).toEqual([4, false]);
-  });
-
-  it("rows of later kernels have a reason", () => {
-    for (const [row, reason] of LATER) expect([row, reason.length > 0]).toEqual([row, true]);
   });
 });
