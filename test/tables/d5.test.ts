@@ -4,6 +4,7 @@
  * page view prints.
  */
 import { describe, expect, it } from "vitest";
+import { FOLL } from "../../src/kernel/mm/gup.js";
 import { get_page, page_count, page_ref_add } from "../../src/kernel/mm/page.js";
 import { page_maybe_dma_pinned } from "../../src/trace/words.js";
 import { disk, dma, read } from "../kernel/actors.js";
@@ -27,7 +28,7 @@ const SMALL: readonly (readonly [plain: number, pins: number, count: number, ans
 ];
 
 /** Rows that guplab's v4.20 cannot express, and why. */
-export const LATER: readonly (readonly [row: string, reason: string])[] = [
+const LATER: readonly (readonly [row: string, reason: string])[] = [
   ["large folio, p=0, r=5000", "pincount of large folios came with v5.7"],
   ["large folio, p=1", "the same"],
   ["grab at r <= 0 gives -ENOMEM", "v4.20's get_page does not look; the check came with v5.1"],
@@ -61,5 +62,10 @@ describe("D4 on v4.20", () => {
     h.past("read", "submit_bio");
     // cache, buffers, PTE, gup
     expect([h.refs(), page_maybe_dma_pinned(h.refs())]).toEqual([4, false]);
+  });
+
+  it("the other rows are of later kernels: v4.20 has no FOLL_PIN", () => {
+    expect(Object.keys(FOLL)).not.toContain("PIN");
+    expect(LATER.map(([, reason]) => /v[56]\.\d|the same/.test(reason))).toEqual(LATER.map(() => true));
   });
 });
