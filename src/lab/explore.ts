@@ -130,8 +130,14 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
   const outcomes = verdict === "incomplete" ? [] : outcomesOf(result.witnesses.map(({ kind }) => kind));
   const steps = worst ? namedSteps(name, kernel.name, worst.schedule) : [];
   const witness = worst ? { replay: replayOf(worst), steps } : null;
+  // A scenario without these parameters is as large as its machine.
+  const size = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
+  const extent =
+    world.parameters.pages === undefined
+      ? `${size(world.k.geometry.pages, "page frame")}, ${size(letters.length, "task")}`
+      : `${size(pages, "page")}, ${size(drivers, "driver")}`;
   const bound =
-    `${pages} page${pages === 1 ? "" : "s"}, ${drivers} driver${drivers === 1 ? "" : "s"}, ` +
+    `${extent}, ` +
     (result.complete
       ? `every interleaving: ${result.states} states, ${result.transitions} transitions`
       : `not every interleaving: stopped at ${result.states} states, with states left to expand`);

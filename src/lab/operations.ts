@@ -10,6 +10,7 @@ import { xdp_umem_reg, xdp_umem_release } from "../kernel/drivers/xdp_umem.js";
 import { do_exit } from "../kernel/exit.js";
 import { fork } from "../kernel/fork.js";
 import { direct_write, do_blockdev_direct_IO } from "../kernel/fs/direct_io.js";
+import { drop_caches } from "../kernel/fs/drop_caches.js";
 import { __writeback_single_inode } from "../kernel/fs/fs_writeback.js";
 import { mem_rw } from "../kernel/fs/proc_mem.js";
 import { generic_file_buffered_read } from "../kernel/fs/read_write.js";
@@ -17,6 +18,8 @@ import { pipe_read, vmsplice_to_pipe } from "../kernel/fs/splice.js";
 import { fsync, msync } from "../kernel/fs/sync.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { call, given, path, step } from "../kernel/language.js";
+import { generic_file_write_direct } from "../kernel/mm/direct_write.js";
+import { fadvise_dontneed } from "../kernel/mm/fadvise.js";
 import { get_user_pages_fast } from "../kernel/mm/gup.js";
 import { MADV, madvise } from "../kernel/mm/madvise.js";
 import { mlock, munlock } from "../kernel/mm/mlock.js";
@@ -24,12 +27,7 @@ import { mmap, munmap } from "../kernel/mm/mmap.js";
 import { mprotect } from "../kernel/mm/mprotect.js";
 import { set_page_dirty_lock } from "../kernel/mm/page_writeback.js";
 import { process_vm_rw } from "../kernel/mm/process_vm_access.js";
-import {
-  invalidate_inode_pages2_range,
-  invalidate_mapping_pages,
-  truncate_pagecache_range,
-  truncate_setsize,
-} from "../kernel/mm/truncate.js";
+import { truncate_pagecache_range, truncate_setsize } from "../kernel/mm/truncate.js";
 import { dma_write, page_of, put_pages } from "../kernel/mm/user_pages.js";
 import { shrink_active_list, shrink_node } from "../kernel/mm/vmscan.js";
 import { int, pages_nr, pfn, vpn } from "../kernel/types.js";
@@ -302,6 +300,9 @@ export const OPERATIONS: readonly Operation[] = [
   operation({
     name: "truncate",
     help: "Give a file a new size: pages beyond it leave it, whoever holds them",
+    details: [
+      "The part of it that every filesystem shares, truncate_setsize: its locks and blocks are not touched.",
+    ],
     args: [size, inode],
     path: truncate_setsize,
     values: ([parts, file]) => [file, parts],
@@ -309,24 +310,26 @@ export const OPERATIONS: readonly Operation[] = [
   operation({
     name: "punch",
     help: "Throw a page of a file away; its size stays",
+    details: ["The part of it that every filesystem shares, truncate_pagecache_range."],
     args: [index, inode],
     path: truncate_pagecache_range,
     values: ([page, file], k) => [file, page * k.geometry.parts, (page + 1) * k.geometry.parts],
   }),
   operation({
-    name: "invalidate",
-    help: "What an O_DIRECT write does to a file's cached pages (invalidate_inode_pages2)",
+    name: "dwrite",
+    help: "Write the file itself with O_DIRECT: its cached pages are dropped, held or not",
     args: [inode],
-    path: invalidate_inode_pages2_range,
+    path: generic_file_write_direct,
     values: ([file], k) => [file, 0, k.inode.i_pages[file] - 1],
   }),
   operation({
     name: "fadvise",
-    help: "POSIX_FADV_DONTNEED; what drop_caches does to each file",
+    help: "POSIX_FADV_DONTNEED: write what is dirty, drop what is clean and unmapped",
     args: [inode],
-    path: invalidate_mapping_pages,
-    values: ([file], k) => [file, 0, k.inode.i_pages[file] - 1],
+    path: fadvise_dontneed,
+    values: ([file]) => [file, 0, 0],
   }),
+  operation({ name: "drop_caches", help: "The same for every file, without writing", path: drop_caches }),
 
   // ---- pins
   operation({

@@ -109,16 +109,38 @@ export function runToEnd(world: World, seed: number, steps: number): boolean {
 export const faultLine = ({ kind, message, pfn, task, tick }: Fault): string =>
   `${kind} at tick ${tick}, ${task}, pfn ${pfn}: ${message}`;
 
+/** A page whose bytes are not where they should be, in words. */
+interface Loss {
+  readonly kind: "LOST" | "STALE";
+  readonly line: string;
+}
+
+/** What is wrong with the bytes of pages now. */
+export const lossesOf = (world: World): readonly Loss[] => [
+  ...world.lostWrites().map(
+    (pfn): Loss => ({
+      kind: "LOST",
+      line: `LOST: pfn ${pfn} has newer bytes than the disk, and nobody will ever write them`,
+    }),
+  ),
+  ...world.staleWrites().map(
+    (pfn): Loss => ({
+      kind: "STALE",
+      line: `STALE: pfn ${pfn} was written after its file had let go of it`,
+    }),
+  ),
+];
+
 /** What came of a world's steps so far. */
 export function reportRun(world: World, finished: boolean): Run {
   const recording = world.recording();
   const faults = [...world.k.faults];
-  const lost = world.lostWrites();
+  const losses = lossesOf(world);
   const ends = finished ? world.verdictsAtEnd() : [];
   const lockReports = world.lockdep.reports;
   const outcomes = outcomesOf([
     ...faults.map((fault) => fault.kind),
-    ...(lost.length > 0 ? (["LOST"] as const) : []),
+    ...losses.map(({ kind }) => kind),
     ...ends.map(({ kind }) => kind),
     // Linux prints such a report as a warning.
     ...(lockReports.length > 0 ? (["WARN"] as const) : []),
@@ -131,7 +153,7 @@ export function reportRun(world: World, finished: boolean): Run {
     [
       `${name} on ${world.kernel.name}: ${outcomes.join(", ")} (${steps} steps${bound})`,
       ...faults.map((fault) => `  ${faultLine(fault)}`),
-      ...lost.map((pfn) => `  LOST: pfn ${pfn} is clean, but the disk has older bytes`),
+      ...losses.map(({ line }) => `  ${line}`),
       ...ends.map(({ kind, page, message }) => `  ${kind}${page >= 0 ? `, pfn ${page}` : ""}: ${message}`),
       ...lockReports.map((report) => `lockdep: ${lockReportText(report)}`),
       `replay: ${replay}`,

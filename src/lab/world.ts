@@ -225,9 +225,10 @@ export class World {
     }
     if (!this.enabled(task)) throw new Error(this.whyNot(task));
     this.k.tick++;
+    const made = this.machine.pcOf(task);
     this.machine.step(task);
     this.schedule.push(task);
-    this.judge(task);
+    this.judge(task, made);
     this.reportHanging();
   }
 
@@ -261,13 +262,13 @@ export class World {
     return null;
   }
 
-  /** Ask the scenario's oracles about the step that a task has made; each speaks once. */
-  private judge(task: number): void {
+  /** Ask the scenario's oracles about the step that a task has made, its instruction `made`; each speaks once. */
+  private judge(task: number, made: number): void {
     for (const { when, check, kind } of this.setup.oracles ?? []) {
       if (when !== "always") continue;
       const wrong = check(this.view);
       if (wrong === null || this.k.faults.some(({ message }) => message === wrong.message)) continue;
-      this.k.at = this.machine.pcOf(task);
+      this.k.at = made;
       this.k.task = task;
       this.k.fault(kind, wrong.message, wrong.page);
     }

@@ -52,8 +52,6 @@ export const scanControlTables: readonly Table[] = [
 
 /** The columns of struct scan_control; of no rows without watermarks. */
 export const sc = (k: Kernel) => k.of(scan_control);
-/** The totals of the event. */
-export const reclaim_stat = (k: Kernel) => k.of(mm_vmscan_lru_shrink_inactive);
 
 /** Count a page in one of the event's figures. */
 export function count_stat(k: Kernel, stat: Stat, by = 1): void {

@@ -1,7 +1,7 @@
 /** Verbs that look at a run: tasks, pages, steps, faults, memory, counters, paths. */
 import type { Fault } from "../../trace/recording.js";
 import { linesOf, pathsOf } from "../paths.js";
-import { countersOf, faultLine } from "../run.js";
+import { countersOf, faultLine, lossesOf } from "../run.js";
 import { columns } from "../text.js";
 import {
   cellText,
@@ -119,14 +119,11 @@ export const faults = verb({
   example: "run; faults",
   run: (desk) => {
     const { world } = desk;
-    const lost = world.lostWrites();
-    const text = [
-      ...world.k.faults.map(faultLine),
-      ...lost.map((lostPage) => `LOST: page ${lostPage} is clean, but the disk has older bytes`),
-    ].join("\n");
+    const text = [...world.k.faults.map(faultLine), ...lossLines(world)].join("\n");
     return result(text === "" ? "None so far." : text, {
       faults: world.k.faults.map((fault): Fault => ({ ...fault })),
-      lost,
+      lost: world.lostWrites(),
+      stale: world.staleWrites(),
     });
   },
 });

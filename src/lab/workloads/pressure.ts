@@ -5,23 +5,13 @@ import { NVME, nvme_abort, nvme_controller } from "../../kernel/drivers/nvme.js"
 import { call, path, pause } from "../../kernel/language.js";
 import { alloc_contig_range, offline_pages } from "../../kernel/mm/compaction.js";
 import { cache_hog } from "../../kernel/mm/pressure.js";
-import { invalidate_inode_pages2_range } from "../../kernel/mm/truncate.js";
 import { VM_WRITE } from "../../kernel/structs.js";
-import { inode, int, pages_nr, pfn } from "../../kernel/types.js";
+import { int, pages_nr, pfn } from "../../kernel/types.js";
 import { choice, scenario, whole } from "../scenario.js";
 import { holderChoices } from "./holders.js";
 import { FILE, pinned } from "./pinned.js";
+import { direct_writer } from "./reclaim.js";
 import { FILESYSTEMS, fsOf, SIZES } from "./sizes.js";
-
-/** sendfile into the file with O_DIRECT: when the bytes are on the disk, its cached pages are invalidated. */
-const sender = path(
-  "sendfile",
-  { source: "a process", args: { mapping: inode, start: int, end: int }, locals: { ret: int } },
-  [
-    pause("writes"),
-    call(() => invalidate_inode_pages2_range, { mapping: "mapping", start: "start", end: "end" }, "ret"),
-  ],
-);
 
 export const pvmWritev = scenario({
   name: "pvm-writev",
@@ -41,7 +31,7 @@ export const pvmWritev = scenario({
         {
           name: "sendfile",
           letter: "s",
-          path: sender,
+          path: direct_writer,
           args: [FILE, 0, sizes.pages * sizes.drivers - 1],
           daemon: false,
         },

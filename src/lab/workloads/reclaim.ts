@@ -3,7 +3,8 @@
  */
 import type { Config } from "../../kernel/config.js";
 import { call, path, pause } from "../../kernel/language.js";
-import { invalidate_inode_pages2_range, invalidate_mapping_pages } from "../../kernel/mm/truncate.js";
+import { generic_file_write_direct } from "../../kernel/mm/direct_write.js";
+import { fadvise_dontneed } from "../../kernel/mm/fadvise.js";
 import { inode, int } from "../../kernel/types.js";
 import { choice, scenario, type TaskPlan } from "../scenario.js";
 import { holderChoices } from "./holders.js";
@@ -12,22 +13,26 @@ import { FILESYSTEMS, fsOf, SIZES } from "./sizes.js";
 
 const RANGE = { mapping: inode, start: int, end: int } as const;
 
-/** Somebody drops the caches of the file once: POSIX_FADV_DONTNEED, or a look through all inodes (drop_caches). */
-const dropper = path("drop", { source: "a process", args: RANGE, locals: { ret: int } }, [
+/** Somebody advises the kernel that the file is not needed any more. */
+const dropper = path("fadvise", { source: "a process", args: RANGE, locals: { ret: int } }, [
   pause("waits"),
-  call(() => invalidate_mapping_pages, { mapping: "mapping", start: "start", end: "end" }, "ret"),
+  call(() => fadvise_dontneed, { mapping: "mapping", offset: 0, len: 0 }, "ret"),
 ]);
 
-/** Somebody writes the file with O_DIRECT, which invalidates its cached pages once the bytes are on the disk. */
-const invalidator = path("direct_write", { source: "a process", args: RANGE, locals: { ret: int } }, [
-  pause("writes"),
-  call(() => invalidate_inode_pages2_range, { mapping: "mapping", start: "start", end: "end" }, "ret"),
-]);
+/** Somebody writes the file with O_DIRECT, once. */
+export const direct_writer = path(
+  "direct_write",
+  { source: "a process", args: RANGE, locals: { ret: int } },
+  [
+    pause("writes"),
+    call(() => generic_file_write_direct, { mapping: "mapping", start: "start", end: "end" }, "ret"),
+  ],
+);
 
 /** Who takes the buffers of pages away. */
 const STRIPPERS = {
   kswapd: "reclaim: unmaps a clean page, frees its buffers, then finds the reference",
-  drop: "fadvise or drop_caches: frees the buffers of unmapped clean pages before it looks at references",
+  drop: "POSIX_FADV_DONTNEED: frees the buffers of unmapped clean pages before it looks at references",
   diowrite: "an O_DIRECT write of the file invalidates its cached pages, whoever holds them",
   none: "nobody",
 } as const;
@@ -49,7 +54,7 @@ function stripper(kind: Stripper, filePages: number): Pick<Pinned, "kswapd" | "t
     case "drop":
       return { tasks: [task("dropper", dropper)], config };
     case "diowrite":
-      return { tasks: [task("writer", invalidator)], config };
+      return { tasks: [task("writer", direct_writer)], config };
     case "none":
       return {};
   }
