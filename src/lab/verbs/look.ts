@@ -119,7 +119,7 @@ export const faults = verb({
   example: "run; faults",
   run: (desk) => {
     const { world } = desk;
-    const text = [...world.k.faults.map(faultLine), ...lossLines(world)].join("\n");
+    const text = [...world.k.faults.map(faultLine), ...lossesOf(world).map(({ line }) => line)].join("\n");
     return result(text === "" ? "None so far." : text, {
       faults: world.k.faults.map((fault): Fault => ({ ...fault })),
       lost: world.lostWrites(),
