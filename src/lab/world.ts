@@ -46,6 +46,9 @@ export interface WorldOptions {
 /** Below this many pages a PTE, the largest thing that a local holds, fits into 15 bits. */
 const SMALL_PAGES = 2048;
 
+const NOTHING: readonly FaultKind[] = [];
+const NOWHERE: readonly Pfn[] = [];
+
 /** A moment to which a world can go back. */
 export interface Moment {
   readonly memory: ArrayBuffer;
@@ -380,12 +383,12 @@ export class World {
    * Pages of files whose newest bytes are in memory only while nothing says so, and pages that left their file with such bytes
    * (mm/orphan.ts): they will never be written.
    */
-  lostWrites(): Pfn[] {
+  lostWrites(): readonly Pfn[] {
     const { k } = this;
-    const lost: Pfn[] = [];
+    let lost = NOWHERE;
     const orphans = k.has("truncate");
     for (let page = 0; page < k.geometry.pages; page++) {
-      if (orphans && orphan_verdict(k, page) === "LOST") lost.push(page);
+      if (orphans && orphan_verdict(k, page) === "LOST") lost = [...lost, page];
       const mapping = page_mapping(k, page);
       if (mapping === 0 || !mapping_cap_account_dirty(k, mapping)) continue;
       if (PageWriteback(k, page) || PageLocked(k, page)) continue;
@@ -395,7 +398,7 @@ export class World {
       for (let part = 0; part < k.geometry.parts; part++) {
         const stored = disk_version(k, mapping, k.page.index[page], part);
         if (k.content.version[page * k.geometry.parts + part] !== stored) {
-          lost.push(page);
+          lost = [...lost, page];
           break;
         }
       }
@@ -404,9 +407,9 @@ export class World {
   }
 
   /** Pages that were truncated, and written to afterwards, where the file shows another page by now (mm/orphan.ts). */
-  staleWrites(): Pfn[] {
+  staleWrites(): readonly Pfn[] {
+    if (!this.k.has("truncate")) return NOWHERE;
     const stale: Pfn[] = [];
-    if (!this.k.has("truncate")) return stale;
     for (let page = 0; page < this.k.geometry.pages; page++)
       if (orphan_verdict(this.k, page) === "STALE") stale.push(page);
     return stale;
@@ -442,34 +445,55 @@ export class World {
     const { k, machine } = this;
     k.recorder = null;
     machine.watch = null;
-    const none: readonly FaultKind[] = [];
     // What happened before the first step: a call that is refused before it could sleep.
     let before: readonly FaultKind[] = k.faults.map(({ kind }) => kind);
     const explorable: Explorable = {
       state: k.memory.state,
       tasks: this.plans.length,
-      enabled: (task) => this.enabled(task),
+      enabled: this.plans.some(({ heldBack }) => heldBack !== undefined)
+        ? (task) => this.enabled(task)
+        : (task) => machine.enabled(task),
       step: (task) => {
-        k.faults.length = 0;
+        if (k.faults.length > 0) k.faults.length = 0;
         machine.step(task);
-        return k.faults.length === 0 ? none : k.faults.map((fault) => fault.kind);
+        return k.faults.length === 0 ? NOTHING : k.faults.map((fault) => fault.kind);
       },
       inspect: () => {
-        const kinds = [...before, ...this.inspect()];
-        before = none;
+        const found = this.inspect();
+        if (before.length === 0) return found;
+        const kinds = [...before, ...found];
+        before = NOTHING;
         return kinds;
       },
     };
     return search(explorable, options);
   }
 
+  /** What is wrong with the state as it is. Asked of every state of a search: it makes nothing while nothing is wrong. */
   private inspect(): readonly FaultKind[] {
+    const kinds = this.misplaced();
+    const waits = this.stuck();
+    if (waits === null) return kinds;
+    return [...kinds, waits];
+  }
+
+  /** Which bytes are not where they should be, and what the scenario's oracles say. */
+  private misplaced(): readonly FaultKind[] {
+    const lost = this.lostWrites().length > 0;
+    const stale = this.staleWrites().length > 0;
+    const { oracles = [] } = this.setup;
+    if (!lost && !stale && oracles.length === 0) return NOTHING;
     const kinds: FaultKind[] = [];
-    if (this.lostWrites().length > 0) kinds.push("LOST");
-    if (this.staleWrites().length > 0) kinds.push("STALE");
-    const over = (this.setup.oracles ?? []).some(({ when }) => when === "end") && this.settled();
-    for (const { when, check, kind } of this.setup.oracles ?? [])
+    if (lost) kinds.push("LOST");
+    if (stale) kinds.push("STALE");
+    const over = oracles.some(({ when }) => when === "end") && this.settled();
+    for (const { when, check, kind } of oracles)
       if ((when === "always" || over) && check(this.view) !== null) kinds.push(kind);
+    return kinds;
+  }
+
+  /** Whether somebody waits for ever, and how; null when nobody does. */
+  private stuck(): FaultKind | null {
     const { machine, plans } = this;
     let stuck = true;
     let waiting = 0;
@@ -477,14 +501,12 @@ export class World {
       if (this.enabled(task)) stuck = false;
       else if (machine.at(task).lock !== null && waitsForLock(machine, task)) waiting++;
     }
-    if (waiting > 0 && plans.some((_, task) => this.lostOwner(task) >= 0)) kinds.push("HANG");
-    else if (waiting > 1 && this.deadlock() !== null) kinds.push("DEADLOCK");
-    else if (
-      stuck &&
-      plans.some((plan, task) => !plan.daemon && !machine.finished(task) && !machine.isDead(task))
-    )
-      kinds.push("HANG");
-    return kinds;
+    if (waiting > 0 && plans.some((_, task) => this.lostOwner(task) >= 0)) return "HANG";
+    if (waiting > 1 && this.deadlock() !== null) return "DEADLOCK";
+    if (!stuck) return null;
+    return plans.some((plan, task) => !plan.daemon && !machine.finished(task) && !machine.isDead(task))
+      ? "HANG"
+      : null;
   }
 }
 

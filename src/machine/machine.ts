@@ -5,7 +5,17 @@
  * counter says; `dead` tasks (a BUG killed them) and finished ones never move again.
  */
 import { i16, i32, type Memory, type Struct, struct, u8, u16 } from "./memory.js";
-import { END, FILL, HELD, type Image, type Instruction, LOCAL, type Program, WAIT } from "./program.js";
+import {
+  type Cursor,
+  END,
+  FILL,
+  HELD,
+  type Image,
+  type Instruction,
+  LOCAL,
+  type Program,
+  WAIT,
+} from "./program.js";
 
 /** What a machine tells the kernel it runs, and what the kernel tells it back. */
 export interface Running {
@@ -61,6 +71,7 @@ export class Machine<K extends Running> {
   private readonly dead: Uint8Array;
   private readonly stack: Int32Array | Int16Array;
   private readonly base: number[] = [];
+  private readonly cursor: Cursor;
   /** Called before each named step, held ones too, with the task and the instruction: recordings, coverage. */
   watch: ((task: number, at: number) => void) | null = null;
 
@@ -74,7 +85,8 @@ export class Machine<K extends Running> {
     this.pc = memory.of(task_struct).pc;
     this.dead = memory.of(task_struct).dead;
     this.stack = memory.of(kernel_stack).word;
-    for (const frame of image.frames) frame.stack = this.stack;
+    this.cursor = image.cursor;
+    this.cursor.stack = this.stack;
     let base = 0;
     tasks.forEach((spec, task) => {
       const program = image.programs[spec.program];
@@ -95,18 +107,23 @@ export class Machine<K extends Running> {
 
   private start(task: number, program: Program): void {
     this.k.task = task;
+    this.focus(task);
     this.pc[task] = this.settle(task, program.entry);
+  }
+
+  /** Let the frames of every path be those of this task. */
+  focus(task: number): void {
+    this.cursor.base = this.base[task];
   }
 
   /** Run the instructions that are no preemption points, from `at` on; gives the first that is one. */
   private settle(task: number, at: number): number {
     const k = this.k;
-    const base = this.base[task];
+    const { base } = this.cursor;
     let here = at;
     for (;;) {
       const instruction = this.code[here];
       const frame = instruction.frame;
-      frame.base = base;
       if (instruction.op === LOCAL) {
         const answer = instruction.run(k, frame);
         here =
@@ -130,7 +147,10 @@ export class Machine<K extends Running> {
         if (instruction.until !== null && !instruction.until(k, frame)) return here;
       }
       k.at = here;
-      if (this.watch !== null) this.watch(task, here);
+      if (this.watch !== null) {
+        this.watch(task, here);
+        this.focus(task);
+      }
       const answer = instruction.run(k, frame);
       if (k.dying) {
         k.dying = false;
@@ -180,7 +200,7 @@ export class Machine<K extends Running> {
     const instruction = this.code[this.pc[task]];
     if (instruction.op === END) return false;
     if (instruction.op !== WAIT) return true;
-    instruction.frame.base = this.base[task];
+    this.focus(task);
     return (instruction.until as NonNullable<Instruction["until"]>)(this.k, instruction.frame);
   }
 
@@ -192,7 +212,7 @@ export class Machine<K extends Running> {
     k.task = task;
     k.at = at;
     if (this.watch !== null) this.watch(task, at);
-    instruction.frame.base = this.base[task];
+    this.focus(task);
     const answer = instruction.run(k, instruction.frame);
     if (k.dying) {
       k.dying = false;
@@ -214,7 +234,7 @@ export class Machine<K extends Running> {
     const { lock, which, frame } = this.at(task);
     if (lock === null || which === null)
       throw new Error("Machine.lockWord: the task takes no lock with a word");
-    frame.base = this.base[task];
+    this.focus(task);
     return this.k.locks[lock.class.id][which(this.k, frame)];
   }
 
@@ -222,7 +242,7 @@ export class Machine<K extends Running> {
   local(task: number, name: string): number | undefined {
     const { frame } = this.at(task);
     if (!(name in frame)) return undefined;
-    frame.base = this.base[task];
+    this.focus(task);
     return (frame as unknown as Record<string, number>)[name];
   }
 

@@ -60,13 +60,21 @@ export interface Instruction {
   sleeps: boolean;
 }
 
-/** The slots of one expanded call: which words of its task's stack its locals are. Names are accessors on top. */
-export interface FrameSlots {
-  /** Offsets from `base`, in the order: arguments, return value, locals. */
-  readonly slots: readonly number[];
+/**
+ * Where the locals of the running task are. All frames of an image share one: a machine moves it once for each step, however
+ * many paths the step runs through.
+ */
+export interface Cursor {
   stack: Int32Array | Int16Array;
   /** Index in `stack` of the first word of the running task. */
   base: number;
+}
+
+/** The slots of one expanded call: which words of its task's stack its locals are. Names are accessors on top. */
+export interface FrameSlots {
+  /** Offsets from the cursor's base, in the order: arguments, return value, locals. */
+  readonly slots: readonly number[];
+  readonly cursor: Cursor;
 }
 
 /** The implementations of operation tables: table name, then number, then operation. */
@@ -85,8 +93,8 @@ export interface Program {
 export interface Image {
   readonly code: readonly Instruction[];
   readonly programs: readonly Program[];
-  /** Every frame of the image, so that a machine can bind its stack to them. */
-  readonly frames: readonly FrameSlots[];
+  /** Where its frames look for their words: a machine binds its stack to it. */
+  readonly cursor: Cursor;
   /** The classes of locks for which a task of this machine may have to wait: those that need words. */
   readonly locks: readonly LockClass[];
 }
@@ -104,24 +112,18 @@ export interface LinkOptions {
   readonly lawless?: boolean;
 }
 
-const NO_STACK: Int32Array | Int16Array = new Int32Array(0);
 const nothing: Run = () => {};
 const NO_ASSERTS: Instruction["asserts"] = [];
+
+type FrameClass = new (slots: readonly number[], cursor: Cursor) => FrameSlots;
 
 /**
  * A class whose instances name the slots of one path's frames. A local whose `none` is -1 is stored plus one, so that
  * a slot of zero is none. The accessors read fixed fields (_a, _b, _c ...) because a property reached by a computed
  * name is half as fast.
  */
-function frameClass(
-  names: readonly string[],
-  nones: readonly (0 | -1)[],
-): new (
-  slots: readonly number[],
-) => FrameSlots {
+function frameClass(names: readonly string[], nones: readonly (0 | -1)[]): FrameClass {
   class Slots implements FrameSlots {
-    stack = NO_STACK;
-    base = 0;
     _a: number;
     a_: number;
     _b: number;
@@ -146,7 +148,10 @@ function frameClass(
     k_: number;
     _l: number;
     l_: number;
-    constructor(readonly slots: readonly number[]) {
+    constructor(
+      readonly slots: readonly number[],
+      readonly cursor: Cursor,
+    ) {
       this._a = slots[0] ?? 0;
       this.a_ = nones[0] ?? 0;
       this._b = slots[1] ?? 0;
@@ -176,18 +181,18 @@ function frameClass(
   type S = Slots;
   // biome-ignore format: one line an accessor
   const accessors: PropertyDescriptor[] = [
-    { get(this: S) { return this.stack[this.base + this._a] + this.a_; }, set(this: S, v: number) { this.stack[this.base + this._a] = v - this.a_; } },
-    { get(this: S) { return this.stack[this.base + this._b] + this.b_; }, set(this: S, v: number) { this.stack[this.base + this._b] = v - this.b_; } },
-    { get(this: S) { return this.stack[this.base + this._c] + this.c_; }, set(this: S, v: number) { this.stack[this.base + this._c] = v - this.c_; } },
-    { get(this: S) { return this.stack[this.base + this._d] + this.d_; }, set(this: S, v: number) { this.stack[this.base + this._d] = v - this.d_; } },
-    { get(this: S) { return this.stack[this.base + this._e] + this.e_; }, set(this: S, v: number) { this.stack[this.base + this._e] = v - this.e_; } },
-    { get(this: S) { return this.stack[this.base + this._f] + this.f_; }, set(this: S, v: number) { this.stack[this.base + this._f] = v - this.f_; } },
-    { get(this: S) { return this.stack[this.base + this._g] + this.g_; }, set(this: S, v: number) { this.stack[this.base + this._g] = v - this.g_; } },
-    { get(this: S) { return this.stack[this.base + this._h] + this.h_; }, set(this: S, v: number) { this.stack[this.base + this._h] = v - this.h_; } },
-    { get(this: S) { return this.stack[this.base + this._i] + this.i_; }, set(this: S, v: number) { this.stack[this.base + this._i] = v - this.i_; } },
-    { get(this: S) { return this.stack[this.base + this._j] + this.j_; }, set(this: S, v: number) { this.stack[this.base + this._j] = v - this.j_; } },
-    { get(this: S) { return this.stack[this.base + this._k] + this.k_; }, set(this: S, v: number) { this.stack[this.base + this._k] = v - this.k_; } },
-    { get(this: S) { return this.stack[this.base + this._l] + this.l_; }, set(this: S, v: number) { this.stack[this.base + this._l] = v - this.l_; } },
+    { get(this: S) { const c = this.cursor; return c.stack[c.base + this._a] + this.a_; }, set(this: S, v: number) { const c = this.cursor; c.stack[c.base + this._a] = v - this.a_; } },
+    { get(this: S) { const c = this.cursor; return c.stack[c.base + this._b] + this.b_; }, set(this: S, v: number) { const c = this.cursor; c.stack[c.base + this._b] = v - this.b_; } },
+    { get(this: S) { const c = this.cursor; return c.stack[c.base + this._c] + this.c_; }, set(this: S, v: number) { const c = this.cursor; c.stack[c.base + this._c] = v - this.c_; } },
+    { get(this: S) { const c = this.cursor; return c.stack[c.base + this._d] + this.d_; }, set(this: S, v: number) { const c = this.cursor; c.stack[c.base + this._d] = v - this.d_; } },
+    { get(this: S) { const c = this.cursor; return c.stack[c.base + this._e] + this.e_; }, set(this: S, v: number) { const c = this.cursor; c.stack[c.base + this._e] = v - this.e_; } },
+    { get(this: S) { const c = this.cursor; return c.stack[c.base + this._f] + this.f_; }, set(this: S, v: number) { const c = this.cursor; c.stack[c.base + this._f] = v - this.f_; } },
+    { get(this: S) { const c = this.cursor; return c.stack[c.base + this._g] + this.g_; }, set(this: S, v: number) { const c = this.cursor; c.stack[c.base + this._g] = v - this.g_; } },
+    { get(this: S) { const c = this.cursor; return c.stack[c.base + this._h] + this.h_; }, set(this: S, v: number) { const c = this.cursor; c.stack[c.base + this._h] = v - this.h_; } },
+    { get(this: S) { const c = this.cursor; return c.stack[c.base + this._i] + this.i_; }, set(this: S, v: number) { const c = this.cursor; c.stack[c.base + this._i] = v - this.i_; } },
+    { get(this: S) { const c = this.cursor; return c.stack[c.base + this._j] + this.j_; }, set(this: S, v: number) { const c = this.cursor; c.stack[c.base + this._j] = v - this.j_; } },
+    { get(this: S) { const c = this.cursor; return c.stack[c.base + this._k] + this.k_; }, set(this: S, v: number) { const c = this.cursor; c.stack[c.base + this._k] = v - this.k_; } },
+    { get(this: S) { const c = this.cursor; return c.stack[c.base + this._l] + this.l_; }, set(this: S, v: number) { const c = this.cursor; c.stack[c.base + this._l] = v - this.l_; } },
   ];
   if (names.length > accessors.length) {
     throw new Error(`link: a path has ${names.length} locals, ${accessors.length} are possible`);
@@ -207,8 +212,8 @@ const namesOf = (path: Path<never>): string[] => [
 
 class Linker {
   readonly code: Instruction[] = [];
-  readonly frames: FrameSlots[] = [];
-  private readonly classes = new Map<Path<never>, new (slots: readonly number[]) => FrameSlots>();
+  readonly cursor: Cursor = { stack: new Int32Array(0), base: 0 };
+  private readonly classes = new Map<Path<never>, FrameClass>();
   private words = 0;
   /** A pause that the next step will begin with. */
   private pause: string | null = null;
@@ -276,8 +281,7 @@ class Linker {
       this.classes.set(path, made);
     }
     const slots = names.map((_, at) => (at < argSlots.length ? argSlots[at] : first + at - argSlots.length));
-    const frame = new made(slots);
-    this.frames.push(frame);
+    const frame = new made(slots, this.cursor);
     this.words = Math.max(this.words, ...slots.map((slot) => slot + 1));
     return frame;
   }
@@ -563,5 +567,5 @@ export function link(
   const programs = roots.map((root) => linker.program(root as Path<never>));
   thread(linker.code);
   const locks = linker.contended(tasks);
-  return { code: linker.code, programs, frames: linker.frames, locks };
+  return { code: linker.code, programs, cursor: linker.cursor, locks };
 }

@@ -26,20 +26,12 @@ const UNACCOUNTED: readonly string[] = ["__set_page_dirty", "page_mapping"];
 const UNMAPS = ["try_to_unmap", "zap_pte_range"];
 
 export class Invariants {
-  private readonly bases: number[] = [];
   private readonly positions = new Map<
     number,
     { path: string; step: string; nth: number; calling: string; frame: FrameSlots }[]
   >();
 
-  constructor(private readonly world: World) {
-    const { machine } = world;
-    let base = 0;
-    for (const { program } of machine.tasks) {
-      this.bases.push(base);
-      base += machine.image.programs[program].words;
-    }
-  }
+  constructor(private readonly world: World) {}
 
   /** Every path on a task's call stack, outermost first. */
   private at(task: number): Position[] {
@@ -53,7 +45,7 @@ export class Invariants {
     return found.map(({ frame, ...position }) => ({
       ...position,
       local: (name) => {
-        frame.base = this.bases[task];
+        machine.focus(task);
         const value = (frame as unknown as Record<string, number | undefined>)[name];
         if (value === undefined) throw new Error(`${position.path} has no local ${name}`);
         return value;
