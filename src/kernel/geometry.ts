@@ -102,7 +102,7 @@ export interface GeometryOptions {
   readonly hugePages?: number;
   /** A huge page has 2^hugeOrder pages; 9 on x86. Default 1. */
   readonly hugeOrder?: number;
-  /** Blocks of each disk (config "blocks"). Default as many as the files of the fullest have pages. */
+  /** Blocks of each disk (config "blocks"). Default as many as the fullest needs: one a page, two on btrfs. */
   readonly blocks?: number;
   /** MMU notifiers (config "notifier"): who watches which virtual pages. Default none. */
   readonly notifiers?: readonly NotifierSpec[];
@@ -153,10 +153,10 @@ export interface Geometry {
   readonly config: ReadonlySet<Config>;
 }
 
-/** Pages that the files of the disk with most of them have. */
+/** Blocks that the disk with most of them needs: one a page, and on btrfs another one for the page's next copy. */
 function fullest({ files = [], disks = 1 }: GeometryOptions): number {
   const pages = new Array<number>(disks).fill(0);
-  for (const file of files) pages[file.disk ?? 0] += file.pages;
+  for (const file of files) pages[file.disk ?? 0] += file.fs === FS.btrfs ? 2 * file.pages : file.pages;
   return Math.max(0, ...pages);
 }
 
@@ -227,6 +227,10 @@ export function completeGeometry(options: GeometryOptions): Geometry {
     reclaimers: options.reclaimers ?? 4,
     laptop_mode: options.laptop_mode ?? false,
     cpus: options.config?.includes("percpu") ? (options.cpus ?? 2) : 1,
-    config: new Set(options.config ?? []),
+    // btrfs writes to a new block each time: it has none without counting them.
+    config: new Set([
+      ...(options.config ?? []),
+      ...(options.files?.some(({ fs }) => fs === FS.btrfs) ? (["blocks"] as const) : []),
+    ]),
   };
 }

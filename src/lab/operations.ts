@@ -30,7 +30,7 @@ import { process_vm_rw } from "../kernel/mm/process_vm_access.js";
 import { truncate_pagecache_range, truncate_setsize } from "../kernel/mm/truncate.js";
 import { dma_write, page_of, put_pages } from "../kernel/mm/user_pages.js";
 import { shrink_active_list, shrink_node } from "../kernel/mm/vmscan.js";
-import { int, pages_nr, pfn, vpn } from "../kernel/types.js";
+import { int, NONE, pages_nr, pfn, vpn } from "../kernel/types.js";
 import { cpu_access } from "../kernel/user.js";
 import type { FrameOf, Path } from "../machine/path.js";
 
@@ -160,15 +160,9 @@ const at = number("at", "virtual page", 0, 0, (k) => k.geometry.virtualPages - 1
 const nr = number("nr", "how many pages", 1, 1, (k) => k.geometry.dioPages);
 const inode = number("inode", "the file", 1, 1, (k) => k.geometry.files.length);
 const mm = number("mm", "the process", 0, 0, (k) => k.geometry.mms - 1);
-const own = number(
-  "array",
-  "array of pages; the thread's own when not said",
-  OWN,
-  0,
-  (k) => k.geometry.dios - 1,
-);
-const region = number("array", "array of pages", REGION, 0, (k) => k.geometry.dios - 1);
-const pipe = number("pipe", "array of pages that is the pipe", PIPE, 0, (k) => k.geometry.dios - 1);
+const own = number("array", "array of pages; the thread's own when not said", OWN, 0, () => PIPE - 1);
+const region = number("array", "array of pages", REGION, 0, () => PIPE - 1);
+const pipe = number("pipe", "array of pages that is the pipe", PIPE, PIPE, () => ARRAYS - 1);
 const mode = word("mode", "whether the pages may be written", { write: 1, read: 0 });
 const size = number("size", "size in parts of a page", 0, 0, (k) => k.inode.i_pages[1] * k.geometry.parts);
 const index = number("index", "page of the file", 0, 0, (k) => k.inode.i_pages[1] - 1);
@@ -205,7 +199,14 @@ const gup = path(
   },
   [
     call(() => get_user_pages_fast, { start: "start", nr: "nr", write: "write", pages: "pages" }, "ret"),
-    given((_, f) => f.ret < 0, [step("refused", (k, f) => k.refused("get_user_pages_fast", f.ret, -1))]),
+    given(
+      (_, f) => f.ret < 0,
+      [
+        step("refused", (k, f) => {
+          k.refused("get_user_pages_fast", f.ret, NONE);
+        }),
+      ],
+    ),
   ],
 );
 

@@ -13,6 +13,8 @@ import { dma_engine } from "../kernel/fs/direct_io.js";
 import { wb_workfn } from "../kernel/fs/fs_writeback.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { branch, call, goto, label, path, pause, repeat, step, wait } from "../kernel/language.js";
+import { mm_of } from "../kernel/mm/memory.js";
+import { MM_FORKED, MM_GONE, mm_struct } from "../kernel/mm/mmap.js";
 import { kswapd } from "../kernel/mm/vmscan.js";
 import { FS } from "../kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../kernel/structs.js";
@@ -90,6 +92,71 @@ function checkArray(k: Kernel, operation: Operation, array: number): void {
   throw new Error(
     `${operation.name} needs an empty array, and array ${array} has pages: let go of them, or name another`,
   );
+}
+
+/** What another thread is doing: its letter, its operation and the arguments of its call. */
+interface Running {
+  readonly letter: string;
+  readonly operation: Operation;
+  readonly values: readonly number[];
+}
+
+/** What the threads other than this one are doing. */
+const running = (k: Kernel, id: number): readonly Running[] =>
+  THREADS.flatMap((letter, each) =>
+    each === id || isIdle(k, each)
+      ? []
+      : [{ letter, operation: OPERATIONS[k.of(syscall).nr[each] - 1], values: argumentsOf(k, each) }],
+  );
+
+/** The virtual pages that a call names: a first one, and how many. */
+function rangeOf({ path: called }: Operation, values: readonly number[]): readonly [number, number] | null {
+  const names = Object.keys(called.args);
+  const value = (...known: readonly string[]) => values[names.findIndex((name) => known.includes(name))];
+  const at = names.includes("nr") ? value("at", "start") : value("at", "vaddr");
+  return at === undefined ? null : [at, value("nr") ?? 1];
+}
+
+/**
+ * Refuse what no program can ask for: a call for a process that is gone or going, two calls that share an array, a range that
+ * begins in one process and ends in another.
+ *
+ * @throws Error with one sentence
+ */
+function checkOrder(k: Kernel, id: number, operation: Operation, values: readonly number[]): void {
+  const others = running(k, id);
+  const { life } = k.of(mm_struct);
+  const array = arrayOf(operation, values);
+  const sharer = others.find((other) => arrayOf(other.operation, other.values) === array);
+  if (array >= 0 && operation.name !== "dma" && sharer !== undefined && sharer.operation.name !== "dma")
+    throw new Error(
+      `array ${array} is in use by ${sharer.operation.name} of thread ${sharer.letter}: name another`,
+    );
+  const going = others.find((other) => ["exit", "fork"].includes(other.operation.name));
+  if (going !== undefined && ["exit", "fork"].includes(operation.name))
+    throw new Error(`thread ${going.letter} is busy with ${going.operation.name}: let it end first`);
+  if (operation.name === "fork" && life[1] === MM_FORKED)
+    throw new Error("process 1 is there already: exit 1 ends it");
+  if (operation.name === "exit" && others.length > 0)
+    throw new Error(
+      `a process exits when its threads have come back from the kernel, and thread ${others[0].letter} is in ${others[0].operation.name}`,
+    );
+  if (going?.operation.name === "exit" || (life[0] === MM_GONE && operation.name !== "exit"))
+    throw new Error("process 0 is gone: go back, or begin anew");
+  const range = rangeOf(operation, values);
+  if (range === null) return;
+  const last = range[0] + range[1] - 1;
+  if (last >= k.geometry.virtualPages || mm_of(k, range[0]) !== mm_of(k, last))
+    throw new Error(
+      `virtual pages ${range[0]} to ${last} are not all of one process: it has pages ${pagesOf(k, mm_of(k, range[0]))}`,
+    );
+}
+
+/** The virtual pages of a process, as a person says them. */
+function pagesOf(k: Kernel, mm: number): string {
+  const areas = k.geometry.vmas.filter((area) => area.mm === mm);
+  const last = areas[areas.length - 1];
+  return `${areas[0].start} to ${last.start + last.pages - 1}`;
 }
 
 const thread = path(
@@ -180,6 +247,7 @@ function order(k: Kernel, line: string): number {
   const said = operation.read(k, words, id);
   if (operation.releases === null) checkArray(k, operation, arrayOf(operation, said));
   const values = operation.releases === null ? said : releaseArguments(k, operation, said[said.length - 1]);
+  checkOrder(k, id, operation, values);
   row.nr[id] = OPERATIONS.indexOf(operation) + 1;
   values.forEach((value, at) => {
     row[ARGUMENTS[at]][id] = value;

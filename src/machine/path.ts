@@ -162,6 +162,10 @@ export interface Returned {
   ret: number;
 }
 
+/** What a node does that decides nothing: an answer would be taken for a decision, so it may give none. */
+type Statement<K, F, R> = ((k: K, f: F) => R) &
+  (R extends number | boolean ? "this gives no answer" : unknown);
+
 /**
  * The words of the language for one kind of kernel `K`.
  *
@@ -191,13 +195,13 @@ export function pathLanguage<K>() {
     },
 
     /** An atomic step, named after the call it makes. */
-    step: <F>(name: string, run: (k: K, f: F) => void): Node<K, F> => ({ op: "step", name, run }),
+    step: <F, R = void>(name: string, run: Statement<K, F, R>): Node<K, F> => ({ op: "step", name, run }),
 
     /** A step that sleeps until its condition holds, then runs at once. */
-    wait: <F>(
+    wait: <F, R = void>(
       name: string,
       until: (k: K, f: F) => boolean,
-      run: (k: K, f: F) => void = nothing,
+      run: Statement<K, F, R> = nothing as Statement<K, F, R>,
     ): Node<K, F> => ({ op: "wait", name, until, run }),
 
     /**
@@ -216,7 +220,7 @@ export function pathLanguage<K>() {
     }),
 
     /** Bookkeeping on the path's own locals: no preemption point. */
-    local: <F>(run: (k: K, f: F) => void): Node<K, F> => ({ op: "local", run }),
+    local: <F, R = void>(run: Statement<K, F, R>): Node<K, F> => ({ op: "local", run }),
 
     /** Test shared state (a step of its own) and branch. */
     when: <F>(

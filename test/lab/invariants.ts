@@ -15,42 +15,48 @@ import { is_zone_device_page } from "../../src/kernel/mm/memremap.js";
 import { FS, mapping_cap_account_dirty } from "../../src/kernel/operations.js";
 import { isAnon } from "../../src/kernel/structs.js";
 import type { World } from "../../src/lab/world.js";
-import type { FrameSlots, Instruction } from "../../src/machine/program.js";
+import type { Instruction } from "../../src/machine/program.js";
 import { pg } from "../../src/trace/words.js";
 import { HOLDERS, type Position } from "./holders/index.js";
 
-/** The steps of a task that has set PG_dirty and has not yet accounted for it. */
-const UNACCOUNTED: readonly string[] = ["__set_page_dirty", "page_mapping"];
+/** Whether a task at this instruction has set PG_dirty and has not yet accounted for it. */
+const unaccounted = ({ path, step }: Instruction): boolean =>
+  step === "__set_page_dirty" || (path === "__set_page_dirty_nobuffers" && step === "page_mapping");
 
 /** Paths that count a page as mapped while they dirty it, its PTE already cleared. */
 const UNMAPS = ["try_to_unmap", "zap_pte_range"];
 
 export class Invariants {
-  private readonly positions = new Map<
-    number,
-    { path: string; step: string; nth: number; calling: string; frame: FrameSlots }[]
-  >();
+  private readonly positions: Position[][] = [];
+  /** Whether somebody on this machine sets PG_dirty by hand (trap 42). */
+  private readonly canBeRaw: boolean;
 
-  constructor(private readonly world: World) {}
+  constructor(private readonly world: World) {
+    this.canBeRaw = world.machine.code.some(
+      ({ path, step }) => path === "vfio_unpin_pages_remote" && step === "SetPageDirty",
+    );
+  }
 
-  /** Every path on a task's call stack, outermost first. */
-  private at(task: number): Position[] {
+  /** Whether a page may be dirty by its flag alone; in a sandbox, once somebody has said so. */
+  private get raw(): boolean {
+    const { takesOrders, inputs } = this.world;
+    return this.canBeRaw && (!takesOrders || inputs.some((line) => line.includes("vfio_unmap")));
+  }
+
+  /** Every path on a task's call stack, outermost first. Their locals are this task's until the next call. */
+  private at(task: number): readonly Position[] {
     const { machine } = this.world;
-    const here = machine.code.indexOf(machine.at(task));
-    let found = this.positions.get(here);
-    if (!found) {
-      found = stackOf(machine.code, here);
-      this.positions.set(here, found);
-    }
-    return found.map(({ frame, ...position }) => ({
+    const here = machine.pcOf(task);
+    this.positions[here] ??= stackOf(machine.code, here).map(({ frame, ...position }) => ({
       ...position,
       local: (name) => {
-        machine.focus(task);
         const value = (frame as unknown as Record<string, number | undefined>)[name];
         if (value === undefined) throw new Error(`${position.path} has no local ${name}`);
         return value;
       },
     }));
+    machine.focus(task);
+    return this.positions[here];
   }
 
   /** The references that each page should have, from all that hold one. */
@@ -118,9 +124,9 @@ export class Invariants {
     for (let task = 0; task < machine.tasks.length; task++) {
       for (const { path, calling, local } of this.at(task))
         if (UNMAPS.includes(path) && calling !== "") ptes[local("page")]++;
-      if (UNACCOUNTED.includes(machine.at(task).step) && !machine.isDead(task))
-        pending.push(machine.page(task));
+      if (unaccounted(machine.at(task)) && !machine.isDead(task)) pending.push(machine.page(task));
     }
+    const { raw } = this;
     const warned =
       k.faults.some(({ message }) => message.includes("page_has_buffers")) || k.pgdat.warned[0] !== 0;
     let dirty = 0;
@@ -139,9 +145,9 @@ export class Invariants {
       if (!has("private") && b_state[page] !== 0) return `I2: ${where} has buffer bits and no buffers`;
       // iomap and DAX have nothing on their pages.
       const buffers = ext4 && k.inode.fs[mapping[page]] === FS.ext4;
-      if (has("dirty") && buffers && !has("private") && !warned)
+      if (has("dirty") && buffers && !has("private") && !warned && !raw)
         return `I4: ${where} is dirty without buffers and nobody has warned`;
-      if (has("dirty") && ext4 && (tags & 1) === 0 && !pending.includes(page))
+      if (has("dirty") && ext4 && (tags & 1) === 0 && !pending.includes(page) && !raw)
         return `I5: ${where} is dirty without a tag, and nobody is about to set it`;
       if (has("writeback") && (mapping[page] === 0 || (buffers && !has("private")) || (tags & 2) === 0))
         return `I6: ${where} is under writeback without mapping, buffers or tag`;
@@ -161,7 +167,7 @@ export class Invariants {
             return `I14: the disk has newer bytes of ${where} than memory`;
     }
     // A task that has set PG_dirty accounts for it a step later, whoever has cleaned the page in between.
-    if (k.vmstat.nr_dirty[0] + pending.length !== dirty)
+    if (k.vmstat.nr_dirty[0] + pending.length !== dirty && !raw)
       return `I11: nr_dirty is ${k.vmstat.nr_dirty[0]}, ${dirty} pages are dirty, ${pending.length} on their way`;
     if (k.vmstat.nr_writeback[0] !== writeback)
       return `I11: nr_writeback is ${k.vmstat.nr_writeback[0]}, ${writeback} pages are under writeback`;

@@ -1,0 +1,147 @@
+/**
+ * Runs drawn from one number: which scenario, which machine, who does what when. A run that goes wrong names its number and
+ * its replay line.
+ *
+ * The workloads run with parameters and schedules that are drawn; in the sandbox the orders are drawn as well, so that every
+ * operation that a person can give meets every other one.
+ */
+import { MM_GONE, mm_struct } from "../../src/kernel/mm/mmap.js";
+import { OPERATIONS, type OperationArgument } from "../../src/lab/operations.js";
+import { isIdle, sandbox, THREADS } from "../../src/lab/sandbox.js";
+import type { Parameter, Value } from "../../src/lab/scenario.js";
+import { scenarios } from "../../src/lab/scenarios.js";
+import { open, type World } from "../../src/lab/world.js";
+import { Random } from "../../src/machine/random.js";
+import { Invariants } from "./invariants.js";
+
+/** Numbers of a machine are drawn from the lowest ones: races need few pages, and small machines show them sooner. */
+const SMALL = 4;
+
+/** How often somebody says something to a sandbox: once in so many steps. */
+const ORDER_EVERY = 12;
+
+/** Steps after which another machine has its turn, at the latest. */
+const LONGEST = 20_000;
+
+/** How often a run asks whether anything is left to happen. */
+const ASK_EVERY = 250;
+
+const oneOf = <T>(random: Random, list: readonly T[]): T => list[random.below(list.length)];
+
+function drawn(random: Random, parameter: Parameter): Value {
+  if ("choices" in parameter) return oneOf(random, Object.keys(parameter.choices));
+  const { min, max } = parameter;
+  return min + random.below(Math.min(max - min, SMALL - 1) + 1);
+}
+
+/** A scenario with every parameter drawn. */
+function machine(random: Random, name: string): World {
+  const { parameters } = scenarios.find((each) => each.name === name) as (typeof scenarios)[number];
+  const values = Object.entries(parameters).map(([key, parameter]) => [key, drawn(random, parameter)]);
+  return open(name, { parameters: Object.fromEntries(values), record: false });
+}
+
+/** A word for an argument; sometimes none, where none need be said. */
+function argument(
+  random: Random,
+  world: World,
+  { words, min, max, ...arg }: OperationArgument,
+): string | null {
+  if (arg.default !== undefined && random.below(3) === 0) return null;
+  if (words !== undefined) return oneOf(random, Object.keys(words));
+  return String(min + random.below(max(world.k) - min + 1));
+}
+
+/** Say something to a sandbox, if the thread it is for is idle and the order is one. */
+function order(random: Random, world: World): void {
+  const thread = random.below(THREADS.length);
+  if (!isIdle(world.k, thread)) return;
+  const { name, args } = oneOf(random, OPERATIONS);
+  const words: string[] = [];
+  for (const arg of args) {
+    const word = argument(random, world, arg);
+    if (word === null) break;
+    words.push(word);
+  }
+  try {
+    world.say([THREADS[thread], name, ...words].join(" "));
+  } catch {
+    // An array that has pages, an argument that does not fit the others: refused, and nothing has changed.
+  }
+}
+
+/** One machine's run: gives the steps that it made. */
+function follow(random: Random, world: World, most: number, each: (world: World) => void): number {
+  const scheduler = world.scheduler(random.bits());
+  each(world);
+  for (let made = 0; made < most; made++) {
+    if (world.takesOrders && random.below(ORDER_EVERY) === 0) order(random, world);
+    const over = world.takesOrders
+      ? world.k.of(mm_struct).life[0] === MM_GONE
+      : made % ASK_EVERY === 0 && world.settled();
+    if (over) return made;
+    const task = scheduler.next();
+    if (task < 0) return made;
+    world.step(task);
+    each(world);
+  }
+  return most;
+}
+
+/** What a run is drawn from: any scenario, or the sandbox with its orders. */
+export type Draw = "scenario" | "sandbox";
+
+/**
+ * The run of one number.
+ *
+ * @param each called before the first step and after each
+ * @returns the world where it ended, and the steps that it made
+ */
+export function randomRun(
+  draw: Draw,
+  seed: number,
+  each: (world: World) => void = () => {},
+  most = LONGEST,
+): { readonly world: World; readonly steps: number } {
+  const random = new Random(seed);
+  const told = scenarios.filter(({ name }) => name !== sandbox.name).map(({ name }) => name);
+  const world = machine(random, draw === "sandbox" ? sandbox.name : oneOf(random, told));
+  return { world, steps: follow(random, world, most, each) };
+}
+
+/**
+ * Random runs until so many steps are made, each held against the invariants at every step.
+ *
+ * @param first the number of the first run; the others follow it
+ * @returns how many runs that took, and what they met
+ * @throws Error that names the run, what did not hold and the replay line
+ */
+export function randomRuns(
+  draw: Draw,
+  first: number,
+  steps: number,
+): { readonly runs: number; readonly outcomes: ReadonlySet<string> } {
+  const outcomes = new Set<string>();
+  let runs = 0;
+  for (let made = 0; made < steps; runs++) {
+    let running: World | null = null;
+    let invariants: Invariants | null = null;
+    try {
+      const run = randomRun(draw, first + runs, (world) => {
+        if (running !== world) invariants = new Invariants(world);
+        running = world;
+        const violated = invariants?.violated() ?? null;
+        if (violated !== null) throw new Error(violated);
+      });
+      made += Math.max(run.steps, 1);
+      for (const { kind } of run.world.k.faults) outcomes.add(kind);
+      if (run.world.lostWrites().length > 0) outcomes.add("LOST");
+    } catch (error) {
+      const replay = (running as World | null)?.replay ?? "it did not start";
+      throw new Error(`random ${draw} ${first + runs}: ${(error as Error).message}\nreplay: ${replay}`, {
+        cause: error,
+      });
+    }
+  }
+  return { runs, outcomes };
+}
