@@ -1,8 +1,8 @@
 /** The search: states and transitions a second of CPU time, on the first 300,000 states of kara-2018. */
 import { bench, describe } from "vitest";
-import { bundled } from "./bundled.js";
+import { bundled } from "../bundled.js";
 
-const { bounded } = await bundled<typeof import("./bounded.js")>("bounded.ts");
+const { bounded } = await bundled<typeof import("./bounded.js")>("bench/bounded.ts");
 
 const STATES = 300_000;
 

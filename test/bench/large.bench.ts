@@ -1,8 +1,8 @@
 /** A machine of 1,048,576 pages with eight drivers, kswapd and the flusher under way. */
 import { bench, describe } from "vitest";
-import { bundled } from "./bundled.js";
+import { bundled } from "../bundled.js";
 
-const { largeMachine } = await bundled<typeof import("./large.js")>("large.ts");
+const { largeMachine } = await bundled<typeof import("./large.js")>("bench/large.ts");
 
 const PAGES = 1_048_576;
 const STEPS = 1_000_000;

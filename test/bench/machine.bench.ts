@@ -1,8 +1,8 @@
 /** The machine alone: one runnable task, and a thousand, with and without the seeded scheduler. */
 import { bench, describe } from "vitest";
-import { bundled } from "./bundled.js";
+import { bundled } from "../bundled.js";
 
-const { toy } = await bundled<typeof import("./toy.js")>("toy.ts");
+const { toy } = await bundled<typeof import("./toy.js")>("bench/toy.ts");
 
 const STEPS = 1_000_000;
 const options = { time: 1000, warmupTime: 200 };

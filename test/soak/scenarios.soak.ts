@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { randomRuns } from "../lab/random_runs.js";
+import { bundled } from "../bundled.js";
+
+const { randomRuns } = await bundled<typeof import("../lab/random_runs.js")>("lab/random_runs.ts");
 
 describe("five million steps of random scenarios", () => {
   it.each(Array.from({ length: 10 }, (_, at) => 1_000_000 * (at + 1)))(

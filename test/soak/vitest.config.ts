@@ -7,5 +7,6 @@ export default defineConfig({
     include: ["test/soak/**/*.soak.ts"],
     testTimeout: 600_000,
     maxWorkers: 2,
+    reporters: ["verbose"],
   },
 });

@@ -5,7 +5,7 @@
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
-/** Bundle a module beside this one and import it. */
+/** Bundle a module of `test/`, named from here, and import it. */
 export async function bundled<T>(name: string): Promise<T> {
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(new URL(name, import.meta.url))],
