@@ -24,7 +24,9 @@ import {
 import { daxTables, ext4_dax_fault, noop_set_page_dirty } from "./fs/dax.js";
 import { ext4_sync_file } from "./fs/ext4/fsync.js";
 import { ext4_finish_bio } from "./fs/ext4/page_io.js";
+import { ext4_writepages } from "./fs/ext4/writepages.js";
 import {
+  ext4_da_invalidatepage,
   ext4_filemap_fault,
   ext4_invalidatepage,
   ext4_page_mkwrite,
@@ -32,7 +34,7 @@ import {
   ext4_releasepage,
   ext4_set_page_dirty,
   ext4_writepage,
-  ext4_writepages,
+  ext4_writepages_whole,
 } from "./fs/ext4.js";
 import { fsyncTables } from "./fs/fsync_oracle.js";
 import { hugetlbfs_set_page_dirty } from "./fs/hugetlbfs.js";
@@ -68,21 +70,26 @@ import { isolationTable } from "./mm/page_isolation.js";
 import { mm_rlimit_table, user_struct_table } from "./mm/rlimit.js";
 import { scanControlTables } from "./mm/scan_control.js";
 import { writtenTables } from "./mm/written.js";
-import { FS, FS_TABLES, MMU_NOTIFIER, mmu_notifier_ops } from "./operations.js";
+import { a_ops, EXT4_AOPS, FS, FS_TABLES, MMU_NOTIFIER, mmu_notifier_ops } from "./operations.js";
 
 const rows = (table: Record<number, Record<string, unknown>>) =>
   table as Readonly<Record<number, Readonly<Record<string, Path<never>>>>>;
 
+/** What all ext4 files have in common. */
+const ext4_aops = {
+  readpage: ext4_readpage,
+  set_page_dirty: ext4_set_page_dirty,
+  writepage: ext4_writepage,
+  writepages: ext4_writepages,
+  releasepage: ext4_releasepage,
+  invalidatepage: ext4_invalidatepage,
+};
+
 export const operations: Implementations = {
   address_space_operations: rows({
-    [FS.ext4]: {
-      readpage: ext4_readpage,
-      set_page_dirty: ext4_set_page_dirty,
-      writepage: ext4_writepage,
-      writepages: ext4_writepages,
-      releasepage: ext4_releasepage,
-      invalidatepage: ext4_invalidatepage,
-    },
+    [FS.ext4]: { ...ext4_aops, writepages: ext4_writepages_whole },
+    [EXT4_AOPS.ordered]: ext4_aops,
+    [EXT4_AOPS.da]: { ...ext4_aops, invalidatepage: ext4_da_invalidatepage },
     [FS.tmpfs]: {
       readpage: shmem_getpage,
       set_page_dirty: __set_page_dirty_no_writeback,
@@ -166,8 +173,16 @@ export const tables: readonly Table[] = [
   i915_userptr_table,
 ];
 
+/** Row of the address_space_operations of a machine's ext4 files. */
+function ext4_set_aops({ config, mount }: Geometry): number {
+  if (config.has("blocks") && mount.delalloc) return EXT4_AOPS.da;
+  const simple = !(["blocks", "kupdate", "truncate"] as const).some((option) => config.has(option));
+  return simple ? FS.ext4 : EXT4_AOPS.ordered;
+}
+
 /** The operations of the filesystems and of the drivers with notifiers that a machine has. */
-export function operationsFor(all: Implementations, { files, notifiers }: Geometry): Implementations {
+export function operationsFor(all: Implementations, geometry: Geometry): Implementations {
+  const { files, notifiers } = geometry;
   const drivers = new Set(notifiers.map(({ driver }) => driver));
   const notified = Object.entries(all[mmu_notifier_ops.name] ?? {}).filter(([row]) =>
     drivers.has(Number(row)),
@@ -177,5 +192,13 @@ export function operationsFor(all: Implementations, { files, notifiers }: Geomet
     name,
     Object.fromEntries(Object.entries(all[name] ?? {}).filter(([row]) => used.has(Number(row)))),
   ]);
-  return { ...all, ...Object.fromEntries(ours), [mmu_notifier_ops.name]: Object.fromEntries(notified) };
+  const chosen: Implementations = Object.fromEntries(ours);
+  const aops = { ...chosen[a_ops.name] };
+  if (FS.ext4 in aops) aops[FS.ext4] = all[a_ops.name][ext4_set_aops(geometry)];
+  return {
+    ...all,
+    ...chosen,
+    [a_ops.name]: aops,
+    [mmu_notifier_ops.name]: Object.fromEntries(notified),
+  };
 }

@@ -71,6 +71,9 @@ export const FS = {
   xfs_dax: 7,
 } as const;
 
+/** Rows of a_ops beyond those of FS: what ext4_set_aops chooses from for FS.ext4, by the mount. */
+export const EXT4_AOPS = { ordered: 8, da: 9 } as const;
+
 /** What mm asks of a filesystem without calling it. */
 interface FsType {
   /** Its VMAs have page_mkwrite: clean pages are mapped read-only (vma_wants_writenotify). */

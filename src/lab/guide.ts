@@ -22,7 +22,7 @@ interface Chapter {
 }
 
 /** What the guide runs. */
-export const GUIDED = { scenario: "kara-2018", kernel: "v4.20", seed: 1 } as const;
+export const GUIDED = { scenario: "kara-2018", kernel: "v4.20", seed: 4 } as const;
 
 const PAGE = 0;
 

@@ -381,7 +381,7 @@ export class World {
 
   /**
    * Pages of files whose newest bytes are in memory only while nothing says so, and pages that left their file with such bytes
-   * (mm/orphan.ts): they will never be written.
+   * (mm/orphan.ts): they will never be written. What is behind the end of a file is nobody's.
    */
   lostWrites(): readonly Pfn[] {
     const { k } = this;
@@ -395,8 +395,10 @@ export class World {
       // Dirty by its flag alone, when all is at rest: no flusher will find it (drivers/vfio.ts).
       if (PageDirty(k, page) && (xa_get_mark(k, page, "dirty") || !this.settled())) continue;
       if (k.page.pins[page] > 0 || (k.pteWord(page) & PTE.dirty) !== 0) continue;
-      for (let part = 0; part < k.geometry.parts; part++) {
-        const stored = disk_version(k, mapping, k.page.index[page], part);
+      const index = k.page.index[page];
+      const end = k.inode.i_size[mapping] - index * k.geometry.parts;
+      for (let part = 0; part < Math.min(k.geometry.parts, end); part++) {
+        const stored = disk_version(k, mapping, index, part);
         if (k.content.version[page * k.geometry.parts + part] !== stored) {
           lost = [...lost, page];
           break;

@@ -50,7 +50,7 @@ describe("the simulated crash beside Linux 6.1", () => {
   const folder = new URL("../../notebooks/data/b-dio-pageout-6.1/", import.meta.url);
   const outcome = JSON.parse(readFileSync(new URL("outcome.json", folder), "utf8"));
   const recording = readFtrace(gunzipSync(readFileSync(new URL("trace.txt.gz", folder))).toString(), outcome);
-  const replay = "kara-2018@v4.20:r13k6r2k6f11d4k7m3r9f2r3";
+  const replay = "kara-2018@v4.20:r13k6r2k6f12d4k7m3r9f4r3";
 
   it("releases the buffers and fails to free the page with the same references in the same order", () => {
     const names = new Set(["try_to_release_page", "try_to_free_buffers", "__remove_mapping"]);

@@ -21,6 +21,7 @@ import {
   heldIf,
   label,
   leave,
+  local,
   path,
   step,
   under,
@@ -52,7 +53,7 @@ import {
 import { put_page } from "../mm/swap.js";
 import { VM_FAULT } from "../operations.js";
 import { BH } from "../structs.js";
-import { inode, int, type Pfn, pfn } from "../types.js";
+import { type InodeNr, inode, int, type Pfn, pfn } from "../types.js";
 
 export const page_has_buffers = PagePrivate;
 
@@ -152,23 +153,43 @@ export const mark_buffer_dirty = path(
   ],
 );
 
+/** i_size_read(inode) into `size`; the size changes without the page lock. Whoever shrinks it comes for the page later. */
+export const i_size_read = <F extends { readonly page: Pfn; size: number }>(): Node<Kernel, F> => {
+  const read = (k: Kernel, f: F): void => {
+    f.size = k.inode.i_size[k.page.mapping[f.page]];
+  };
+  return config<F>("truncate", [step<F>("i_size_read", read)], [local<F>(read)]);
+};
+
+/** Whether the page has left the file, or begins behind its end, which was at `size`. */
+export const is_truncated = (
+  k: Kernel,
+  { page, mapping }: { readonly page: Pfn; readonly mapping: InodeNr },
+  size: number,
+): boolean => k.page.mapping[page] !== mapping || k.page.index[page] * k.geometry.parts > size;
+
 const MKWRITE = {
   source: "fs/buffer.c v4.20",
   args: { page: pfn, mapping: inode },
+  locals: { size: int },
   returns: int,
 } as const;
 /** What get_block's nodes see: they map the page's buffer and leave 0 or a negative error in `ret`. */
 export type GetBlock = FrameOf<typeof MKWRITE>;
 
-/** Attach buffers to a locked page, and map them if they are not: nodes that leave an error or 0 in `ret`. */
+/** Attach buffers to a locked page that has none. */
+export const create_page_buffers = <F extends { readonly page: Pfn }>(): Node<Kernel, F> =>
+  held(
+    step<F>("create_empty_buffers", (k, f) => {
+      if (!page_has_buffers(k, f.page)) create_empty_buffers(k, f.page);
+    }),
+  );
+
+/** Attach buffers to a locked page that has none, and map them if they are not: nodes that leave an error or 0 in `ret`. */
 export const __block_write_begin = (
   get_block: readonly Node<Kernel, GetBlock>[],
 ): Node<Kernel, GetBlock>[] => [
-  held(
-    step<GetBlock>("create_empty_buffers", (k, f) => {
-      if (!page_has_buffers(k, f.page)) create_empty_buffers(k, f.page);
-    }),
-  ),
+  create_page_buffers<GetBlock>(),
   config<GetBlock>(
     "blocks",
     [
@@ -198,19 +219,19 @@ export const __block_write_begin = (
 export const block_page_mkwrite = (get_block: readonly Node<Kernel, GetBlock>[]) =>
   path("block_page_mkwrite", MKWRITE, [
     lock_page(),
-    held(check("page->mapping == mapping", (k, f) => k.page.mapping[f.page] === f.mapping, "truncated")),
-    // i_size changes without the page lock; whoever shrinks it comes for the page later.
-    config("truncate", [
-      check(
-        "i_size_read",
-        (k, f) => k.page.index[f.page] * k.geometry.parts <= k.inode.i_size[f.mapping],
-        "truncated",
-      ),
-    ]),
-    ...__block_write_begin(get_block),
-    config("blocks", [given((_, f) => f.ret < 0, [goto("out_unlock")])]),
-    call(() => mark_buffer_dirty, { page: "page" }),
-    held(step("SetPageUptodate", (k, f) => SetPageUptodate(k, f.page))),
+    i_size_read(),
+    held(check("page->mapping == mapping", (k, f) => !is_truncated(k, f, f.size), "truncated")),
+    given(
+      (k, f) => k.page.index[f.page] * k.geometry.parts < f.size,
+      [
+        ...__block_write_begin(get_block),
+        config("blocks", [given((_, f) => f.ret < 0, [goto("out_unlock")])]),
+        call(() => mark_buffer_dirty, { page: "page" }),
+        held(step("SetPageUptodate", (k, f) => SetPageUptodate(k, f.page))),
+      ],
+      // A page that begins where the file ends by now: nothing of it is to be written.
+      [create_page_buffers()],
+    ),
     call(() => set_page_dirty, { page: "page" }),
     given(
       (k, f) => k.inode.stable_writes[f.mapping] === 1,

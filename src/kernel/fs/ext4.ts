@@ -7,16 +7,18 @@
  *
  * On machines without "blocks" the blocks of all files are allocated. With it get_block finds holes, delayed and unwritten
  * extents (fs/ext4/get_block.ts), and writepages chooses blocks (fs/ext4/writepages.ts); with "journal" that needs handles
- * (fs/jbd2.ts). i_mmap_sem is there with "truncate" (fs/ext4/truncate.ts): elsewhere nobody takes it for writing.
+ * (fs/jbd2.ts). i_mmap_sem is there with "truncate" (fs/ext4/truncate.ts): elsewhere nobody takes it for writing. A machine
+ * with none of "blocks", "kupdate" and "truncate" has a writepages that knows no range and no limit: it writes the whole file.
  *
- * Left out: data=journal, dioread_nolock (off by default: extents become written when they are mapped for writing, not at
+ * Left out: dioread_nolock (off by default: extents become written when they are mapped for writing, not at
  * the end of the transfer), inline data, freeze protection and file_update_time around page_mkwrite, the switch to
- * nodelalloc when space gets short (ext4_nonda_switch: it would always be on for disks as small as these), writepages'
- * range and nr_to_write (each call writes the whole file), bios of more than one page (each page is submitted right after it
- * is unlocked), lookups of fifteen pages at a time, the warning about direct reclaim in writepage (it never writes).
+ * nodelalloc when space gets short (ext4_nonda_switch: it would always be on for disks as small as these), bios of more
+ * than one page (each page is submitted right after it is unlocked), lookups of fifteen pages at a time, the warning about
+ * direct reclaim in writepage (it never writes).
  */
 import { queue_page } from "../block/disk.js";
 import { ERRNO } from "../errno.js";
+import type { Kernel } from "../kernel.js";
 import {
   call,
   check,
@@ -35,18 +37,20 @@ import {
   up_read,
   when,
 } from "../language.js";
-import { i_mmap_sem, PG_locked, private_lock } from "../locks.js";
-import { filemap_fault, find_tagged, mapping_tagged, xa_set_mark } from "../mm/filemap.js";
+import { i_mmap_sem, PG_locked, private_lock, xa_lock } from "../locks.js";
+import { filemap_fault, find_get_page_tag, i_size_pages, mapping_tagged } from "../mm/filemap.js";
 import { lock_page, PageChecked, PageDirty, PageLocked, unlock } from "../mm/page.js";
 import {
   clear_page_dirty_for_io,
+  RANGE_END,
   redirty_page_for_writepage,
+  tag_pages_for_writeback,
   WARN,
   wait_for_stable_page,
 } from "../mm/page_writeback.js";
 import { VM_FAULT } from "../operations.js";
 import { BH } from "../structs.js";
-import { inode, int, NONE, pfn } from "../types.js";
+import { inode, int, NONE, type Pfn, pfn } from "../types.js";
 import { release_delayed } from "./blocks.js";
 import {
   __set_page_dirty_buffers,
@@ -55,14 +59,16 @@ import {
   buffer_delay,
   buffer_mapped,
   delay_or_unwritten,
+  i_size_read,
+  is_truncated,
   page_buffers_BUG_ON,
   page_has_buffers,
   try_to_free_buffers,
   write_buffer,
 } from "./buffer.js";
 import { da_get_block, ext4_should_retry_alloc, get_block } from "./ext4/get_block.js";
-import { ext4_bio_write_page } from "./ext4/page_io.js";
-import { ext4_da_writepages, mpage_next_page, mpage_release_page } from "./ext4/writepages.js";
+import { ext4_bio_write_page, len_of_page } from "./ext4/page_io.js";
+import { mpage_lock_page, mpage_release_page } from "./ext4/writepages.js";
 import { block_invalidatepage } from "./invalidatepage.js";
 import { ext4_journal_start, ext4_journal_stop } from "./jbd2.js";
 
@@ -70,6 +76,10 @@ import { ext4_journal_start, ext4_journal_stop } from "./jbd2.js";
 const da_block_page_mkwrite = block_page_mkwrite(da_get_block());
 const get_block_page_mkwrite = block_page_mkwrite(get_block());
 const mapped_page_mkwrite = block_page_mkwrite([]);
+
+/** Whether every buffer of a page is mapped, as far as it is in the file. */
+const is_mapped = (k: Kernel, page: Pfn, size: number): boolean =>
+  len_of_page(k, page, size) === 0 || buffer_mapped(k, page);
 
 export const ext4_set_page_dirty = path(
   "ext4_set_page_dirty",
@@ -98,7 +108,12 @@ export const ext4_set_page_dirty = path(
 /** A page is about to be written through a mapping: attach buffers, reserve, mark dirty. */
 export const ext4_page_mkwrite = path(
   "ext4_page_mkwrite",
-  { source: "fs/ext4/inode.c v4.20", args: { page: pfn, mapping: inode }, returns: int },
+  {
+    source: "fs/ext4/inode.c v4.20",
+    args: { page: pfn, mapping: inode },
+    locals: { retries: int, size: int },
+    returns: int,
+  },
   [
     config("truncate", [down_read(i_mmap_sem, (_, f) => f.mapping)]),
     config(
@@ -109,23 +124,16 @@ export const ext4_page_mkwrite = path(
         call(() => da_block_page_mkwrite, { page: "page", mapping: "mapping" }, "ret"),
         given((_, f) => f.ret !== -ERRNO.ENOSPC, [goto("out_ret")]),
         lockdep_assert_not_held(PG_locked),
-        call(() => ext4_should_retry_alloc, { mapping: "mapping" }, "ret"),
+        call(() => ext4_should_retry_alloc, { mapping: "mapping", retries: "retries" }, "ret"),
         given((_, f) => f.ret === 1, [goto("retry")]),
         goto("no_space"),
         label("nodelalloc"),
         lock_page(),
-        held(
-          when("page->mapping != mapping", (k, f) => k.page.mapping[f.page] !== f.mapping, [
-            unlock(),
-            local((_, f) => {
-              f.ret = VM_FAULT.NOPAGE;
-            }),
-            goto("out"),
-          ]),
-        ),
+        i_size_read(),
+        held(check("page->mapping == mapping", (k, f) => !is_truncated(k, f, f.size), "truncated")),
         // With all buffers mapped there is no need for a handle, nor to dirty the page here: the fault does.
         held(
-          when("ext4_bh_unmapped", (k, f) => page_has_buffers(k, f.page) && buffer_mapped(k, f.page), [
+          when("ext4_bh_unmapped", (k, f) => page_has_buffers(k, f.page) && is_mapped(k, f.page, f.size), [
             wait_for_stable_page(),
             local((_, f) => {
               f.ret = VM_FAULT.LOCKED;
@@ -140,12 +148,19 @@ export const ext4_page_mkwrite = path(
         ext4_journal_stop(),
         given((_, f) => f.ret !== -ERRNO.ENOSPC, [goto("out_ret")]),
         lockdep_assert_not_held(PG_locked),
-        call(() => ext4_should_retry_alloc, { mapping: "mapping" }, "ret"),
+        call(() => ext4_should_retry_alloc, { mapping: "mapping", retries: "retries" }, "ret"),
         given((_, f) => f.ret === 1, [goto("retry_alloc")]),
         label("no_space"),
         local((_, f) => {
           f.ret = -ERRNO.ENOSPC;
         }),
+        goto("out_ret"),
+        label("truncated"),
+        unlock(),
+        local((_, f) => {
+          f.ret = VM_FAULT.NOPAGE;
+        }),
+        goto("out"),
       ],
       [call(() => mapped_page_mkwrite, { page: "page", mapping: "mapping" }, "ret")],
     ),
@@ -188,24 +203,29 @@ export const ext4_releasepage = path(
   ],
 );
 
-/** A page leaves the file, wholly or in part: what was promised for it is void. */
+/** A page leaves the file, wholly or in part. */
 export const ext4_invalidatepage = path(
+  "ext4_invalidatepage",
+  { source: "fs/ext4/inode.c v4.20", args: { page: pfn, offset: int, length: int } },
+  [call(() => block_invalidatepage, { page: "page", offset: "offset", length: "length" })],
+);
+
+/** The same with delayed allocation: what was promised for it is void. */
+export const ext4_da_invalidatepage = path(
   "ext4_da_invalidatepage",
   { source: "fs/ext4/inode.c v4.20", args: { page: pfn, offset: int, length: int } },
   [
-    config("blocks", [
-      given(
-        (k, f) => f.offset === 0 && f.length === k.geometry.parts,
-        [
-          step("ext4_da_page_release_reservation", (k, f) => {
-            if (!buffer_delay(k, f.page)) return;
-            release_delayed(k, k.page.mapping[f.page], k.page.index[f.page]);
-            write_buffer(k, f.page, 0, BH.delay);
-          }),
-        ],
-      ),
-    ]),
-    call(() => block_invalidatepage, { page: "page", offset: "offset", length: "length" }),
+    given(
+      (k, f) => f.offset === 0 && f.length === k.geometry.parts,
+      [
+        step("ext4_da_page_release_reservation", (k, f) => {
+          if (!buffer_delay(k, f.page)) return;
+          release_delayed(k, k.page.mapping[f.page], k.page.index[f.page]);
+          write_buffer(k, f.page, 0, BH.delay);
+        }),
+      ],
+    ),
+    call(() => ext4_invalidatepage, { page: "page", offset: "offset", length: "length" }),
   ],
 );
 
@@ -218,8 +238,9 @@ export const ext4_readpage = path(
 /** Write one locked page: what reclaim and jbd2 call. Cannot allocate blocks. */
 export const ext4_writepage = path(
   "ext4_writepage",
-  { source: "fs/ext4/inode.c v4.20", args: { page: pfn } },
+  { source: "fs/ext4/inode.c v4.20", args: { page: pfn }, locals: { size: int } },
   [
+    i_size_read(),
     held(
       step("page_buffers", (k, f) => {
         page_buffers_BUG_ON(k, f.page);
@@ -227,65 +248,72 @@ export const ext4_writepage = path(
     ),
     config("blocks", [
       held(
-        when("ext4_bh_delay_or_unwritten", (k, f) => delay_or_unwritten(k, f.page), [
-          call(() => redirty_page_for_writepage, { page: "page" }),
-          unlock(),
-          leave(),
-        ]),
+        when(
+          "ext4_bh_delay_or_unwritten",
+          (k, f) => len_of_page(k, f.page, f.size) > 0 && delay_or_unwritten(k, f.page),
+          [call(() => redirty_page_for_writepage, { page: "page" }), unlock(), leave()],
+        ),
       ),
     ]),
-    call(() => ext4_bio_write_page, { page: "page" }),
+    call(() => ext4_bio_write_page, { page: "page", size: "size" }),
   ],
 );
 
-/** Find the dirty pages of a mapping and write them: the blocks of all are mapped. */
-export const mpage_prepare_extent_to_map = path(
+/** Find the dirty pages of a mapping from `first_page` on and write them: the blocks of all are mapped. */
+const mpage_prepare_extent_to_map = path(
   "mpage_prepare_extent_to_map",
   {
     source: "fs/ext4/inode.c v4.20",
-    args: { mapping: inode, sync: int },
+    args: { mapping: inode, sync: int, first_page: int },
     locals: { index: int, page: pfn },
   },
   [
-    ...mpage_next_page([leave()]),
+    local((_, f) => {
+      f.index = f.first_page;
+    }),
+    label("next"),
+    step("pagevec_lookup_range_tag", (k, f) => {
+      f.page = find_get_page_tag(k, f.mapping, f.index, f.sync === 1 ? "towrite" : "dirty");
+    }),
+    given((_, f) => f.page === NONE, [leave()]),
+    ...mpage_lock_page(),
     // mpage_process_page_bufs: every buffer is mapped, so the page is submitted at once (mpage_submit_page).
     call(() => clear_page_dirty_for_io, { page: "page" }),
-    call(() => ext4_bio_write_page, { page: "page" }),
-    ...mpage_release_page(),
+    call(() => ext4_bio_write_page, { page: "page", size: -1 }),
+    local((_, f) => {
+      f.first_page++;
+    }),
+    // The last page of the file is the last of the walk.
+    given((k, f) => f.index >= i_size_pages(k, f.mapping), [mpage_release_page(), leave()]),
+    label("release"),
+    mpage_release_page(),
+    goto("next"),
   ],
 );
 
 /** Write a file's dirty pages. sync 1 is WB_SYNC_ALL: all that are dirty now, waiting for earlier writes. */
-export const ext4_writepages = path(
+export const ext4_writepages_whole = path(
   "ext4_writepages",
-  { source: "fs/ext4/inode.c v4.20", args: { mapping: inode, sync: int } },
+  {
+    source: "fs/ext4/inode.c v4.20",
+    args: { mapping: inode, sync: int },
+    locals: { first_page: int },
+  },
   [
     check("mapping_tagged", (k, f) => mapping_tagged(k, f.mapping, "dirty"), "out_writepages"),
     given(
       (_, f) => f.sync === 1,
       [
-        step("tag_pages_for_writeback", (k, f) => {
-          for (
-            let at = find_tagged(k, f.mapping, 0, "dirty");
-            at !== NONE;
-            at = find_tagged(k, f.mapping, at + 1, "dirty")
-          ) {
-            xa_set_mark(k, k.xa_slot.page[k.slotOf(f.mapping, at)] - 1, "towrite");
-          }
-        }),
+        under(xa_lock, [
+          step("tag_pages_for_writeback", (k, f) => tag_pages_for_writeback(k, f.mapping, 0, RANGE_END)),
+        ]),
       ],
     ),
-    config(
-      "blocks",
-      [call(() => ext4_da_writepages, { mapping: "mapping", sync: "sync" })],
-      [
-        // First the pages that need no block: without a transaction.
-        call(() => mpage_prepare_extent_to_map, { mapping: "mapping", sync: "sync" }),
-        // Then with one. No page here needs a block, so this pass ends the loop.
-        held(step("ext4_journal_start", () => {})),
-        call(() => mpage_prepare_extent_to_map, { mapping: "mapping", sync: "sync" }),
-      ],
-    ),
+    // First the pages that need no block: without a transaction.
+    call(() => mpage_prepare_extent_to_map, { mapping: "mapping", sync: "sync", first_page: "first_page" }),
+    // Then with one, from where the first walk stopped. No page here needs a block, so this ends the loop.
+    held(step("ext4_journal_start", () => {})),
+    call(() => mpage_prepare_extent_to_map, { mapping: "mapping", sync: "sync", first_page: "first_page" }),
     label("out_writepages"),
   ],
 );

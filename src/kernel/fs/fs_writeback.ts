@@ -223,7 +223,7 @@ const writeback_sb_inodes = path(
       step("inode->i_state &= ~dirty", (k, f) => clear_dirty(k, f.mapping)),
       step("requeue_inode", (k, f) => {
         const wrote = writeback_chunk_size(k, f.reason) - f.nr_to_write;
-        f.nr_pages = Math.max(f.nr_pages - wrote, 0);
+        if (f.nr_pages !== LONG_MAX) f.nr_pages = Math.max(f.nr_pages - wrote, 0);
         f.ret += wrote;
         if ((k.inode.i_state[f.mapping] & I_DIRTY_PAGES) === 0) f.ret++;
         requeue_inode(k, f.mapping, f.reason, f.nr_to_write);

@@ -29,15 +29,17 @@ import {
   gives,
   goto,
   label,
+  local,
   path,
   pause,
   repeat,
   step,
   takes,
   wait,
+  when,
 } from "../language.js";
 import { jbd2_handle } from "../locks.js";
-import { __filemap_fdatawait_range } from "../mm/filemap_writeback.js";
+import { __filemap_fdatawait_range, __filemap_fdatawrite_range } from "../mm/filemap_writeback.js";
 import { generic_writepages, LONG_MAX, RANGE_END } from "../mm/page_writeback.js";
 import { type DiskNr, disk, type InodeNr, inode, int } from "../types.js";
 import { advance_pending, EXTENT, extent, PENDING } from "./blocks.js";
@@ -155,12 +157,45 @@ export function jbd2_journal_file_inode(k: Kernel, mapping: InodeNr, flags: numb
   else i_next_transaction[mapping] = running;
 }
 
+/**
+ * Before a file of data=ordered shrinks: what a committing transaction has promised to write of it must be on its way before the
+ * pages go. Sizes are in parts.
+ */
+export const jbd2_journal_begin_ordered_truncate = path(
+  "jbd2_journal_begin_ordered_truncate",
+  {
+    source: "fs/jbd2/transaction.c v4.20",
+    args: { mapping: inode, newsize: int },
+    locals: { start: int },
+    returns: int,
+  },
+  [
+    when(
+      "inode_trans == commit_trans",
+      (k, f) => {
+        const trans = k.of(jbd2_inode).i_transaction[f.mapping];
+        return trans !== 0 && trans === k.of(journal).j_committing_transaction[sb_of(k, f.mapping)];
+      },
+      [
+        local((k, f) => {
+          f.start = Math.floor(f.newsize / k.geometry.parts);
+        }),
+        call(
+          () => __filemap_fdatawrite_range,
+          { mapping: "mapping", range_start: "start", range_end: RANGE_END, sync: 1 },
+          "ret",
+        ),
+      ],
+    ),
+  ],
+);
+
 /** When blocks that are freed now can be given out: after the running transaction, which says so, is on the disk. */
 export const freed_pending = (k: Kernel): number =>
   k.of(journal).t_updates.length > 0 ? PENDING.running : PENDING.none;
 
 /** The transaction that has to be on the disk before all that has been done is: the running one, or the committing one. */
-export const newest_transaction = (k: Kernel, sb: DiskNr): number =>
+const newest_transaction = (k: Kernel, sb: DiskNr): number =>
   k.of(journal).j_running_transaction[sb] || k.of(journal).j_committing_transaction[sb];
 
 /** Sleep until transaction `tid` of the filesystem that has `mapping` is on the disk. Nobody may who has a handle. */
@@ -172,6 +207,21 @@ export const jbd2_log_wait_commit = <F extends { readonly mapping: InodeNr; read
     jbd2_handle,
     wait<F>("jbd2_log_wait_commit", (k, f) => k.of(journal).j_commit_sequence[sb_of(k, f.mapping)] >= f.tid),
   );
+
+/**
+ * Have what runs committed, or wait for what is being committed, if anything is. Nobody may who has a handle.
+ * jbd2_journal_force_commit_nested, for who has none, is the same.
+ */
+export const jbd2_journal_force_commit = path(
+  "jbd2_journal_force_commit",
+  { source: "fs/jbd2/journal.c v4.20", args: { mapping: inode }, locals: { tid: int } },
+  [
+    step("__jbd2_journal_force_commit", (k, f) => {
+      f.tid = newest_transaction(k, sb_of(k, f.mapping));
+    }),
+    given((_, f) => f.tid !== 0, [jbd2_log_wait_commit()]),
+  ],
+);
 
 /** T_FLUSH: the transaction is frozen, and the next handle begins another one. */
 function freeze_transaction(k: Kernel, sb: DiskNr): void {
@@ -231,21 +281,24 @@ function next_inode(k: Kernel, sb: DiskNr, mapping: InodeNr, flag: number): Inod
 
 /** Inodes of the transaction that has committed go to the next one's list, or to none. */
 function refile_inodes(k: Kernel, sb: DiskNr): void {
-  const { i_transaction, i_next_transaction, i_flags } = k.of(jbd2_inode);
+  const { i_transaction, i_next_transaction } = k.of(jbd2_inode);
   const committing = k.of(journal).j_committing_transaction[sb];
   for_each_inode(k, sb, (mapping) => {
     if (i_transaction[mapping] !== committing) return;
+    // Its flags stay: who once asked for its data to be written has asked every later commit that it is in.
     i_transaction[mapping] = i_next_transaction[mapping];
     i_next_transaction[mapping] = 0;
-    // The kernel leaves the flags of an inode that is on no list; the next that puts it on one sets what it needs.
-    if (i_transaction[mapping] === 0) i_flags[mapping] = 0;
   });
 }
 
 /** Commit the running transaction. */
 export const jbd2_journal_commit_transaction = path(
   "jbd2_journal_commit_transaction",
-  { source: "fs/jbd2/commit.c v4.20", args: { sb: disk }, locals: { mapping: inode, ret: int } },
+  {
+    source: "fs/jbd2/commit.c v4.20",
+    args: { sb: disk },
+    locals: { mapping: inode, ret: int, range_end: int },
+  },
   [
     step("T_LOCKED", (k, f) => {
       k.of(journal).t_locked[f.sb] = 1;
@@ -261,6 +314,7 @@ export const jbd2_journal_commit_transaction = path(
     label("submit"),
     step("journal_submit_data_buffers", (k, f) => {
       f.mapping = next_inode(k, f.sb, f.mapping, JI.WRITE_DATA);
+      f.range_end = Math.floor(k.inode.i_size[f.mapping] / k.geometry.parts);
     }),
     given(
       (_, f) => f.mapping !== 0,
@@ -274,7 +328,7 @@ export const jbd2_journal_commit_transaction = path(
             tagged: 0,
             nr_to_write: LONG_MAX,
             range_start: 0,
-            range_end: RANGE_END,
+            range_end: "range_end",
           },
           "ret",
         ),
@@ -284,6 +338,7 @@ export const jbd2_journal_commit_transaction = path(
     label("finish"),
     step("journal_finish_inode_data_buffers", (k, f) => {
       f.ret = 0;
+      f.range_end = 0;
       f.mapping = next_inode(k, f.sb, f.mapping, JI.WAIT_DATA);
       if (f.mapping === 0) refile_inodes(k, f.sb);
     }),

@@ -15,6 +15,10 @@ export const writeback: Readonly<Record<string, Holder>> = {
     step === "iov_iter_copy_from_user_atomic" || calling.endsWith("write_end") ? [local("page")] : [],
   generic_file_buffered_read: ({ step, calling, local }) =>
     step === "find_get_page" || calling !== "" ? [] : [local("page")],
+  mpage_release_unused_pages: ({ step, local }) => (step === "pagevec_lookup_range" ? [] : [local("page")]),
+  mpage_map_and_submit_extent: ({ step, calling, local }) =>
+    calling !== "" || step === "pagevec_release" ? [local("page")] : [],
+  ext4_block_truncate_page: ({ step, local }) => (step === "find_or_create_page" ? [] : [local("page")]),
   __filemap_fdatawait_range: ({ step, local }) =>
     step === "pagevec_lookup_range_tag" ? [] : [local("page")],
 };

@@ -8,7 +8,7 @@
  */
 import type { Node } from "../../../machine/path.js";
 import type { Kernel } from "../../kernel.js";
-import { config, leave, local, path, step, when } from "../../language.js";
+import { call, config, given, leave, local, path, step, when } from "../../language.js";
 import { BH } from "../../structs.js";
 import { type InodeNr, inode, int, type Pfn } from "../../types.js";
 import {
@@ -22,13 +22,7 @@ import {
   reserve_delayed,
 } from "../blocks.js";
 import { type GetBlock, write_buffer } from "../buffer.js";
-import {
-  ext4_mark_inode_dirty,
-  JI,
-  jbd2_journal_file_inode,
-  jbd2_log_wait_commit,
-  newest_transaction,
-} from "../jbd2.js";
+import { ext4_mark_inode_dirty, JI, jbd2_journal_file_inode, jbd2_journal_force_commit } from "../jbd2.js";
 
 /** ext4_da_map_blocks: promise space for a hole. Gives 0 or -ENOSPC. */
 function ext4_da_get_block_prep(k: Kernel, page: Pfn, mapping: InodeNr): number {
@@ -85,25 +79,24 @@ const free_pending = (k: Kernel, mapping: InodeNr): boolean => {
 };
 
 /**
- * After -ENOSPC, and without a handle: if a commit would free blocks, wait for it. Gives 1 when it pays to try again. Left out:
- * the limit of two retries.
+ * After -ENOSPC, and without a handle: if a commit would free blocks, wait for it. Gives 1 when it pays to try again. `retries` is
+ * the caller's own count, counted up here: nobody tries more than twice.
  */
 export const ext4_should_retry_alloc = path(
   "ext4_should_retry_alloc",
-  { source: "fs/ext4/balloc.c v4.20", args: { mapping: inode }, locals: { tid: int }, returns: int },
+  { source: "fs/ext4/balloc.c v4.20", args: { mapping: inode, retries: int }, returns: int },
   [
     config("journal", [
-      when(
-        "s_mb_free_pending",
-        (k, f) => free_blocks(k, k.inode.disk[f.mapping]) > 0 && free_pending(k, f.mapping),
-        [
-          local((k, f) => {
-            f.tid = newest_transaction(k, k.inode.disk[f.mapping]);
-          }),
-          jbd2_log_wait_commit(),
+      when("ext4_has_free_clusters", (k, f) => free_blocks(k, k.inode.disk[f.mapping]) > 0, [
+        given((_, f) => f.retries > 1, [leave()]),
+        local((_, f) => {
+          f.retries++;
+        }),
+        when("s_mb_free_pending", (k, f) => free_pending(k, f.mapping), [
+          call(() => jbd2_journal_force_commit, { mapping: "mapping" }),
           leave(() => 1),
-        ],
-      ),
+        ]),
+      ]),
     ]),
   ],
 );

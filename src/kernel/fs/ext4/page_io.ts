@@ -2,18 +2,19 @@
  * A page on its way to the disk, and its completion.
  *
  * Source: fs/ext4/page-io.c in v4.20. A buffer that waits for a block, or whose extent is not written yet, is not sent; one
- * that is not mapped is over a hole and becomes clean.
+ * that is not mapped is over a hole and becomes clean, as does one that is wholly behind the end of the file.
  *
- * Left out: zeroing what is beyond i_size, bios of more than one page.
+ * Left out: zeroing what is behind i_size in the last page (nobody can read it), bios of more than one page.
  */
 import { queue_page } from "../../block/disk.js";
+import type { Kernel } from "../../kernel.js";
 import { call, given, held, path, step, under } from "../../language.js";
 import { xa_lock } from "../../locks.js";
 import { end_page_writeback } from "../../mm/filemap.js";
 import { unlock } from "../../mm/page.js";
 import { set_page_writeback } from "../../mm/page_writeback.js";
 import { BH } from "../../structs.js";
-import { int, pfn } from "../../types.js";
+import { int, type Pfn, pfn } from "../../types.js";
 import {
   buffer_async_write,
   buffer_dirty,
@@ -23,15 +24,25 @@ import {
   write_buffer,
 } from "../buffer.js";
 
-/** Put a clean, locked page under writeback and submit its buffers; unlocks it. */
+/**
+ * How many parts of a page are in a file of a size in parts: 0 of one that begins where the file ends. One that is behind it counts
+ * as whole.
+ */
+export function len_of_page(k: Kernel, page: Pfn, size: number): number {
+  const { parts } = k.geometry;
+  return k.page.index[page] === Math.floor(size / parts) ? size % parts : parts;
+}
+
+/** Put a clean, locked page under writeback and submit its buffers, as far as they are in a file of `size` parts; unlocks it. */
 export const ext4_bio_write_page = path(
   "ext4_bio_write_page",
-  { source: "fs/ext4/page-io.c v4.20", args: { page: pfn }, locals: { nr_submitted: int } },
+  { source: "fs/ext4/page-io.c v4.20", args: { page: pfn, size: int }, locals: { nr_submitted: int } },
   [
     under(xa_lock, [step("set_page_writeback", (k, f) => set_page_writeback(k, f.page))]),
     held(
       step("set_buffer_async_write", (k, f) => {
-        if (!buffer_mapped(k, f.page)) write_buffer(k, f.page, 0, BH.dirty);
+        if (len_of_page(k, f.page, f.size) === 0) write_buffer(k, f.page, BH.uptodate, BH.dirty);
+        else if (!buffer_mapped(k, f.page)) write_buffer(k, f.page, 0, BH.dirty);
         else if (buffer_dirty(k, f.page) && !delay_or_unwritten(k, f.page))
           write_buffer(k, f.page, BH.async_write);
       }),

@@ -10,8 +10,8 @@
  * inode_dio_wait is a step without effect, as no file with a page cache has direct I/O of its own here.
  *
  * Left out: the orphan list (a truncation that a power cut interrupts would be finished by recovery: here it is either in the
- * journal or not), attributes other than the size, break_layouts (DAX files have their own), partial blocks on the disk
- * (truncate_pagecache zeroes the page; ext4_block_truncate_page would dirty it, too), i_data_sem.
+ * journal or not), attributes other than the size, break_layouts (DAX files have their own), reading the page of a partial
+ * block that is not cached (its end stays as it is on the disk), i_data_sem.
  */
 import type { Kernel } from "../../kernel.js";
 import {
@@ -20,7 +20,10 @@ import {
   config,
   down_write,
   given,
+  goto,
+  held,
   label,
+  leave,
   local,
   path,
   step,
@@ -28,24 +31,84 @@ import {
   when,
 } from "../../language.js";
 import { i_mmap_sem, i_rwsem } from "../../locks.js";
-import { mapping_tagged } from "../../mm/filemap.js";
+import { find_get_page, mapping_tagged } from "../../mm/filemap.js";
 import { filemap_write_and_wait_range } from "../../mm/filemap_writeback.js";
+import { lock_page, PageUptodate, unlock } from "../../mm/page.js";
+import { put_page } from "../../mm/swap.js";
 import { truncate_pagecache, truncate_pagecache_range } from "../../mm/truncate.js";
-import { type InodeNr, inode, int } from "../../types.js";
-import { free_extent } from "../blocks.js";
+import { BH } from "../../structs.js";
+import { type InodeNr, inode, int, NONE, pfn } from "../../types.js";
+import { EXTENT, extent_state, free_extent } from "../blocks.js";
+import { buffer_mapped, create_page_buffers, mark_buffer_dirty, write_buffer } from "../buffer.js";
 import {
   ext4_inode_info,
   ext4_journal_start,
   ext4_journal_stop,
   ext4_mark_inode_dirty,
   freed_pending,
+  JI,
+  jbd2_journal_begin_ordered_truncate,
+  jbd2_journal_file_inode,
 } from "../jbd2.js";
 
 /** ext4_ext_remove_space: the blocks of pages `start` to before `end` go, promises too. The caller has a handle. */
 function ext4_ext_remove_space(k: Kernel, mapping: InodeNr, start: number, end: number): void {
-  for (let index = start; index < end; index++) free_extent(k, mapping, index, freed_pending(k));
+  for (let index = start; index < Math.min(end, k.inode.i_pages[mapping]); index++)
+    free_extent(k, mapping, index, freed_pending(k));
   ext4_mark_inode_dirty(k, mapping);
 }
+
+/** ext4_update_i_disksize: what the inode says on the disk from the next commit on. The caller has a handle. */
+export function ext4_update_i_disksize(k: Kernel, mapping: InodeNr, size: number): void {
+  const { i_disksize } = k.of(ext4_inode_info);
+  if (i_disksize.length > 0) i_disksize[mapping] = size;
+}
+
+/**
+ * Zero the end of the page in which the file ends, if it is cached and has a block: the page is dirty from then on, and with
+ * data=ordered the commit writes it, and all that is dirty of the file.
+ */
+export const ext4_block_truncate_page = path(
+  "ext4_block_truncate_page",
+  {
+    source: "fs/ext4/inode.c v4.20, __ext4_block_zero_page_range",
+    args: { mapping: inode },
+    locals: { page: pfn },
+  },
+  [
+    step("find_or_create_page", (k, f) => {
+      f.page = find_get_page(k, f.mapping, Math.floor(k.inode.i_size[f.mapping] / k.geometry.parts));
+    }),
+    given((_, f) => f.page === NONE, [leave()]),
+    lock_page(),
+    create_page_buffers(),
+    held(
+      when(
+        "buffer_unmapped",
+        (k, f) =>
+          !buffer_mapped(k, f.page) && extent_state(k, f.mapping, k.page.index[f.page]) !== EXTENT.mapped,
+        [goto("unlock")],
+      ),
+    ),
+    held(
+      step("set_buffer_uptodate", (k, f) =>
+        write_buffer(k, f.page, BH.mapped | (PageUptodate(k, f.page) ? BH.uptodate : 0)),
+      ),
+    ),
+    step("zero_user", (k, f) => {
+      const { parts } = k.geometry;
+      for (let part = k.inode.i_size[f.mapping] % parts; part < parts; part++)
+        k.content.version[f.page * parts + part]++;
+    }),
+    call(() => mark_buffer_dirty, { page: "page" }),
+    step("ext4_jbd2_inode_add_write", (k, f) =>
+      jbd2_journal_file_inode(k, f.mapping, JI.WRITE_DATA | JI.WAIT_DATA),
+    ),
+    label("unlock"),
+    unlock(),
+    step("put_page", (k, f) => put_page(k, f.page)),
+  ],
+);
 
 /** Free the blocks beyond i_size. */
 export const ext4_truncate = path(
@@ -53,6 +116,10 @@ export const ext4_truncate = path(
   { source: "fs/ext4/inode.c v4.20", args: { mapping: inode } },
   [
     ext4_journal_start(),
+    given(
+      (k, f) => k.inode.i_size[f.mapping] % k.geometry.parts !== 0,
+      [call(() => ext4_block_truncate_page, { mapping: "mapping" })],
+    ),
     config("blocks", [
       step("ext4_ext_remove_space", (k, f) => {
         const start = Math.ceil(k.inode.i_size[f.mapping] / k.geometry.parts);
@@ -63,48 +130,95 @@ export const ext4_truncate = path(
   ],
 );
 
-/** ftruncate(2): a new size, in parts of a page. */
+/** ftruncate(2): a new size, in parts of a page. Gives 0 or a negative error. */
 export const ext4_setattr = path(
   "ext4_setattr",
   {
     source: "fs/ext4/inode.c v4.20, do_truncate of fs/open.c",
     args: { mapping: inode, size: int },
-    locals: { shrink: int },
+    locals: { shrink: int, orphan: int },
+    returns: int,
   },
   [
     down_write(i_rwsem, (_, f) => f.mapping),
     local((k, f) => {
       f.shrink = f.size <= k.inode.i_size[f.mapping] ? 1 : 0;
     }),
+    config("journal", [
+      given(
+        (k, f) => k.geometry.mount.data === "ordered" && f.size < k.inode.i_size[f.mapping],
+        [
+          call(() => jbd2_journal_begin_ordered_truncate, { mapping: "mapping", newsize: "size" }, "ret"),
+          given((_, f) => f.ret !== 0, [goto("err_out")]),
+        ],
+      ),
+    ]),
     given(
       (k, f) => f.size !== k.inode.i_size[f.mapping],
       [
         ext4_journal_start(),
+        config("journal", [
+          local((_, f) => {
+            f.orphan = f.shrink;
+          }),
+        ]),
         step("i_size_write", (k, f) => {
-          const { i_disksize } = k.of(ext4_inode_info);
-          if (i_disksize.length > 0) i_disksize[f.mapping] = f.size;
+          ext4_update_i_disksize(k, f.mapping, f.size);
           ext4_mark_inode_dirty(k, f.mapping);
           k.inode.i_size[f.mapping] = f.size;
         }),
         ext4_journal_stop(),
       ],
     ),
-    given((_, f) => f.shrink === 1, [step("inode_dio_wait", () => {})]),
+    // Without a journal there is no orphan list, and nobody waits.
+    given((_, f) => f.orphan === 1, [step("inode_dio_wait", () => {})]),
     down_write(i_mmap_sem, (_, f) => f.mapping),
     call(() => truncate_pagecache, { mapping: "mapping", newsize: "size" }),
     given((_, f) => f.shrink === 1, [call(() => ext4_truncate, { mapping: "mapping" })]),
     up_write(i_mmap_sem, (_, f) => f.mapping),
+    config("journal", [label("err_out")]),
     up_write(i_rwsem, (_, f) => f.mapping),
   ],
 );
 
-/** fallocate(2) with FALLOC_FL_PUNCH_HOLE: pages `start` to before `end` become a hole, the size stays. */
+/** What is delayed may never be written once its page is gone: the size that it would have brought to the disk comes now. */
+const ext4_update_disksize_before_punch = path(
+  "ext4_update_disksize_before_punch",
+  { source: "fs/ext4/inode.c v4.20", args: { mapping: inode, start: int, end: int } },
+  [
+    given(
+      (k, f) => {
+        const { parts } = k.geometry;
+        const size = k.inode.i_size[f.mapping];
+        return f.start * parts > size || f.end * parts < size;
+      },
+      [leave()],
+    ),
+    config("journal", [
+      when(
+        "i_disksize < i_size",
+        (k, f) => k.of(ext4_inode_info).i_disksize[f.mapping] < k.inode.i_size[f.mapping],
+        [
+          ext4_journal_start(),
+          step("ext4_update_i_disksize", (k, f) => {
+            ext4_update_i_disksize(k, f.mapping, k.inode.i_size[f.mapping]);
+            ext4_mark_inode_dirty(k, f.mapping);
+          }),
+          ext4_journal_stop(),
+        ],
+      ),
+    ]),
+  ],
+);
+
+/** fallocate(2) with FALLOC_FL_PUNCH_HOLE: pages `start` to before `end` become a hole, the size stays. Gives 0 or an error. */
 export const ext4_punch_hole = path(
   "ext4_punch_hole",
   {
     source: "fs/ext4/inode.c v4.20",
     args: { mapping: inode, start: int, end: int },
-    locals: { lstart: int, lend: int, last: int, ret: int },
+    locals: { lstart: int, lend: int, last: int },
+    returns: int,
   },
   [
     when("mapping_tagged", (k, f) => mapping_tagged(k, f.mapping, "dirty"), [
@@ -116,19 +230,25 @@ export const ext4_punch_hole = path(
         { mapping: "mapping", range_start: "start", range_end: "last" },
         "ret",
       ),
+      given((_, f) => f.ret !== 0, [leave()]),
     ]),
     down_write(i_rwsem, (_, f) => f.mapping),
     check("i_size_read", (k, f) => f.start * k.geometry.parts < k.inode.i_size[f.mapping], "out_mutex"),
+    local((k, f) => {
+      // A hole that reaches beyond the end of the file ends with the page in which the file does.
+      const { parts } = k.geometry;
+      const size = k.inode.i_size[f.mapping];
+      f.last = f.end * parts > size ? Math.floor(size / parts) + 1 : f.end;
+      f.lstart = f.start * parts;
+      f.lend = f.last * parts;
+    }),
     step("inode_dio_wait", () => {}),
     down_write(i_mmap_sem, (_, f) => f.mapping),
-    local((k, f) => {
-      f.lstart = f.start * k.geometry.parts;
-      f.lend = f.end * k.geometry.parts;
-    }),
+    call(() => ext4_update_disksize_before_punch, { mapping: "mapping", start: "start", end: "last" }),
     call(() => truncate_pagecache_range, { mapping: "mapping", lstart: "lstart", lend: "lend" }),
     ext4_journal_start(),
     config("blocks", [
-      step("ext4_ext_remove_space", (k, f) => ext4_ext_remove_space(k, f.mapping, f.start, f.end)),
+      step("ext4_ext_remove_space", (k, f) => ext4_ext_remove_space(k, f.mapping, f.start, f.last)),
     ]),
     ext4_journal_stop(),
     up_write(i_mmap_sem, (_, f) => f.mapping),
