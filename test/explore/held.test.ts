@@ -77,8 +77,7 @@ function release(world: World): (world: World) => boolean {
     for (let task = 0; task < machine.tasks.length; task++) {
       const instruction = machine.at(task);
       const condition = held.get(instruction);
-      // Asking for a local binds the frame to this task.
-      machine.page(task);
+      machine.focus(task);
       if (condition?.(world.k, instruction.frame)) return false;
     }
     return true;

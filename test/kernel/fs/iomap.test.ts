@@ -21,7 +21,7 @@ const released = (h: Hand): number => {
   const { machine } = h.world;
   const task = machine.tasks.findIndex(({ name }) => name === "ask");
   const { frame } = machine.at(task);
-  machine.page(task);
+  machine.focus(task);
   h.step("ask");
   return (frame as unknown as { ret: number }).ret;
 };

@@ -205,7 +205,14 @@ const mpage_prepare_extent_to_map = path(
     given(
       (_, f) => f.index > f.blocks,
       [given((_, f) => f.do_map === 0, [goto("unused")])],
-      [held(when("mpage_add_bh_to_extent", (k, f) => needs_mapping(k, f.page), [goto("unused")]))],
+      // A preemption point where i_size is one: a page that is unmapped by now belongs to a size that is not read any more.
+      [
+        config(
+          "truncate",
+          [when("mpage_add_bh_to_extent", (k, f) => needs_mapping(k, f.page), [goto("unused")])],
+          [held(when("mpage_add_bh_to_extent", (k, f) => needs_mapping(k, f.page), [goto("unused")]))],
+        ),
+      ],
     ),
     call(() => mpage_submit_page, { page: "page", nr_to_write: "nr_to_write", first_page: "first_page" }),
     // The last page of the file is the last of the walk.
