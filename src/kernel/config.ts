@@ -17,6 +17,7 @@ export const CONFIGS = {
   fault_around: "a read fault maps the pages round it as well, where they are in the cache",
   rlimit: "RLIMIT_MEMLOCK: locked and pinned pages are counted, and refused where they are too many",
   mlock: "VM_LOCKED, PG_mlocked and the unevictable list",
+  pagevec: "who walks a mapping looks up to fifteen pages at once, and holds them all",
   percpu: "each CPU has LRU batches of its own",
   readahead: "a miss reads more than one page",
   blocks: "files have holes, delayed and unwritten extents; free blocks are counted",

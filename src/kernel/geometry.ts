@@ -110,7 +110,9 @@ export interface GeometryOptions {
   readonly min_free_pages?: number;
   /** Tasks that can be in direct reclaim at once (config "direct_reclaim"). Default 4. */
   readonly reclaimers?: number;
-  /** Whether reclaim writes no page before it is desperate (config "watermarks"). Default false. */
+  /** Tasks that can walk a mapping at once (config "pagevec"). Default 4. */
+  readonly walkers?: number;
+  /** Whether reclaim writes no page before it is desperate, and dirtying wakes no flusher before processes are slowed down. Default false. */
   readonly laptop_mode?: boolean;
   /** CPUs, to which tasks are bound in turn (config "percpu"). Default 2; without the option all tasks share one. */
   readonly cpus?: number;
@@ -148,6 +150,7 @@ export interface Geometry {
   readonly notifiers: readonly NotifierSpec[];
   readonly watermarks: Watermarks;
   readonly reclaimers: number;
+  readonly walkers: number;
   readonly laptop_mode: boolean;
   readonly cpus: number;
   readonly config: ReadonlySet<Config>;
@@ -225,6 +228,7 @@ export function completeGeometry(options: GeometryOptions): Geometry {
       options.min_free_pages ?? init_per_zone_wmark_min(options.pages),
     ),
     reclaimers: options.reclaimers ?? 4,
+    walkers: options.walkers ?? 4,
     laptop_mode: options.laptop_mode ?? false,
     cpus: options.config?.includes("percpu") ? (options.cpus ?? 2) : 1,
     // btrfs writes to a new block each time: it has none without counting them.

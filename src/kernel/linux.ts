@@ -67,6 +67,7 @@ import { mm_struct_table } from "./mm/mmap.js";
 import { zoneTables } from "./mm/mmzone.js";
 import { orphanTables } from "./mm/orphan.js";
 import { isolationTable } from "./mm/page_isolation.js";
+import { pagevecTables } from "./mm/pagevec.js";
 import { mm_rlimit_table, user_struct_table } from "./mm/rlimit.js";
 import { scanControlTables } from "./mm/scan_control.js";
 import { writtenTables } from "./mm/written.js";
@@ -157,6 +158,7 @@ export const tables: readonly Table[] = [
   ...fsyncTables,
   ...zoneTables,
   ...scanControlTables,
+  ...pagevecTables,
   ...blockTables,
   ...journalTables,
   compoundTable,

@@ -12,6 +12,7 @@ import { PTE } from "../../src/kernel/kernel.js";
 import { compound_head, PageTail } from "../../src/kernel/mm/compound.js";
 import { is_zero_pfn, pte_pfn } from "../../src/kernel/mm/memory.js";
 import { is_zone_device_page } from "../../src/kernel/mm/memremap.js";
+import { pagevec_pages } from "../../src/kernel/mm/pagevec.js";
 import { FS, mapping_cap_account_dirty } from "../../src/kernel/operations.js";
 import { isAnon } from "../../src/kernel/structs.js";
 import type { World } from "../../src/lab/world.js";
@@ -85,6 +86,7 @@ export class Invariants {
     for (let batch = 0; batch < k.pagevec.nr.length; batch++)
       for (let at = 0; at < k.pagevec.nr[batch]; at++)
         refs[k.pagevec_page.page[batch * k.pagevecSize + at] - 1]++;
+    for (const page of pagevec_pages(k)) refs[page]++;
     const chain = (first: number): number[] => {
       const pages: number[] = [];
       for (let at = first; at !== 0; at = k.page.lru_next[at - 1]) pages.push(at - 1);

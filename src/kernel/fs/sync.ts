@@ -16,8 +16,6 @@ import {
   dispatch,
   down_read,
   given,
-  goto,
-  label,
   leave,
   local,
   path,
@@ -26,6 +24,7 @@ import {
   under,
   up_read,
   wait,
+  when,
 } from "../language.js";
 import { i_lock, mmap_sem } from "../locks.js";
 import {
@@ -46,7 +45,7 @@ import {
 import { RANGE_END } from "../mm/page_writeback.js";
 import { f_ops, fs_of_inode } from "../operations.js";
 import { VM_SHARED } from "../structs.js";
-import { type DiskNr, disk, type InodeNr, inode, int } from "../types.js";
+import { type DiskNr, disk, inode, int } from "../types.js";
 import { keep_promise, promise } from "./fsync_oracle.js";
 
 const FSYNC = { mapping: inode, file: int, range_start: int, range_end: int } as const;
@@ -197,32 +196,40 @@ export const msync = path(
   ],
 );
 
-/** The next file of a superblock under writeback, or 0. */
-function next_writeback(k: Kernel, sb: DiskNr, from: InodeNr): InodeNr {
-  for (let mapping = from; mapping < k.inode.i_state.length; mapping++)
-    if (k.inode.disk[mapping] === sb && mapping_tagged(k, mapping, "writeback")) return mapping;
-  return 0;
+/** sb->s_inodes_wb: the files of a superblock with pages under writeback, one bit each; the first file has bit 0. */
+function s_inodes_wb(k: Kernel, sb: DiskNr): number {
+  const nr = k.inode.i_state.length - 1;
+  if (nr > 15) throw new Error(`s_inodes_wb: ${nr} files are more than a local has bits`);
+  let list = 0;
+  for (let mapping = 1; mapping <= nr; mapping++)
+    if (k.inode.disk[mapping] === sb && mapping_tagged(k, mapping, "writeback")) list |= 1 << (mapping - 1);
+  return list;
 }
 
-/** Wait for all of a superblock's pages that are under writeback, whoever started it. */
+/**
+ * Wait for a superblock's pages that are under writeback, whoever started it; files that come under writeback later are not waited
+ * for. The kernel's list is in the order in which files came under writeback, here it is that of their numbers.
+ */
 const wait_sb_inodes = path(
   "wait_sb_inodes",
-  { source: "fs/fs-writeback.c v4.20", args: { sb: disk }, locals: { mapping: inode } },
+  { source: "fs/fs-writeback.c v4.20", args: { sb: disk }, locals: { sync_list: int, mapping: inode } },
   [
-    local((_, f) => {
-      f.mapping = 1;
+    step("list_splice_init", (k, f) => {
+      f.sync_list = s_inodes_wb(k, f.sb);
     }),
-    label("next"),
-    step("mapping_tagged", (k, f) => {
-      f.mapping = next_writeback(k, f.sb, f.mapping);
-    }),
-    given((_, f) => f.mapping === 0, [leave()]),
-    // filemap_fdatawait_keep_errors: a later fsync is still told.
-    call(() => __filemap_fdatawait_range, { mapping: "mapping", range_start: 0, range_end: RANGE_END }),
-    local((_, f) => {
-      f.mapping++;
-    }),
-    goto("next"),
+    repeat(
+      (_, f) => f.sync_list !== 0,
+      [
+        local((_, f) => {
+          f.mapping = 32 - Math.clz32(f.sync_list & -f.sync_list);
+          f.sync_list &= f.sync_list - 1;
+        }),
+        when("mapping_tagged", (k, f) => mapping_tagged(k, f.mapping, "writeback"), [
+          // filemap_fdatawait_keep_errors: a later fsync is still told.
+          call(() => __filemap_fdatawait_range, { mapping: "mapping", range_start: 0, range_end: RANGE_END }),
+        ]),
+      ],
+    ),
   ],
 );
 

@@ -11,10 +11,10 @@
  * that a disk may always have (wb_stat_error).
  */
 import type { Kernel } from "../kernel.js";
-import { call, config, given, leave, local, path, pause, step, wait } from "../language.js";
+import { call, config, given, path, pause, step, wait } from "../language.js";
 import { mapping_cap_account_dirty } from "../operations.js";
 import { LRU } from "../structs.js";
-import { inode, int } from "../types.js";
+import { type InodeNr, inode, int } from "../types.js";
 import { global_node_page_state, wb_wakeup, writeback_in_progress } from "./backing_dev.js";
 
 /** dirty_background_ratio: percent of dirtyable memory above which the flusher works. */
@@ -60,25 +60,42 @@ export const wb_over_bg_thresh = (k: Kernel): boolean =>
 const dirty_pages = (k: Kernel): number =>
   global_node_page_state(k, "nr_file_dirty") + global_node_page_state(k, "nr_writeback");
 
+/** wb_start_background_writeback, unless the flusher works anyway. */
+function start_background(k: Kernel, mapping: InodeNr): void {
+  const wb = k.inode.disk[mapping];
+  if (k.has("kupdate") && !writeback_in_progress(k, wb)) wb_wakeup(k, wb);
+}
+
 /** Sleep while too much is dirty. The caller has just dirtied a page. */
 const balance_dirty_pages = path(
   "balance_dirty_pages",
-  { source: "mm/page-writeback.c v4.20", args: { mapping: inode }, locals: { above: int } },
+  {
+    source: "mm/page-writeback.c v4.20",
+    args: { mapping: inode },
+    locals: { nr_reclaimable: int, above: int },
+  },
   [
     step("domain_dirty_limits", (k, f) => {
       const { thresh, bg_thresh } = global_dirty_limits(k);
+      f.nr_reclaimable = global_node_page_state(k, "nr_file_dirty") > bg_thresh ? 1 : 0;
       f.above = dirty_pages(k) > dirty_freerun_ceiling(thresh, bg_thresh) ? 1 : 0;
-      const wb = k.inode.disk[f.mapping];
-      const start = f.above === 1 || global_node_page_state(k, "nr_file_dirty") > bg_thresh;
-      if (start && k.has("kupdate") && !writeback_in_progress(k, wb)) wb_wakeup(k, wb);
+      if (f.above === 1) start_background(k, f.mapping);
     }),
-    given((_, f) => f.above === 0, [leave()]),
-    // At the limit the rate that is allowed is 0, and the sleep is repeated.
-    pause("balance_dirty_pages"),
-    wait("io_schedule_timeout", (k) => dirty_pages(k) < Math.max(global_dirty_limits(k).thresh, 1)),
-    local((_, f) => {
-      f.above = 0;
-    }),
+    given(
+      (_, f) => f.above === 1,
+      [
+        // At the limit the rate that is allowed is 0, and the sleep is repeated.
+        pause("balance_dirty_pages"),
+        wait("io_schedule_timeout", (k) => dirty_pages(k) < Math.max(global_dirty_limits(k).thresh, 1)),
+      ],
+    ),
+    // In laptop mode a disk that sleeps is not woken for less than the ceiling.
+    config("kupdate", [
+      given(
+        (k, f) => f.nr_reclaimable === 1 && !k.geometry.laptop_mode,
+        [step("wb_start_background_writeback", (k, f) => start_background(k, f.mapping))],
+      ),
+    ]),
   ],
 );
 

@@ -2,17 +2,17 @@
  * Writing a range of a mapping and waiting for it: what fsync, msync, O_DIRECT and sync_file_range are made of.
  *
  * Source: mm/filemap.c in v4.20 (do_writepages: mm/page-writeback.c). Ranges are in pages, both ends included. Left out:
- * the retry of do_writepages after -ENOMEM, PG_error, pages in batches of fifteen (as in mm/page_writeback.ts).
+ * the retry of do_writepages after -ENOMEM, PG_error, mapping_needs_writeback (a mapping without pages has no tags either).
  */
 import { ERRNO } from "../errno.js";
-import { call, config, dispatch, given, goto, label, leave, local, path, step } from "../language.js";
+import { call, config, dispatch, given, goto, label, leave, local, path, step, under } from "../language.js";
+import { lru_lock } from "../locks.js";
 import { a_ops, fs_of_inode, mapping_cap_account_dirty } from "../operations.js";
 import { inode, int, NONE, pfn } from "../types.js";
-import { find_get_page_tag } from "./filemap.js";
 import { file_check_and_advance_wb_err, filemap_check_errors } from "./mapping_error.js";
 import { wait_on_page_writeback } from "./page.js";
 import { LONG_MAX } from "./page_writeback.js";
-import { put_page } from "./swap.js";
+import { pagevec_lookup_range_tag, pagevec_next, pagevec_release } from "./pagevec.js";
 
 const RANGE = { mapping: inode, range_start: int, range_end: int } as const;
 
@@ -42,25 +42,20 @@ export const __filemap_fdatawrite_range = path(
 /** Wait for the writeback of a range's pages that are under it. */
 export const __filemap_fdatawait_range = path(
   "__filemap_fdatawait_range",
-  { source: "mm/filemap.c v4.20", args: RANGE, locals: { index: int, page: pfn } },
+  { source: "mm/filemap.c v4.20", args: RANGE, locals: { index: int, page: pfn, drained: int } },
   [
     local((_, f) => {
       f.index = f.range_start;
     }),
-    label("next"),
-    step("pagevec_lookup_range_tag", (k, f) => {
-      f.page = find_get_page_tag(k, f.mapping, f.index, "writeback", f.range_end);
-    }),
+    label("lookup"),
+    given((_, f) => f.index > f.range_end, [leave()]),
+    step("pagevec_lookup_range_tag", (k, f) => pagevec_lookup_range_tag(k, f, f.range_end, "writeback")),
     given((_, f) => f.page === NONE, [leave()]),
-    local((k, f) => {
-      f.index = k.page.index[f.page] + 1;
-    }),
+    label("page"),
     wait_on_page_writeback(),
-    step("pagevec_release", (k, f) => {
-      put_page(k, f.page);
-      f.page = NONE;
-    }),
-    goto("next"),
+    pagevec_next("page"),
+    under(lru_lock, [step("pagevec_release", (k, f) => pagevec_release(k, f))]),
+    goto("lookup"),
   ],
 );
 
@@ -79,7 +74,7 @@ export const filemap_write_and_wait_range = path(
       { mapping: "mapping", range_start: "range_start", range_end: "range_end", sync: 1 },
       "ret",
     ),
-    // After -EIO the worst may have happened: it does not wait.
+    // After -EIO the worst may have happened: it does not wait. The flags are cleared all the same.
     given(
       (_, f) => f.ret !== -ERRNO.EIO,
       [

@@ -6,11 +6,10 @@
  * to none of them.
  *
  * And the walk that writes a mapping's dirty pages, write_cache_pages. It is a function of what it does to each page, as
- * in the kernel, and gives a path. Pages are looked up one at a time: a batch of fifteen (pagevec) holds references to
- * pages that it comes to later, which lets freezes of them fail a little longer, and nothing else.
+ * in the kernel, and gives a path. Pages are looked up in batches: mm/pagevec.ts.
  *
  * Thresholds and throttling are in mm/balance_dirty_pages.ts. Left out: cgroup writeback, block plugs, tagging in
- * batches of 4096 with the xa_lock dropped in between.
+ * batches of 4096 with the xa_lock dropped in between, AOP_WRITEPAGE_ACTIVATE (what shmem's writepage gives, which no walk calls).
  */
 import type { FrameOf, Node } from "../../machine/path.js";
 import type { Kernel } from "../kernel.js";
@@ -30,21 +29,19 @@ import {
   under,
   when,
 } from "../language.js";
-import { i_lock, xa_lock } from "../locks.js";
+import { i_lock, lru_lock, xa_lock } from "../locks.js";
 import { a_ops, fs_of_inode, fs_of_page, mapping_cap_account_dirty } from "../operations.js";
 import { I_DIRTY_PAGES } from "../structs.js";
 import { type InodeNr, inode, int, NONE, type Pfn, pfn } from "../types.js";
 import { count_node_state, inode_list_dirty, note_pages_skipped } from "./backing_dev.js";
 import {
   address_space,
-  find_get_page_tag,
   find_tagged,
   page_mapping,
   xa_clear_mark,
   xa_get_mark,
   xa_set_mark,
 } from "./filemap.js";
-import { mapping_set_error } from "./mapping_error.js";
 import {
   ClearPageReclaim,
   ClearPageWriteback,
@@ -62,8 +59,8 @@ import {
   unlock,
   wait_on_page_writeback,
 } from "./page.js";
+import { pagevec_lookup_range_tag, pagevec_next, pagevec_release } from "./pagevec.js";
 import { page_mkclean } from "./rmap.js";
-import { put_page } from "./swap.js";
 
 /** Bits of the WARN_ON_ONCE sites. */
 export const WARN = {
@@ -278,11 +275,8 @@ export const wait_for_stable_page = <F extends { readonly page: Pfn }>(): Node<K
 export const LONG_MAX = 0x7fff;
 /** wbc->range_start of somebody who goes round the file from where the last one stopped: wbc->range_cyclic. */
 export const RANGE_CYCLIC = -1;
-/** wbc->range_end of somebody who means the whole file. */
-export const RANGE_END = 0x7fff;
-/** What writepage gives when it keeps the page locked and dirty: the caller unlocks it. */
-export const AOP_WRITEPAGE_ACTIVATE = 0x4000;
-
+/** wbc->range_end of somebody who means the whole file. One more is still a number that a local can hold. */
+export const RANGE_END = 0x7ffe;
 /** Tag what is dirty in a range now, so that what is dirtied later is not met: no livelock. One xa_lock section. */
 export function tag_pages_for_writeback(k: Kernel, mapping: InodeNr, start: number, end: number): void {
   for (
@@ -297,7 +291,7 @@ export function tag_pages_for_writeback(k: Kernel, mapping: InodeNr, start: numb
 const WRITE_CACHE_PAGES = {
   source: "mm/page-writeback.c v4.20",
   args: { mapping: inode, sync: int, tagged: int, nr_to_write: int, range_start: int, range_end: int },
-  locals: { index: int, page: pfn, cycled: int, writeback_index: int, done_index: int },
+  locals: { index: int, page: pfn, drained: int, done_index: int },
   returns: int,
 } as const;
 type Walk = FrameOf<typeof WRITE_CACHE_PAGES>;
@@ -305,16 +299,13 @@ type Walk = FrameOf<typeof WRITE_CACHE_PAGES>;
 /** wbc->sync_mode == WB_SYNC_ALL || wbc->tagged_writepages */
 const tags = (f: Walk): boolean => f.sync === 1 || f.tagged === 1;
 const is_cyclic = (f: Walk): boolean => f.range_start === RANGE_CYCLIC;
-
-/** The last index of the pass: the second pass of a cyclic walk ends before the first one began. */
-function last_index(f: Walk): number {
-  if (!is_cyclic(f)) return f.range_end;
-  return f.cycled === 1 && f.writeback_index > 0 ? f.writeback_index - 1 : RANGE_END;
-}
+const end_of = (f: Walk): number => (is_cyclic(f) ? RANGE_END : f.range_end);
 
 /**
  * The walk over a mapping's dirty pages that hands each of them, locked and clean, to `writepage`: nodes that unlock
  * `page` and leave an error or 0 in `ret`. Gives the last writepage's error.
+ *
+ * A cyclic walk ends at the end of the file (new in v4.20: it used to go round once): the next one begins at its start.
  */
 export const write_cache_pages = (writepage: readonly Node<Kernel, Walk>[]) =>
   path("write_cache_pages", WRITE_CACHE_PAGES, [
@@ -323,28 +314,22 @@ export const write_cache_pages = (writepage: readonly Node<Kernel, Walk>[]) =>
       [
         config("kupdate", [
           step("mapping->writeback_index", (k, f) => {
-            f.writeback_index = k.of(address_space).writeback_index[f.mapping];
+            f.index = k.of(address_space).writeback_index[f.mapping];
           }),
         ]),
-        local((_, f) => {
-          f.index = f.writeback_index;
-          f.cycled = f.index === 0 ? 1 : 0;
-        }),
       ],
       [
         local((_, f) => {
           f.index = f.range_start;
-          f.cycled = 1;
         }),
       ],
     ),
-    label("retry"),
     given(
       (_, f) => tags(f),
       [
         under(xa_lock, [
           step("tag_pages_for_writeback", (k, f) =>
-            tag_pages_for_writeback(k, f.mapping, f.index, last_index(f)),
+            tag_pages_for_writeback(k, f.mapping, f.index, end_of(f)),
           ),
         ]),
       ],
@@ -352,14 +337,15 @@ export const write_cache_pages = (writepage: readonly Node<Kernel, Walk>[]) =>
     local((_, f) => {
       f.done_index = f.index;
     }),
-    label("next"),
-    step("pagevec_lookup_range_tag", (k, f) => {
-      f.page = find_get_page_tag(k, f.mapping, f.index, tags(f) ? "towrite" : "dirty", last_index(f));
-    }),
-    given((_, f) => f.page === NONE, [goto("wrap")]),
+    label("lookup"),
+    given((_, f) => f.index > end_of(f), [goto("end")]),
+    step("pagevec_lookup_range_tag", (k, f) =>
+      pagevec_lookup_range_tag(k, f, end_of(f), tags(f) ? "towrite" : "dirty"),
+    ),
+    given((_, f) => f.page === NONE, [goto("end")]),
+    label("page"),
     local((k, f) => {
       f.done_index = k.page.index[f.page];
-      f.index = f.done_index + 1;
     }),
     lock_page(),
     held(
@@ -387,20 +373,11 @@ export const write_cache_pages = (writepage: readonly Node<Kernel, Walk>[]) =>
     }),
     ...writepage,
     given(
-      (_, f) => f.ret === AOP_WRITEPAGE_ACTIVATE,
-      [
-        unlock(),
-        local((_, f) => {
-          f.ret = 0;
-        }),
-      ],
-    ),
-    given(
       (_, f) => f.ret !== 0,
       [
         // Past this page: a bad block must not keep the rest of the file from being written.
-        local((_, f) => {
-          f.done_index = f.index;
+        local((k, f) => {
+          f.done_index = k.page.index[f.page] + 1;
         }),
         goto("done"),
       ],
@@ -410,37 +387,22 @@ export const write_cache_pages = (writepage: readonly Node<Kernel, Walk>[]) =>
     }),
     // Who asks for integrity goes on to the last page that it tagged.
     given((_, f) => f.nr_to_write <= 0 && f.sync === 0, [goto("done")]),
-    step("pagevec_release", (k, f) => {
-      put_page(k, f.page);
-      f.page = NONE;
-    }),
-    goto("next"),
+    goto("continue"),
     label("continue_unlock"),
     unlock(),
     local((_, f) => {
       f.ret = 0;
     }),
-    step("pagevec_release", (k, f) => {
-      put_page(k, f.page);
-      f.page = NONE;
-    }),
-    goto("next"),
-    label("wrap"),
-    given(
-      (_, f) => f.cycled === 0,
-      [
-        local((_, f) => {
-          f.cycled = 1;
-          f.index = 0;
-        }),
-        goto("retry"),
-      ],
-    ),
-    goto("out"),
+    label("continue"),
+    pagevec_next("page"),
+    under(lru_lock, [step("pagevec_release", (k, f) => pagevec_release(k, f))]),
+    goto("lookup"),
     label("done"),
-    step("pagevec_release", (k, f) => {
-      put_page(k, f.page);
-      f.page = NONE;
+    under(lru_lock, [step("pagevec_release", (k, f) => pagevec_release(k, f))]),
+    goto("out"),
+    label("end"),
+    local((_, f) => {
+      if (is_cyclic(f)) f.done_index = 0;
     }),
     label("out"),
     config("kupdate", [
@@ -455,12 +417,9 @@ export const write_cache_pages = (writepage: readonly Node<Kernel, Walk>[]) =>
     ]),
   ]);
 
-/** write_cache_pages with the filesystem's writepage, whose error the mapping remembers (__writepage). */
+/** write_cache_pages with the filesystem's writepage. None that is written so gives an error: __writepage has none to tell the mapping. */
 const generic_walk = write_cache_pages([
   dispatch(a_ops, "writepage", (k, f) => fs_of_inode(k, f.mapping), { page: "page", sync: "sync" }, "ret"),
-  config("io_errors", [
-    given((_, f) => f.ret < 0, [step("mapping_set_error", (k, f) => mapping_set_error(k, f.mapping, f.ret))]),
-  ]),
 ]);
 
 /**

@@ -1,7 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { bdi_flusher } from "../../../src/kernel/fs/fs_writeback.js";
+import { sync } from "../../../src/kernel/fs/sync.js";
 import { path, step } from "../../../src/kernel/language.js";
-import { EXPIRED, IO_LIST, io_list, wakeup_flusher_threads } from "../../../src/kernel/mm/backing_dev.js";
+import {
+  bdi,
+  DWORK,
+  EXPIRED,
+  IO_LIST,
+  io_list,
+  wakeup_flusher_threads,
+} from "../../../src/kernel/mm/backing_dev.js";
 import { global_dirty_limits } from "../../../src/kernel/mm/balance_dirty_pages.js";
 import { FS } from "../../../src/kernel/operations.js";
 import { I_DIRTY_PAGES, I_SYNC } from "../../../src/kernel/structs.js";
@@ -130,6 +138,7 @@ describe("the flusher of one disk (7.2), config kupdate", () => {
             ]),
             ends: true,
           },
+          sync: { path: sync, ends: true },
           flusher: { path: bdi_flusher, args: [0] },
           disk,
         },
@@ -179,6 +188,20 @@ describe("the flusher of one disk (7.2), config kupdate", () => {
     expect(under(h)).toEqual([0]);
   });
 
+  it("a sync waits for an inode that somebody else writes, instead of passing it by", () => {
+    const h = wb().go("a").go("sync");
+    h.k.inode.i_state[FILE] |= I_SYNC;
+    h.until("flusher", "inode_sleep_on_writeback");
+    expect([h.path("flusher"), h.enabled("flusher"), io_list(h.k, 0, b_more_io)]).toEqual([
+      "writeback_sb_inodes",
+      false,
+      [],
+    ]);
+    h.k.inode.i_state[FILE] &= ~I_SYNC;
+    h.round("flusher").go("disk").go("sync");
+    expect([h.finished("sync"), h.k.block.version[0]]).toEqual([true, 1]);
+  });
+
   it("trap 6 an inode stays on the lists while pages of it are dirty", () => {
     const h = wb().go("a").go("starter").until("flusher", "inode->i_state &= ~dirty").go("b");
     h.step("flusher").step("flusher");
@@ -207,10 +230,10 @@ describe("the flusher of one disk (7.2), config kupdate", () => {
 });
 
 describe("balance_dirty_pages, config throttle", () => {
-  const machine = (pages: number) =>
+  const machine = (pages: number, laptop_mode = false) =>
     new Hand(
       small(
-        { filePages: 6, pages, geometry: { config: ["kupdate", "throttle"] } },
+        { filePages: 6, pages, geometry: { config: ["kupdate", "throttle"], laptop_mode } },
         {
           ...Object.fromEntries([0, 1, 2, 3, 4, 5].map((at) => [`s${at}`, store(at)])),
           flusher: { path: bdi_flusher, args: [0] },
@@ -235,6 +258,28 @@ describe("balance_dirty_pages, config throttle", () => {
     expect(h.enabled("s3")).toBe(false);
     h.go("disk").go("s3");
     expect(h.finished("s3")).toBe(true);
+  });
+
+  it("between the background threshold and the ceiling it wakes the flusher and goes on; in laptop mode it lets it sleep", () => {
+    for (const [laptop_mode, woken] of [
+      [false, DWORK.now],
+      [true, DWORK.delayed],
+    ] as const) {
+      const h = machine(20, laptop_mode).go("s0").go("s1");
+      expect(bdi(h.k).dwork[0]).toBe(DWORK.delayed);
+      h.go("s2");
+      expect([h.finished("s2"), bdi(h.k).dwork[0]]).toEqual([true, woken]);
+    }
+  });
+
+  it("who has slept wakes the flusher once more if it found too much dirty", () => {
+    const h = machine(20);
+    for (const task of ["s0", "s1", "s2", "s3"]) h.go(task);
+    h.round("flusher").go("disk");
+    expect(bdi(h.k).dwork[0]).toBe(DWORK.idle);
+    const steps = h.trace("s3", () => h.go("s3"));
+    expect(steps.slice(0, 2)).toEqual(["io_schedule_timeout", "wb_start_background_writeback"]);
+    expect(bdi(h.k).dwork[0]).toBe(DWORK.now);
   });
 
   it("in a fault it sleeps without the page lock and, in v4.20, with mmap_sem (2.1 W11)", () => {

@@ -13,10 +13,10 @@ import {
 } from "../../../src/kernel/fs/sync.js";
 import { call, path, step } from "../../../src/kernel/language.js";
 import { ClearPageDirty } from "../../../src/kernel/mm/page.js";
-import { RANGE_END } from "../../../src/kernel/mm/page_writeback.js";
+import { generic_writepages, LONG_MAX, RANGE_END } from "../../../src/kernel/mm/page_writeback.js";
 import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { inode, int } from "../../../src/kernel/types.js";
-import { disk, dma, flusher, read, store } from "../actors.js";
+import { disk, dma, flusher, load, read, store } from "../actors.js";
 import { type Actor, FILE, Hand, small } from "../harness.js";
 
 /** A task that calls fsync and keeps what it gave. */
@@ -185,7 +185,16 @@ describe("sync and syncfs ask the flusher", () => {
             syncs: 2,
           },
         },
-        { a: store(0), b: store(1), sync: task, flusher: { path: bdi_flusher, args: [0] }, disk },
+        {
+          a: store(0),
+          b: store(1),
+          load: load(1),
+          sync: task,
+          flusher: { path: bdi_flusher, args: [0] },
+          disk,
+          // Somebody else writes the second file.
+          other: { path: generic_writepages, args: [2, 0, 0, LONG_MAX, 0, RANGE_END], ends: true },
+        },
       ),
     );
   const written = (h: Hand): Hand => {
@@ -204,6 +213,16 @@ describe("sync and syncfs ask the flusher", () => {
       expect([...h.k.block.version]).toEqual([1, 1]);
       expect([h.k.inode.i_state[1], h.k.inode.i_state[2]]).toEqual([0, 0]);
     });
+
+  it("does not wait for a file that comes under writeback after it has begun to wait", () => {
+    const h = synced({ path: sync, ends: true });
+    for (const task of ["a", "load"]) h.go(task).go("disk").go(task);
+    h.go("sync").go("flusher").past("sync", "list_splice_init").go("b").go("other");
+    const [first, second] = h.k.xa_slot.page;
+    expect([h.tags(first - 1), h.tags(second - 1)]).toEqual(["writeback", "writeback"]);
+    h.until("disk", () => h.tags(first - 1) === "").go("sync");
+    expect([h.finished("sync"), h.tags(second - 1)]).toEqual([true, "writeback"]);
+  });
 
   it("lockdep has nothing to say", () => {
     expect(synced({ path: sync, ends: true }).world.lockdep.reports).toEqual([]);

@@ -96,7 +96,7 @@ function check(world: World, seed: number, steps: number): void {
   }
 }
 
-const CONFIGS: readonly Config[] = ["kupdate", "throttle", "io_errors", "checksum"];
+const CONFIGS: readonly Config[] = ["kupdate", "throttle", "io_errors", "checksum", "pagevec"];
 
 function busy(fs: number, pages: number, config: readonly Config[]): World {
   const actors: Record<string, Actor> = {

@@ -16,8 +16,8 @@ import {
 import { FS } from "../../../src/kernel/operations.js";
 import { BH, I_DIRTY_PAGES, VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { pfn } from "../../../src/kernel/types.js";
-import { PTE_BIT } from "../../../src/trace/words.js";
-import { disk, dma, flusher, fsync, load, read, reclaim, store } from "../actors.js";
+import { PTE_BIT, pg } from "../../../src/trace/words.js";
+import { disk, dma, flusher, fsync, load, old, read, reclaim, store } from "../actors.js";
 import { type Actor, FILE, Hand, small } from "../harness.js";
 
 const one = () =>
@@ -262,20 +262,87 @@ describe("write_cache_pages (7.3)", () => {
     expect(under(h)).toEqual([1]);
   });
 
-  it("a cyclic walk goes on where the last one stopped, and wraps round once", () => {
+  it("a cyclic walk goes on where the last one stopped, and ends at the end of the file", () => {
     const cyclic = [0, 2, RANGE_CYCLIC, RANGE_END];
     const h = new Hand(
       small(
         { filePages: 4, pages: 4, geometry: { config: ["kupdate"] } },
-        { a: store(0), b: store(1), c: store(2), ...walk(0, cyclic), ...walk(0, cyclic, "next") },
+        {
+          ...{ a: store(0), b: store(1), c: store(2), again: store(0) },
+          ...walk(0, cyclic),
+          ...walk(0, cyclic, "next"),
+          ...walk(0, cyclic, "third"),
+          disk,
+        },
       ),
     );
     h.go("a").go("b").go("c").go("walk");
     const { writeback_index } = h.k.of(address_space);
     // v4.20 remembers the last page that it wrote, not the one after it.
     expect([under(h), writeback_index[FILE]]).toEqual([[0, 1], 1]);
-    h.go("next");
-    expect(under(h)).toEqual([0, 1, 2]);
+    h.go("disk").go("again").go("next");
+    // It does not go round: the next one begins at the beginning.
+    expect([under(h), writeback_index[FILE]]).toEqual([[2], 0]);
+    h.go("third");
+    expect(under(h)).toEqual([0, 2]);
+  });
+
+  it("F64 a lookup takes up to fifteen pages: what is dirtied behind it is not met, what it found is held", () => {
+    const h = new Hand(
+      small(
+        { filePages: 3, pages: 3, geometry: { config: ["pagevec"] } },
+        { a: store(0), b: store(1), c: store(2), ...walk(0), disk },
+      ),
+    );
+    h.go("a").go("b").set(["locked"]).go("walk");
+    // It sleeps on the lock of the first, and holds the second: cache, buffers, PTE, walk.
+    expect([h.next("walk"), h.refs(0), h.refs(1)]).toEqual(["lock_page", 4, 4]);
+    h.go("c").clear(["locked"]).go("walk");
+    expect([under(h), h.tags(2), h.refs(1)]).toEqual([[0, 1], "dirty", 3]);
+    const alone = pages(walk(0)).go("a").go("b").set(["locked"]).go("walk").go("c");
+    alone.clear(["locked"]).go("walk");
+    expect(under(alone)).toEqual([0, 1, 2]);
+  });
+
+  it("so reclaim fails to free a page that nobody uses, after it has freed its buffers: no device is needed for that", () => {
+    const h = new Hand(
+      small(
+        { filePages: 2, pages: 2, geometry: { config: ["pagevec"] } },
+        {
+          ...{ a: store(0), b: store(1), ...walk(0), ...walk(0, [0, LONG_MAX, 1, 1], "other"), disk },
+          reclaim: reclaim(2),
+        },
+      ),
+    );
+    h.go("a").go("b").set(["locked"]).go("walk").go("other").go("disk");
+    old(h, 1);
+    h.k.page.flags[1] &= ~pg("referenced");
+    h.go("reclaim");
+    expect([h.next("walk"), h.pte(1), h.has("private", 1), h.refs(1)]).toEqual([
+      "lock_page",
+      "none",
+      false,
+      2,
+    ]);
+    h.clear(["locked"]).go("walk");
+    expect([h.refs(1), h.faults()]).toEqual([1, []]);
+  });
+});
+
+const clean = path("clean", { source: "a test", args: { page: pfn } }, [
+  lock_page(),
+  call(() => clear_page_dirty_for_io, { page: "page" }),
+  unlock(),
+]);
+
+describe("clear_page_dirty_for_io of a file that lives in memory", () => {
+  it("takes the bit and nothing else: its PTEs stay dirty and writable, as nobody accounts it", () => {
+    const h = new Hand(
+      small({ pages: 1, fs: FS.tmpfs }, { store: store(), clean: { path: clean, args: [0], ends: true } }),
+    ).go("store");
+    const steps = h.trace("clean", () => h.go("clean"));
+    expect(steps).toEqual(["lock_page", "TestClearPageDirty", "unlock_page"]);
+    expect([h.has("dirty"), h.pte()]).toEqual([false, "rwdy"]);
   });
 });
 

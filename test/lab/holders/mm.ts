@@ -4,9 +4,7 @@ import type { Holder } from "./holder.js";
 export const mm: Readonly<Record<string, Holder>> = {
   // The isolator holds every page between isolation and put-back. A page frozen by __remove_mapping is on free_pages.
   shrink_inactive_list: ({ step, local }, chain) =>
-    step === "lru_add_drain" || step === "isolate_lru_pages"
-      ? []
-      : chain(step === "" ? 0 : local("ret_pages")),
+    step === "putback_inactive_pages" ? chain(local("ret_pages")) : [],
   shrink_page_list: ({ step, local }, chain) => [
     ...chain(local("page_list")),
     ...chain(local("ret_pages")),
