@@ -24,6 +24,7 @@ import {
 import { daxTables, ext4_dax_fault, noop_set_page_dirty } from "./fs/dax.js";
 import { ext4_sync_file } from "./fs/ext4/fsync.js";
 import { ext4_finish_bio } from "./fs/ext4/page_io.js";
+import { ext4_da_write_begin, ext4_da_write_end, ext4_write_begin, ext4_write_end } from "./fs/ext4/write.js";
 import { ext4_writepages } from "./fs/ext4/writepages.js";
 import {
   ext4_da_invalidatepage,
@@ -82,6 +83,8 @@ const ext4_aops = {
   set_page_dirty: ext4_set_page_dirty,
   writepage: ext4_writepage,
   writepages: ext4_writepages,
+  write_begin: ext4_write_begin,
+  write_end: ext4_write_end,
   releasepage: ext4_releasepage,
   invalidatepage: ext4_invalidatepage,
 };
@@ -90,7 +93,12 @@ export const operations: Implementations = {
   address_space_operations: rows({
     [FS.ext4]: { ...ext4_aops, writepages: ext4_writepages_whole },
     [EXT4_AOPS.ordered]: ext4_aops,
-    [EXT4_AOPS.da]: { ...ext4_aops, invalidatepage: ext4_da_invalidatepage },
+    [EXT4_AOPS.da]: {
+      ...ext4_aops,
+      write_begin: ext4_da_write_begin,
+      write_end: ext4_da_write_end,
+      invalidatepage: ext4_da_invalidatepage,
+    },
     [FS.tmpfs]: {
       readpage: shmem_getpage,
       set_page_dirty: __set_page_dirty_no_writeback,

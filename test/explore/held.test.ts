@@ -7,7 +7,10 @@ import { describe, expect, it } from "vitest";
 import type { Config } from "../../src/kernel/config.js";
 import { gpu_engine } from "../../src/kernel/drivers/i915_userptr.js";
 import { btrfs_writepage_fixup_worker } from "../../src/kernel/fs/btrfs.js";
+import { ext4_setattr } from "../../src/kernel/fs/ext4/truncate.js";
+import { jbd2_journal_commit_transaction } from "../../src/kernel/fs/jbd2.js";
 import { generic_file_buffered_read, generic_file_write_iter } from "../../src/kernel/fs/read_write.js";
+import type { GeometryOptions } from "../../src/kernel/geometry.js";
 import { call, local, path } from "../../src/kernel/language.js";
 import { ptl } from "../../src/kernel/locks.js";
 import { MADV } from "../../src/kernel/mm/madvise.js";
@@ -186,6 +189,27 @@ const worlds: Readonly<Record<string, () => World>> = {
     small({ pages: 1, fs: FS.xfs }, { store: store(), walk: walk(0), fsync, disk }),
   "redirty_page_for_writepage, a store and the flusher": () =>
     small({ pages: 1 }, { store: store(), redirty: redirty(), flusher, disk }),
+  "ext4: write(2) and a store to a delayed page, writeback": () =>
+    small(ext4(["blocks"]), { write: write(), store: store(), flusher, disk }),
+  "ext4 without delayed allocation: write(2), a store, reclaim": () =>
+    small(ext4(["blocks"], { mount: { delalloc: false } }), {
+      write: write(),
+      store: store(),
+      reclaim: reclaim(1),
+      disk,
+    }),
+  "ext4 with a journal: writeback of a delayed page and a commit": () =>
+    small(ext4(["blocks", "journal"]), {
+      store: store(),
+      flusher,
+      jbd2: { path: jbd2_journal_commit_transaction, args: [0], ends: true },
+      disk,
+    }),
+  "ext4 without delayed allocation: a store and truncation": () =>
+    small(ext4(["blocks", "truncate"], { mount: { delalloc: false } }), {
+      store: store(),
+      truncate: { path: ext4_setattr, args: [FILE, 0], ends: true },
+    }),
   "write(2) and a store to a tmpfs page, reclaim": () =>
     small({ pages: 1, fs: FS.tmpfs }, { write: write(), store: store(), reclaim: reclaim(1), disk }),
   "write(2) and read(2) of a tmpfs page that is not there": () =>
@@ -225,6 +249,17 @@ const worlds: Readonly<Record<string, () => World>> = {
       worker: { path: btrfs_writepage_fixup_worker },
     }),
 };
+
+/** An ext4 file of one page that has no block. */
+const ext4 = (config: readonly Config[], more: Partial<GeometryOptions> = {}): Small => ({
+  pages: 1,
+  geometry: {
+    files: [{ pages: 1, extents: ["hole"] }],
+    vmas: [{ pages: 1, file: FILE, flags: VM_SHARED | VM_WRITE }],
+    config,
+    ...more,
+  },
+});
 
 /** A file of one page of a filesystem that copies on write, and one that shares its block unless it has none. */
 function cow(fs: number, extents: readonly ("hole" | "mapped")[] = ["mapped"]): Small {

@@ -7,7 +7,7 @@
  *
  * private_lock sections are single steps. Left out: blocks smaller than a page, b_count, the buffer lock.
  */
-import type { FrameOf, Node } from "../../machine/path.js";
+import type { Node } from "../../machine/path.js";
 import { WORD } from "../../trace/words.js";
 import { ERRNO } from "../errno.js";
 import type { Kernel } from "../kernel.js";
@@ -175,7 +175,11 @@ const MKWRITE = {
   returns: int,
 } as const;
 /** What get_block's nodes see: they map the page's buffer and leave 0 or a negative error in `ret`. */
-export type GetBlock = FrameOf<typeof MKWRITE>;
+export interface GetBlock {
+  readonly page: Pfn;
+  readonly mapping: InodeNr;
+  ret: number;
+}
 
 /** Attach buffers to a locked page that has none. */
 export const create_page_buffers = <F extends { readonly page: Pfn }>(): Node<Kernel, F> =>

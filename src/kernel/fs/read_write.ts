@@ -24,6 +24,8 @@ import {
   label,
   leave,
   local,
+  lockdep_assert_held,
+  lockdep_assert_not_held,
   path,
   repeat,
   step,
@@ -32,7 +34,7 @@ import {
   wait,
   when,
 } from "../language.js";
-import { i_rwsem, PG_locked } from "../locks.js";
+import { i_rwsem, jbd2_handle, PG_locked } from "../locks.js";
 import { balance_dirty_pages_ratelimited } from "../mm/balance_dirty_pages.js";
 import { add_to_page_cache_lru, find_get_page, page_cache_read } from "../mm/filemap.js";
 import {
@@ -139,6 +141,7 @@ export const generic_perform_write = path(
           "status",
         ),
         given((_, f) => f.status < 0, [goto("out")]),
+        lockdep_assert_held(PG_locked),
         // The page is locked: a CPU that has it mapped and a device see the new bytes at once.
         step("iov_iter_copy_from_user_atomic", (k, f) => copy_from_user(k, f.page, f.from, f.to)),
         dispatch(
@@ -148,6 +151,8 @@ export const generic_perform_write = path(
           { mapping: "mapping", index: "index", from: "from", to: "to", page: "page" },
           "status",
         ),
+        lockdep_assert_not_held(PG_locked),
+        lockdep_assert_not_held(jbd2_handle),
         given((_, f) => f.status < 0, [goto("out")]),
         local((_, f) => {
           f.ret += f.status;
@@ -158,6 +163,9 @@ export const generic_perform_write = path(
       ],
     ),
     label("out"),
+    // write_begin gives no error with a lock, nor write_end.
+    lockdep_assert_not_held(PG_locked),
+    lockdep_assert_not_held(jbd2_handle),
     given((_, f) => f.ret === 0 && f.status < 0, [leave((_, f) => f.status)]),
   ],
 );

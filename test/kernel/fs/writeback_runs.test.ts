@@ -108,8 +108,8 @@ function busy(fs: number, pages: number, config: readonly Config[]): World {
     driver: read(5),
     dma: { path: dma_engine, args: [5] },
   };
-  if (fs === FS.tmpfs) actors.write = { path: writes, args: [pages] };
-  else actors.walk = { path: walks, args: [FILE] };
+  if (fs !== FS.xfs) actors.write = { path: writes, args: [pages] };
+  if (fs !== FS.tmpfs) actors.walk = { path: walks, args: [FILE] };
   return small(
     {
       fs,

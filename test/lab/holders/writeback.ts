@@ -1,6 +1,16 @@
 /** The paths that write pages back and wait for them. */
 import type { Holder } from "./holder.js";
 
+/** The page, from the lookup on; not in a round that has to look it up again. */
+const ext4_write_begin: Holder = ({ calling, local }) => {
+  const page = local("page");
+  return page < 0 || calling === "grab_cache_page_write_begin" ? [] : [page];
+};
+
+/** Until it is put: then the inode and the handle are left. */
+const ext4_write_end: Holder = ({ step, local }) =>
+  step === "ext4_mark_inode_dirty" || step === "jbd2_journal_stop" ? [] : [local("page")];
+
 export const writeback: Readonly<Record<string, Holder>> = {
   write_cache_pages: ({ step, local }) =>
     ["pagevec_lookup_range_tag", "tag_pages_for_writeback", "mapping->writeback_index"].includes(step) ||
@@ -10,9 +20,13 @@ export const writeback: Readonly<Record<string, Holder>> = {
   // A new page's only reference, until the cache has it too, is its maker's.
   grab_cache_page_write_begin: ({ step, local }) =>
     step === "find_get_entry" || step === "__page_cache_alloc" ? [] : [local("page")],
+  ext4_write_begin,
+  ext4_da_write_begin: ext4_write_begin,
   shmem_write_begin: ({ calling, local }) => (calling === "" ? [local("page")] : []),
   generic_perform_write: ({ step, calling, local }) =>
-    step === "iov_iter_copy_from_user_atomic" || calling.endsWith("write_end") ? [local("page")] : [],
+    step === "iov_iter_copy_from_user_atomic" || calling === "shmem_write_end" ? [local("page")] : [],
+  ext4_write_end,
+  ext4_da_write_end: ext4_write_end,
   generic_file_buffered_read: ({ step, calling, local }) =>
     step === "find_get_page" || calling !== "" ? [] : [local("page")],
   mpage_release_unused_pages: ({ step, local }) => (step === "pagevec_lookup_range" ? [] : [local("page")]),
