@@ -59,8 +59,11 @@ export interface NotifierSpec {
 
 /** Mount options of ext4 filesystems. */
 export interface Mount {
-  /** data=: whether a commit waits for the data of new blocks (config "journal"). Default ordered. */
-  readonly data: "ordered" | "writeback";
+  /**
+   * data=: whether a commit waits for the data of new blocks (config "journal"), or has the data itself ("journal": needs
+   * config "blocks", too, and there is no delayed allocation). Default ordered.
+   */
+  readonly data: "ordered" | "writeback" | "journal";
   /** Whether blocks are chosen when a page is written, not when it is dirtied (config "blocks"). Default true. */
   readonly delalloc: boolean;
 }
@@ -163,6 +166,14 @@ function fullest({ files = [], disks = 1 }: GeometryOptions): number {
   return Math.max(0, ...pages);
 }
 
+/** How ext4 is mounted: data=journal disables delayed allocation. */
+function ext4_mount({ mount = {}, config = [] }: GeometryOptions): Mount {
+  const { data = "ordered", delalloc = true } = mount;
+  if (data === "journal" && !(config.includes("blocks") && config.includes("journal")))
+    throw new Error('ext4_mount: data=journal needs config "blocks" and "journal"');
+  return { data, delalloc: delalloc && data !== "journal" };
+}
+
 /** Complete what a scenario said of its machine. */
 export function completeGeometry(options: GeometryOptions): Geometry {
   let virtualPages = 0;
@@ -217,10 +228,7 @@ export function completeGeometry(options: GeometryOptions): Geometry {
     syncs: options.syncs ?? 1,
     writebackChunk: options.writebackChunk ?? 1024,
     opens: options.opens ?? [],
-    mount: {
-      data: options.mount?.data ?? "ordered",
-      delalloc: options.mount?.delalloc ?? true,
-    },
+    mount: ext4_mount(options),
     blocks: options.blocks ?? fullest(options),
     notifiers: options.notifiers ?? [],
     watermarks: setup_per_zone_wmarks(

@@ -23,13 +23,27 @@ import {
 } from "./fs/btrfs.js";
 import { daxTables, ext4_dax_fault, noop_set_page_dirty } from "./fs/dax.js";
 import { ext4_sync_file } from "./fs/ext4/fsync.js";
+import {
+  ext4_journalled_invalidatepage,
+  ext4_journalled_set_page_dirty,
+  ext4_journalled_write_end,
+  ext4_journalled_writepages,
+} from "./fs/ext4/journalled.js";
 import { ext4_finish_bio } from "./fs/ext4/page_io.js";
-import { ext4_da_write_begin, ext4_da_write_end, ext4_write_begin, ext4_write_end } from "./fs/ext4/write.js";
+import {
+  ext4_da_write_begin,
+  ext4_da_write_end,
+  ext4_journalled_write_begin,
+  ext4_write_begin,
+  ext4_write_end,
+} from "./fs/ext4/write.js";
 import { ext4_writepages } from "./fs/ext4/writepages.js";
 import {
   ext4_da_invalidatepage,
   ext4_filemap_fault,
   ext4_invalidatepage,
+  ext4_journalled_releasepage,
+  ext4_journalled_writepage,
   ext4_page_mkwrite,
   ext4_readpage,
   ext4_releasepage,
@@ -40,6 +54,7 @@ import {
 import { fsyncTables } from "./fs/fsync_oracle.js";
 import { hugetlbfs_set_page_dirty } from "./fs/hugetlbfs.js";
 import { iomap_releasepage, iomap_set_page_dirty } from "./fs/iomap.js";
+import { journalHeadTables } from "./fs/jbd2/journal_head.js";
 import { journalTables } from "./fs/jbd2.js";
 import { __generic_file_fsync, noop_fsync } from "./fs/sync.js";
 import {
@@ -98,6 +113,16 @@ export const operations: Implementations = {
       write_begin: ext4_da_write_begin,
       write_end: ext4_da_write_end,
       invalidatepage: ext4_da_invalidatepage,
+    },
+    [EXT4_AOPS.journalled]: {
+      ...ext4_aops,
+      set_page_dirty: ext4_journalled_set_page_dirty,
+      writepage: ext4_journalled_writepage,
+      writepages: ext4_journalled_writepages,
+      write_begin: ext4_journalled_write_begin,
+      write_end: ext4_journalled_write_end,
+      releasepage: ext4_journalled_releasepage,
+      invalidatepage: ext4_journalled_invalidatepage,
     },
     [FS.tmpfs]: {
       readpage: shmem_getpage,
@@ -169,6 +194,7 @@ export const tables: readonly Table[] = [
   ...pagevecTables,
   ...blockTables,
   ...journalTables,
+  ...journalHeadTables,
   compoundTable,
   ...daxTables,
   layoutTable,
@@ -185,6 +211,7 @@ export const tables: readonly Table[] = [
 
 /** Row of the address_space_operations of a machine's ext4 files. */
 function ext4_set_aops({ config, mount }: Geometry): number {
+  if (mount.data === "journal") return EXT4_AOPS.journalled;
   if (config.has("blocks") && mount.delalloc) return EXT4_AOPS.da;
   const simple = !(["blocks", "kupdate", "truncate"] as const).some((option) => config.has(option));
   return simple ? FS.ext4 : EXT4_AOPS.ordered;

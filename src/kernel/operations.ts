@@ -72,7 +72,7 @@ export const FS = {
 } as const;
 
 /** Rows of a_ops beyond those of FS: what ext4_set_aops chooses from for FS.ext4, by the mount. */
-export const EXT4_AOPS = { ordered: 8, da: 9 } as const;
+export const EXT4_AOPS = { ordered: 8, da: 9, journalled: 10 } as const;
 
 /** What mm asks of a filesystem without calling it. */
 interface FsType {

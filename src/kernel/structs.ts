@@ -29,7 +29,18 @@ export const isAnon = (mapping: number): boolean => (mapping & PAGE_MAPPING_ANON
 export const LOCKED_FOR_READ = 0xffff;
 
 /** BH_* bits of b_state, in the order of WORD.buffers without "attached". */
-export const BH = { uptodate: 1, dirty: 2, mapped: 4, async_write: 8, delay: 16, unwritten: 32 } as const;
+export const BH = {
+  uptodate: 1,
+  dirty: 2,
+  mapped: 4,
+  async_write: 8,
+  delay: 16,
+  unwritten: 32,
+  /** It has a journal_head (data=journal). */
+  jbd: 64,
+  /** Dirty for the journal, which has not yet committed it. */
+  jbddirty: 128,
+} as const;
 
 export const content = struct("content", {
   version: u16("content generation of one part of a page; every write adds one"),

@@ -3,6 +3,7 @@
  */
 import { type Explorable, type SearchOptions, type SearchResult, search } from "../explore/search.js";
 import { disk_version, mkfs } from "../kernel/fs/blocks.js";
+import { journal_head } from "../kernel/fs/jbd2/journal_head.js";
 import { init_journal } from "../kernel/fs/jbd2.js";
 import { completeGeometry } from "../kernel/geometry.js";
 import { Kernel, kernelTables, PTE } from "../kernel/kernel.js";
@@ -13,6 +14,7 @@ import { hugetlb_init } from "../kernel/mm/hugetlb.js";
 import { orphan_verdict } from "../kernel/mm/orphan.js";
 import { PageDirty, PageLocked, PageWriteback } from "../kernel/mm/page.js";
 import { mapping_cap_account_dirty } from "../kernel/operations.js";
+import { BH } from "../kernel/structs.js";
 import { NONE, type Pfn } from "../kernel/types.js";
 import { type Lockdep, lockdep } from "../machine/lockdep.js";
 import { Machine, machineTables } from "../machine/machine.js";
@@ -392,6 +394,8 @@ export class World {
       const mapping = page_mapping(k, page);
       if (mapping === 0 || !mapping_cap_account_dirty(k, mapping)) continue;
       if (PageWriteback(k, page) || PageLocked(k, page)) continue;
+      // The journal has it: in the running transaction, or on the way there.
+      if ((k.page.b_state[page] & BH.jbddirty) !== 0 || (k.of(journal_head).b_count[page] ?? 0) > 0) continue;
       // Dirty by its flag alone, when all is at rest: no flusher will find it (drivers/vfio.ts).
       if (PageDirty(k, page) && (xa_get_mark(k, page, "dirty") || !this.settled())) continue;
       if (k.page.pins[page] > 0 || (k.pteWord(page) & PTE.dirty) !== 0) continue;

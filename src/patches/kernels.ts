@@ -41,5 +41,6 @@ export const linkKernel = (
   link(roots, operationsFor(kernel.operations, geometry), {
     config: geometry.config,
     tasks,
-    lawless: geometry.config.has("unlocked_dirty"),
+    // A commit, too, dirties pages whose lock it does not have.
+    lawless: geometry.config.has("unlocked_dirty") || geometry.mount.data === "journal",
   });

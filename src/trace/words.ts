@@ -89,6 +89,8 @@ export const BUFFER_BIT = {
   async_write: 16,
   delay: 32,
   unwritten: 64,
+  jbd: 128,
+  jbddirty: 256,
 } as const;
 
 export const TAG_BIT = { dirty: 1, writeback: 2, towrite: 4 } as const;

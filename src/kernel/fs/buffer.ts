@@ -5,7 +5,7 @@
  * buffer_head; its bits live in struct page here (b_state). Attaching buffers takes a page reference. What protects
  * them is the page lock and PG_writeback, never a reference: somebody's get_page keeps the page, not its buffers.
  *
- * private_lock sections are single steps. Left out: blocks smaller than a page, b_count, the buffer lock.
+ * private_lock sections are single steps. Left out: blocks smaller than a page, the buffer lock.
  */
 import type { Node } from "../../machine/path.js";
 import { WORD } from "../../trace/words.js";
@@ -54,6 +54,7 @@ import { put_page } from "../mm/swap.js";
 import { VM_FAULT } from "../operations.js";
 import { BH } from "../structs.js";
 import { type InodeNr, inode, int, type Pfn, pfn } from "../types.js";
+import { journal_head, should_journal_data } from "./jbd2/journal_head.js";
 
 export const page_has_buffers = PagePrivate;
 
@@ -87,8 +88,10 @@ export function create_empty_buffers(k: Kernel, page: Pfn): void {
   write_buffer(k, page, (PageUptodate(k, page) ? BH.uptodate : 0) | (PageDirty(k, page) ? BH.dirty : 0));
 }
 
-/** buffer_busy */
-const buffer_busy = (k: Kernel, page: Pfn): boolean => buffer_dirty(k, page);
+/** buffer_busy: dirty, or somebody has a reference: its journal_head, a writepage of data=journal. */
+const buffer_busy = (k: Kernel, page: Pfn): boolean =>
+  (k.page.b_state[page] & (BH.dirty | BH.jbd)) !== 0 ||
+  (should_journal_data(k) && k.of(journal_head).b_count[page] > 0);
 
 /**
  * Free the buffers of a locked page unless one is busy or the page is under writeback. A dirty page whose buffers

@@ -7,7 +7,7 @@
  *
  * On machines without "blocks" the blocks of all files are allocated. With it get_block finds holes, delayed and unwritten
  * extents (fs/ext4/get_block.ts), and writepages chooses blocks (fs/ext4/writepages.ts); with "journal" that needs handles
- * (fs/jbd2.ts). i_mmap_sem is there with "truncate" (fs/ext4/truncate.ts): elsewhere nobody takes it for writing. A machine
+ * (fs/jbd2.ts). What is different with data=journal is in fs/ext4/journalled.ts, write(2) in fs/ext4/write.ts. i_mmap_sem is there with "truncate" (fs/ext4/truncate.ts): elsewhere nobody takes it for writing. A machine
  * with none of "blocks", "kupdate" and "truncate" has a writepages that knows no range and no limit: it writes the whole file.
  *
  * Left out: dioread_nolock (off by default: extents become written when they are mapped for writing, not at
@@ -16,6 +16,7 @@
  * than one page (each page is submitted right after it is unlocked), lookups of fifteen pages at a time, the warning about
  * direct reclaim in writepage (it never writes).
  */
+import type { Node } from "../../machine/path.js";
 import { queue_page } from "../block/disk.js";
 import { ERRNO } from "../errno.js";
 import type { Kernel } from "../kernel.js";
@@ -67,9 +68,12 @@ import {
   write_buffer,
 } from "./buffer.js";
 import { da_get_block, ext4_should_retry_alloc, get_block } from "./ext4/get_block.js";
+import { __ext4_journalled_writepage } from "./ext4/journalled.js";
 import { ext4_bio_write_page, len_of_page } from "./ext4/page_io.js";
 import { mpage_lock_page, mpage_release_page } from "./ext4/writepages.js";
 import { block_invalidatepage } from "./invalidatepage.js";
+import { should_journal_data } from "./jbd2/journal_head.js";
+import { do_journal_get_write_access, jbd2_journal_try_to_free_buffers } from "./jbd2/transaction.js";
 import { ext4_journal_start, ext4_journal_stop } from "./jbd2.js";
 
 /** block_page_mkwrite with ext4_da_get_block_prep, with ext4_get_block, and on machines on which all blocks are mapped. */
@@ -145,6 +149,7 @@ export const ext4_page_mkwrite = path(
         label("retry_alloc"),
         ext4_journal_start(),
         call(() => get_block_page_mkwrite, { page: "page", mapping: "mapping" }, "ret"),
+        given((k, f) => f.ret === 0 && should_journal_data(k), [do_journal_get_write_access()]),
         ext4_journal_stop(),
         given((_, f) => f.ret !== -ERRNO.ENOSPC, [goto("out_ret")]),
         lockdep_assert_not_held(PG_locked),
@@ -189,19 +194,18 @@ export const ext4_filemap_fault = path(
 );
 
 /** May the page lose its buffers? Gives 1 when they are gone. */
-export const ext4_releasepage = path(
-  "ext4_releasepage",
-  { source: "fs/ext4/inode.c v4.20", args: { page: pfn }, returns: int },
-  [
+const releasepage = (free: (k: Kernel, page: Pfn) => boolean) =>
+  path("ext4_releasepage", { source: "fs/ext4/inode.c v4.20", args: { page: pfn }, returns: int }, [
     held(when("PageChecked", (k, f) => PageChecked(k, f.page), [leave()])),
-    // jbd2_journal_try_to_free_buffers: without journalled data no buffer is attached to a transaction.
     under(private_lock, [
       step("try_to_free_buffers", (k, f) => {
-        f.ret = try_to_free_buffers(k, f.page) ? 1 : 0;
+        f.ret = free(k, f.page) ? 1 : 0;
       }),
     ]),
-  ],
-);
+  ]);
+/** Without journalled data no buffer is attached to a transaction. */
+export const ext4_releasepage = releasepage(try_to_free_buffers);
+export const ext4_journalled_releasepage = releasepage(jbd2_journal_try_to_free_buffers);
 
 /** A page leaves the file, wholly or in part. */
 export const ext4_invalidatepage = path(
@@ -236,10 +240,8 @@ export const ext4_readpage = path(
 );
 
 /** Write one locked page: what reclaim and jbd2 call. Cannot allocate blocks. */
-export const ext4_writepage = path(
-  "ext4_writepage",
-  { source: "fs/ext4/inode.c v4.20", args: { page: pfn }, locals: { size: int } },
-  [
+const writepage = (journalled: readonly Node<Kernel, { readonly page: Pfn }>[]) =>
+  path("ext4_writepage", { source: "fs/ext4/inode.c v4.20", args: { page: pfn }, locals: { size: int } }, [
     i_size_read(),
     held(
       step("page_buffers", (k, f) => {
@@ -255,9 +257,17 @@ export const ext4_writepage = path(
         ),
       ),
     ]),
+    ...journalled,
     call(() => ext4_bio_write_page, { page: "page", size: "size" }),
-  ],
-);
+  ]);
+export const ext4_writepage = writepage([]);
+/** With data=journal: what is pending goes to the journal, what has been there to its place. */
+export const ext4_journalled_writepage = writepage([
+  when("PageChecked", (k, f) => PageChecked(k, f.page), [
+    { op: "call", callee: () => __ext4_journalled_writepage, args: { page: "page" }, into: null },
+    leave(),
+  ]),
+]);
 
 /** Find the dirty pages of a mapping from `first_page` on and write them: the blocks of all are mapped. */
 const mpage_prepare_extent_to_map = path(

@@ -11,7 +11,9 @@
  * transaction starts to commit, on the disk when its commit record is. As no handle is open at that moment, it is a
  * consistent state. What is on the disk after a power cut is in fs/power_cut.ts.
  *
- * Left out: journalled data, credits and the space of the journal, checkpoints (the journal never fills, so that when metadata
+ * With data=journal the transaction has the data, too: which buffers, and in what state, is in fs/jbd2/transaction.ts.
+ *
+ * Left out: credits and the space of the journal, checkpoints (the journal never fills, so that when metadata
  * reaches its place changes nothing that anybody sees), revoke records, barriers by lock_updates, reserved
  * handles, abort, j_commit_request (the thread commits a running transaction at any time, as its timer lets it), synchronous
  * handles, the checksum of the commit.
@@ -41,8 +43,17 @@ import {
 import { jbd2_handle } from "../locks.js";
 import { __filemap_fdatawait_range, __filemap_fdatawrite_range } from "../mm/filemap_writeback.js";
 import { generic_writepages, LONG_MAX, RANGE_END } from "../mm/page_writeback.js";
-import { type DiskNr, disk, type InodeNr, inode, int } from "../types.js";
+import { type DiskNr, disk, type InodeNr, inode, int, NONE, pfn } from "../types.js";
 import { advance_pending, EXTENT, extent, PENDING } from "./blocks.js";
+import { BJ, should_journal_data } from "./jbd2/journal_head.js";
+import {
+  begin_commit,
+  end_buffer_io,
+  forget_buffer,
+  log_data,
+  next_buffer,
+  write_metadata_buffer,
+} from "./jbd2/transaction.js";
 
 /** journal_t and its transactions, by disk. */
 export const journal = struct("journal", {
@@ -226,6 +237,7 @@ export const jbd2_journal_force_commit = path(
 /** T_FLUSH: the transaction is frozen, and the next handle begins another one. */
 function freeze_transaction(k: Kernel, sb: DiskNr): void {
   const { j_running_transaction, j_committing_transaction, t_locked } = k.of(journal);
+  if (should_journal_data(k)) begin_commit(k, sb, j_running_transaction[sb]);
   j_committing_transaction[sb] = j_running_transaction[sb];
   j_running_transaction[sb] = 0;
   t_locked[sb] = 0;
@@ -243,11 +255,8 @@ function freeze_transaction(k: Kernel, sb: DiskNr): void {
   advance_pending(k, sb, PENDING.running, PENDING.committing);
 }
 
-/** The commit record is on the disk: recovery finds the transaction whole from here on. Its freed blocks can be given out. */
-function finish_transaction(k: Kernel, sb: DiskNr): void {
-  const { j_committing_transaction, j_commit_sequence } = k.of(journal);
-  j_commit_sequence[sb] = j_committing_transaction[sb];
-  j_committing_transaction[sb] = 0;
+/** The commit record is on the disk: recovery finds the transaction whole from here on. */
+function log_transaction(k: Kernel, sb: DiskNr): void {
   const image = k.of(journal_extent);
   const inodes = k.of(journal_inode);
   for_each_inode(k, sb, (mapping) => {
@@ -255,12 +264,24 @@ function finish_transaction(k: Kernel, sb: DiskNr): void {
     inodes.committing_disksize[mapping] = 0;
     for (let slot = k.slotOf(mapping, 0); slot < k.slotOf(mapping, k.inode.i_pages[mapping]); slot++) {
       if (image.state.length === 0) return;
+      log_data(
+        k,
+        slot,
+        image.committing_state[slot] !== EXTENT.mapped || image.block[slot] !== image.committing_block[slot],
+      );
       image.state[slot] = image.committing_state[slot];
       image.block[slot] = image.committing_block[slot];
       image.committing_state[slot] = 0;
       image.committing_block[slot] = 0;
     }
   });
+}
+
+/** Who waits for the transaction goes on. The blocks that it freed can be given out. */
+function finish_transaction(k: Kernel, sb: DiskNr): void {
+  const { j_committing_transaction, j_commit_sequence } = k.of(journal);
+  j_commit_sequence[sb] = j_committing_transaction[sb];
+  j_committing_transaction[sb] = 0;
   advance_pending(k, sb, PENDING.committing, PENDING.none);
 }
 
@@ -297,7 +318,7 @@ export const jbd2_journal_commit_transaction = path(
   {
     source: "fs/jbd2/commit.c v4.20",
     args: { sb: disk },
-    locals: { mapping: inode, ret: int, range_end: int },
+    locals: { mapping: inode, ret: int, range_end: int, page: pfn, tid: int },
   },
   [
     step("T_LOCKED", (k, f) => {
@@ -335,6 +356,20 @@ export const jbd2_journal_commit_transaction = path(
         goto("submit"),
       ],
     ),
+    given(
+      (k) => should_journal_data(k),
+      [
+        local((k, f) => {
+          f.tid = k.of(journal).j_committing_transaction[f.sb];
+        }),
+        label("write"),
+        step("jbd2_journal_write_metadata_buffer", (k, f) => {
+          f.page = next_buffer(k, f.sb, f.tid, BJ.Metadata, NONE);
+          if (f.page !== NONE) write_metadata_buffer(k, f.page, f.tid);
+        }),
+        given((_, f) => f.page !== NONE, [goto("write")]),
+      ],
+    ),
     label("finish"),
     step("journal_finish_inode_data_buffers", (k, f) => {
       f.ret = 0;
@@ -349,7 +384,20 @@ export const jbd2_journal_commit_transaction = path(
         goto("finish"),
       ],
     ),
-    step("journal_wait_on_commit_record", (k, f) => finish_transaction(k, f.sb)),
+    given((k) => should_journal_data(k), [step("wait_on_buffer", (k, f) => end_buffer_io(k, f.sb, f.tid))]),
+    step("journal_wait_on_commit_record", (k, f) => log_transaction(k, f.sb)),
+    given(
+      (k) => should_journal_data(k),
+      [
+        label("forget"),
+        step("t_forget", (k, f) => {
+          f.page = next_buffer(k, f.sb, f.tid, BJ.Forget, NONE);
+          if (f.page !== NONE) forget_buffer(k, f.page, f.tid);
+        }),
+        given((_, f) => f.page !== NONE, [goto("forget")]),
+      ],
+    ),
+    step("j_commit_sequence", (k, f) => finish_transaction(k, f.sb)),
   ],
 );
 

@@ -5,13 +5,14 @@
  * transaction whose commit record is on the disk; a file is then as the newest of them says, whatever later transactions had
  * changed in memory: which pages have blocks, and how long it is. Its bytes are what those blocks hold. Blocks that are
  * allocated in the journal before their bytes are on the disk show what was there before, which is another file's or a
- * deleted page's: data=ordered never lets that happen, data=writeback does.
+ * deleted page's: data=ordered never lets that happen, nor data=journal, which replays the bytes themselves; data=writeback does.
  *
  * Without config "journal" metadata is taken to be on the disk at once. Left out: torn commit records, the disk's own cache.
  */
 import type { Kernel } from "../kernel.js";
 import type { InodeNr } from "../types.js";
 import { block_owner, DELETED, disk_block, disk_version, EXTENT, FOREIGN, PENDING } from "./blocks.js";
+import { journal_data } from "./jbd2/journal_head.js";
 import { journal_extent, journal_inode } from "./jbd2.js";
 
 /** Bytes that a file shows after recovery and that are not its own. */
@@ -36,6 +37,10 @@ export function recovered_version(k: Kernel, mapping: InodeNr, index: number, pa
   if (state.length === 0) return disk_version(k, mapping, index, part);
   const slot = k.slotOf(mapping, index);
   if (state[slot] !== EXTENT.mapped) return 0;
+  // What the journal has of the data is written over the block, whatever that holds by then.
+  const { logged } = k.of(journal_data);
+  const record = logged[slot * k.geometry.parts + part] ?? 0;
+  if (record > 0) return record - 1;
   const nr = block[slot] - 1;
   const at = nr * k.geometry.parts + part;
   const owner = k.of(block_owner).slot[at];

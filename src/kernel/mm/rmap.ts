@@ -27,6 +27,7 @@ import {
   label,
   leave,
   local,
+  lockdep_assert_not_held,
   path,
   repeat,
   step,
@@ -143,6 +144,7 @@ export const page_referenced = path("page_referenced", REFERENCED, [
   given(
     (k, f) => f.is_locked === 0 && !isAnon(k.page.mapping[f.page]),
     [
+      lockdep_assert_not_held(PG_locked),
       tries(
         PG_locked,
         check("trylock_page", (k, f) => trylock_page(k, f.page), "referenced"),

@@ -397,6 +397,7 @@ function reclaimer(current_is_kswapd: boolean) {
         call(() => pageout, { page: "page" }, "result"),
         branch((_, f) => f.result, ["keep_locked", "activate_locked", "written", "clean"]),
         label("written"),
+        lockdep_assert_not_held(PG_locked),
         when("PageWriteback", (k, f) => PageWriteback(k, f.page), [goto("keep")]),
         when("PageDirty", (k, f) => PageDirty(k, f.page), [goto("keep")]),
         tries(

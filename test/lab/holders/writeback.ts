@@ -32,6 +32,13 @@ export const writeback: Readonly<Record<string, Holder>> = {
   mpage_release_unused_pages: ({ step, local }) => (step === "pagevec_lookup_range" ? [] : [local("page")]),
   mpage_map_and_submit_extent: ({ step, calling, local }) =>
     calling !== "" || step === "pagevec_release" ? [local("page")] : [],
+  // Beside its caller's reference: while the page is unlocked for the handle.
+  __ext4_journalled_writepage: ({ step, nth, local }) =>
+    ["jbd2_journal_start", "lock_page", "put_page"].includes(step) || (step === "unlock_page" && nth === 0)
+      ? [local("page")]
+      : [],
+  ext4_wait_for_tail_page_commit: ({ step, local }) => (step === "find_lock_page" ? [] : [local("page")]),
+  ext4_journalled_write_end: ext4_write_end,
   ext4_block_truncate_page: ({ step, local }) => (step === "find_or_create_page" ? [] : [local("page")]),
   __filemap_fdatawait_range: ({ step, local }) =>
     step === "pagevec_lookup_range_tag" ? [] : [local("page")],

@@ -5,7 +5,8 @@
 import { call, config, given, leave, local, path } from "../../language.js";
 import { file_write_and_wait_range } from "../../mm/filemap_writeback.js";
 import { inode, int } from "../../types.js";
-import { ext4_inode_info, jbd2_log_wait_commit } from "../jbd2.js";
+import { should_journal_data } from "../jbd2/journal_head.js";
+import { ext4_inode_info, jbd2_journal_force_commit, jbd2_log_wait_commit } from "../jbd2.js";
 
 /** Write a range of a file, wait for it, then for the transaction that changed the inode last. Gives 0 or a negative error. */
 export const ext4_sync_file = path(
@@ -24,6 +25,11 @@ export const ext4_sync_file = path(
     ),
     config("journal", [
       given((_, f) => f.ret !== 0, [leave()]),
+      // The data itself is in the running transaction, or in the one that commits.
+      given(
+        (k) => should_journal_data(k),
+        [call(() => jbd2_journal_force_commit, { mapping: "mapping" }), leave()],
+      ),
       local((k, f) => {
         f.tid = k.of(ext4_inode_info).i_sync_tid[f.mapping];
       }),

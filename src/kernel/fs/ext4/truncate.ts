@@ -40,6 +40,8 @@ import { BH } from "../../structs.js";
 import { type InodeNr, inode, int, NONE, pfn } from "../../types.js";
 import { EXTENT, extent_state, free_extent } from "../blocks.js";
 import { buffer_mapped, create_page_buffers, mark_buffer_dirty, write_buffer } from "../buffer.js";
+import { should_journal_data } from "../jbd2/journal_head.js";
+import { do_journal_get_write_access, write_end_fn } from "../jbd2/transaction.js";
 import {
   ext4_inode_info,
   ext4_journal_start,
@@ -50,6 +52,7 @@ import {
   jbd2_journal_begin_ordered_truncate,
   jbd2_journal_file_inode,
 } from "../jbd2.js";
+import { ext4_wait_for_tail_page_commit } from "./journalled.js";
 
 /** ext4_ext_remove_space: the blocks of pages `start` to before `end` go, promises too. The caller has a handle. */
 function ext4_ext_remove_space(k: Kernel, mapping: InodeNr, start: number, end: number): void {
@@ -95,14 +98,21 @@ export const ext4_block_truncate_page = path(
         write_buffer(k, f.page, BH.mapped | (PageUptodate(k, f.page) ? BH.uptodate : 0)),
       ),
     ),
+    given((k) => should_journal_data(k), [do_journal_get_write_access()]),
     step("zero_user", (k, f) => {
       const { parts } = k.geometry;
       for (let part = k.inode.i_size[f.mapping] % parts; part < parts; part++)
         k.content.version[f.page * parts + part]++;
     }),
-    call(() => mark_buffer_dirty, { page: "page" }),
-    step("ext4_jbd2_inode_add_write", (k, f) =>
-      jbd2_journal_file_inode(k, f.mapping, JI.WRITE_DATA | JI.WAIT_DATA),
+    given(
+      (k) => should_journal_data(k),
+      [step("ext4_handle_dirty_metadata", (k, f) => write_end_fn(k, f))],
+      [
+        call(() => mark_buffer_dirty, { page: "page" }),
+        step("ext4_jbd2_inode_add_write", (k, f) =>
+          jbd2_journal_file_inode(k, f.mapping, JI.WRITE_DATA | JI.WAIT_DATA),
+        ),
+      ],
     ),
     label("unlock"),
     unlock(),
@@ -171,7 +181,16 @@ export const ext4_setattr = path(
       ],
     ),
     // Without a journal there is no orphan list, and nobody waits.
-    given((_, f) => f.orphan === 1, [step("inode_dio_wait", () => {})]),
+    given(
+      (_, f) => f.orphan === 1,
+      [
+        given(
+          (k) => should_journal_data(k),
+          [call(() => ext4_wait_for_tail_page_commit, { mapping: "mapping" })],
+          [step("inode_dio_wait", () => {})],
+        ),
+      ],
+    ),
     down_write(i_mmap_sem, (_, f) => f.mapping),
     call(() => truncate_pagecache, { mapping: "mapping", newsize: "size" }),
     given((_, f) => f.shrink === 1, [call(() => ext4_truncate, { mapping: "mapping" })]),

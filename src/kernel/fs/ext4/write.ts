@@ -42,6 +42,7 @@ import {
   mark_buffer_dirty,
   write_buffer,
 } from "../buffer.js";
+import { do_journal_get_write_access } from "../jbd2/transaction.js";
 import { ext4_inode_info, ext4_journal_start, ext4_journal_stop, ext4_mark_inode_dirty } from "../jbd2.js";
 import { grab_cache_page_write_begin } from "../read_write.js";
 import { da_get_block, ext4_should_retry_alloc, get_block } from "./get_block.js";
@@ -125,7 +126,11 @@ const ext4_truncate_failed_write = path(
  * A page of a file is about to be written from part to part: gives it locked, with buffers and a promise or a block, in the argument
  * `page`, with a handle open; or -ENOMEM or -ENOSPC with neither.
  */
-const write_begin = (name: string, map: readonly Node<Kernel, GetBlock>[]) =>
+const write_begin = (
+  name: string,
+  map: readonly Node<Kernel, GetBlock>[],
+  access: readonly Node<Kernel, GetBlock>[] = [],
+) =>
   path(
     name,
     { source: "fs/ext4/inode.c v4.20", args: WRITE, locals: { retries: int, fresh: int }, returns: int },
@@ -174,11 +179,16 @@ const write_begin = (name: string, map: readonly Node<Kernel, GetBlock>[]) =>
         ),
       ]),
       ...read_the_rest(),
+      ...access,
       leave(() => 0),
     ],
   );
 
 export const ext4_write_begin = write_begin("ext4_write_begin", get_block());
+/** With data=journal: the running transaction gets the buffers before the bytes. */
+export const ext4_journalled_write_begin = write_begin("ext4_write_begin", get_block(), [
+  do_journal_get_write_access(),
+]);
 export const ext4_da_write_begin = write_begin("ext4_da_write_begin", da_get_block());
 
 interface Written {
@@ -206,6 +216,15 @@ function i_size_write(k: Kernel, f: Written): void {
   f.changed = 1;
 }
 
+/** ext4_update_inode_size: the size, and the one on the disk. */
+export function update_inode_size(k: Kernel, f: Written): void {
+  i_size_write(k, f);
+  const { i_disksize } = k.of(ext4_inode_info);
+  if (i_disksize.length === 0 || end_of(k, f) <= i_disksize[f.mapping]) return;
+  i_disksize[f.mapping] = end_of(k, f);
+  f.changed = 1;
+}
+
 /** The page is let go of, the handle closed. */
 const let_go = (): Node<Kernel, Written>[] => [
   unlock<Written>(),
@@ -224,17 +243,7 @@ const let_go = (): Node<Kernel, Written>[] => [
 export const ext4_write_end = path(
   "ext4_write_end",
   { source: "fs/ext4/inode.c v4.20", args: WRITE, locals: { changed: int }, returns: int },
-  [
-    ...block_write_end(),
-    step("ext4_update_inode_size", (k, f) => {
-      i_size_write(k, f);
-      const { i_disksize } = k.of(ext4_inode_info);
-      if (i_disksize.length === 0 || end_of(k, f) <= i_disksize[f.mapping]) return;
-      i_disksize[f.mapping] = end_of(k, f);
-      f.changed = 1;
-    }),
-    ...let_go(),
-  ],
+  [...block_write_end(), step("ext4_update_inode_size", update_inode_size), ...let_go()],
 );
 
 /** The end of a write with delayed allocation: the size on the disk grows now only if the page has its block already. */
