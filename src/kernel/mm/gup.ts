@@ -40,7 +40,7 @@ import {
   up_read,
 } from "../language.js";
 import { mmap_sem, ptl } from "../locks.js";
-import { FAULT_FLAG, FS, fs_of_inode, VM_FAULT } from "../operations.js";
+import { FAULT_FLAG, VM_FAULT } from "../operations.js";
 import { VM_IO, VM_MAYREAD, VM_PFNMAP, VM_READ, VM_WRITE } from "../structs.js";
 import { int, NONE, type PagesNr, pages_nr, pfn, type Vpn, vpn } from "../types.js";
 import {
@@ -53,6 +53,7 @@ import {
   pte_present,
   pte_write,
 } from "./memory.js";
+import { vma_is_fsdax } from "./memremap.js";
 import { get_page, get_page_unless_zero, PageDirty, SetPageReferenced } from "./page.js";
 import { set_page_dirty } from "./page_writeback.js";
 import { mark_page_accessed, put_page } from "./swap.js";
@@ -95,12 +96,6 @@ export function check_vma_flags(k: Kernel, vma: number, gup_flags: number): numb
     if ((vm_flags & VM_MAYREAD) === 0) return -ERRNO.EFAULT;
   }
   return 0;
-}
-
-/** vma_is_fsdax */
-export function vma_is_fsdax(k: Kernel, vma: number): boolean {
-  const fs = fs_of_inode(k, k.vma.vm_file[vma]);
-  return fs === FS.ext4_dax || fs === FS.xfs_dax;
 }
 
 /** The lockless walk. Stops at the first page that it cannot have; the rest is the slow path's. */
@@ -169,7 +164,7 @@ function follow_page_pte(k: Kernel, at: Vpn, flags: number, pages: PagesNr): num
 }
 
 /** faultin_page: what a fault's result means, 0 for "look again". */
-function vm_fault_to_errno(fault: number, gup_flags: number): number {
+export function vm_fault_to_errno(fault: number, gup_flags: number): number {
   if ((fault & VM_FAULT.OOM) !== 0) return -ERRNO.ENOMEM;
   if ((fault & VM_FAULT.HWPOISON) !== 0)
     return (gup_flags & FOLL.HWPOISON) !== 0 ? -ERRNO.EHWPOISON : -ERRNO.EFAULT;

@@ -1,15 +1,15 @@
 /**
  * mlock: VM_LOCKED, PG_mlocked and the unevictable list.
  *
- * Source: mm/mlock.c in v4.20; isolate_lru_page from mm/vmscan.c, lru_cache_add_active_or_unevictable from mm/swap.c. mlock keeps a
+ * Source: mm/mlock.c in v4.20; lru_cache_add_active_or_unevictable from mm/swap.c. mlock keeps a
  * page in memory, not in its place: writeback cleans it, truncation takes it away, migration moves it. But reclaim never gets
  * as far as its buffers, so that the article's crash does not happen to a buffer that the process has mlocked.
  *
  * A page is marked by whoever meets it in a locked VMA: the fault that made it, mlock(2) that faults it in, reclaim that
  * wants to unmap it. munlock clears the mark and then asks the other VMAs.
  *
- * Left out: huge pages, mlockall, MLOCK_ONFAULT, the pagevec of munlock (__munlock_pagevec): each page is munlocked alone, as munlock_vma_page
- * does for a huge one.
+ * Left out: huge pages, mlockall, MLOCK_ONFAULT, vma_merge, that munlock takes up to fifteen pages through its phases at once
+ * (__munlock_pagevec_fill: a batch here is one page), -EINTR.
  */
 import { ERRNO } from "../errno.js";
 import type { Kernel } from "../kernel.js";
@@ -35,17 +35,27 @@ import {
 } from "../language.js";
 import { lru_lock, mmap_sem, ptl } from "../locks.js";
 import { FAULT_FLAG, VM_FAULT } from "../operations.js";
-import { VM_HUGETLB, VM_LOCKED, VM_LOCKONFAULT, VM_SHARED, VM_SPECIAL, VM_WRITE } from "../structs.js";
+import {
+  VM_HUGETLB,
+  VM_IO,
+  VM_LOCKED,
+  VM_LOCKONFAULT,
+  VM_PFNMAP,
+  VM_SHARED,
+  VM_SPECIAL,
+  VM_WRITE,
+} from "../structs.js";
 import { int, NONE, type Pfn, pfn, type Vpn, vpn } from "../types.js";
+import { vm_fault_to_errno } from "./gup.js";
 import { find_vma, handle_mm_fault, mm_of, pte_present, pte_write, vm_normal_page } from "./memory.js";
+import { vma_is_fsdax } from "./memremap.js";
 import { __split_vma, next_vma } from "./mmap.js";
 import {
-  ClearPageLRU,
   ClearPageMlocked,
+  ClearPageUnevictable,
   get_page,
   lock_page,
   PageLocked,
-  PageLRU,
   PageMlocked,
   PageUnevictable,
   SetPageActive,
@@ -54,32 +64,18 @@ import {
   unlock,
   unlock_page,
 } from "./page.js";
-import { account, mlock_allowed } from "./rlimit.js";
+import { account, can_do_mlock, mlock_allowed } from "./rlimit.js";
 import { try_to_munlock } from "./rmap.js";
 import {
-  del_page_from_lru_list,
+  __pagevec_lru_add,
+  isolate_lru_page,
   lru_add_drain,
   lru_cache_add,
   mark_page_accessed,
-  page_lru,
+  page_evictable,
   put_page,
+  putback_lru_page,
 } from "./swap.js";
-
-/** isolate_lru_page: take a page off its list, with a reference; false when it is on none. */
-function isolate_lru_page(k: Kernel, page: Pfn): boolean {
-  if (!PageLRU(k, page)) return false;
-  get_page(k, page);
-  const lru = page_lru(k, page);
-  ClearPageLRU(k, page);
-  del_page_from_lru_list(k, page, lru);
-  return true;
-}
-
-/** putback_lru_page as v4.20 has it: through the batch, which asks again where the page belongs. */
-function putback_lru_page(k: Kernel, page: Pfn): void {
-  lru_cache_add(k, page);
-  put_page(k, page);
-}
 
 function count_mlock(k: Kernel): void {
   k.count("nr_mlock");
@@ -115,7 +111,24 @@ export function lru_cache_add_active_or_unevictable(k: Kernel, page: Pfn, vma: n
   lru_cache_add(k, page);
 }
 
-/** A VMA lets go of a locked page: clear the mark, and set it again if another VMA wants it. */
+/** __munlock_isolation_failed: somebody else has isolated the page. */
+function __munlock_isolation_failed(k: Kernel, page: Pfn): void {
+  k.count(PageUnevictable(k, page) ? "unevictable_pgs_stranded" : "unevictable_pgs_munlocked");
+}
+
+/** __munlock_isolated_page: mark the page again if another VMA wants it in memory, and put it back. */
+const __munlock_isolated_page = <F extends { readonly page: Pfn }>() => [
+  // Mapped once is mapped by the caller: no need to ask the others.
+  when<F>("page_mapcount", (k, f) => k.page.mapcount[f.page] > 1, [
+    { op: "call", callee: () => try_to_munlock, args: { page: "page" }, into: null },
+  ]),
+  step<F>("putback_lru_page", (k, f) => {
+    if (!PageMlocked(k, f.page)) k.count("unevictable_pgs_munlocked");
+    putback_lru_page(k, f.page);
+  }),
+];
+
+/** A fault lets go of a locked page that is mlocked: clear the mark, and set it again if another VMA wants it. */
 export const munlock_vma_page = path(
   "munlock_vma_page",
   { source: "mm/mlock.c v4.20", args: { page: pfn }, locals: { isolated: int } },
@@ -126,21 +139,70 @@ export const munlock_vma_page = path(
         ClearPageMlocked(k, f.page);
         k.count("nr_mlock", -1);
         f.isolated = isolate_lru_page(k, f.page) ? 1 : 0;
-        if (f.isolated === 0)
-          k.count(PageUnevictable(k, f.page) ? "unevictable_pgs_stranded" : "unevictable_pgs_munlocked");
+        if (f.isolated === 0) __munlock_isolation_failed(k, f.page);
+      }),
+    ]),
+    given((_, f) => f.isolated === 1, [...__munlock_isolated_page<{ page: Pfn; isolated: number }>()]),
+  ],
+);
+
+/**
+ * munlock a page with the caller's reference, which is dropped. Phase 1: the mark goes, and the page from its list, without the page
+ * lock. Phase 2: with the page lock other VMAs are asked, if there are any. Phase 3: back to its list, at once if it was easy.
+ */
+const __munlock_pagevec = path(
+  "__munlock_pagevec",
+  { source: "mm/mlock.c v4.20", args: { page: pfn }, locals: { isolated: int, pgrescued: int } },
+  [
+    under(lru_lock, [
+      step("TestClearPageMlocked", (k, f) => {
+        if (!PageMlocked(k, f.page)) return;
+        ClearPageMlocked(k, f.page);
+        k.count("nr_mlock", -1);
+        // The caller's reference is the isolator's.
+        f.isolated = isolate_lru_page(k, f.page) ? 1 : 0;
+        if (f.isolated === 1) put_page(k, f.page);
+        else __munlock_isolation_failed(k, f.page);
       }),
     ]),
     given(
-      (_, f) => f.isolated === 1,
+      (_, f) => f.isolated === 0,
       [
-        // Mapped once is mapped by the caller: no need to ask the others.
-        when("page_mapcount", (k, f) => k.page.mapcount[f.page] > 1, [
-          call(() => try_to_munlock, { page: "page" }),
+        under(lru_lock, [
+          step("pagevec_release", (k, f) => {
+            lru_add_drain(k);
+            put_page(k, f.page);
+          }),
         ]),
-        step("putback_lru_page", (k, f) => {
-          if (!PageMlocked(k, f.page)) k.count("unevictable_pgs_munlocked");
-          putback_lru_page(k, f.page);
-        }),
+        leave(),
+      ],
+    ),
+    lock_page(),
+    when(
+      "__putback_lru_fast_prepare",
+      (k, f) => k.page.mapcount[f.page] <= 1 && page_evictable(k, f.page),
+      [
+        held(
+          step("TestClearPageUnevictable", (k, f) => {
+            f.pgrescued = PageUnevictable(k, f.page) ? 1 : 0;
+            ClearPageUnevictable(k, f.page);
+          }),
+        ),
+        unlock(),
+        under(lru_lock, [
+          step("__pagevec_lru_add", (k, f) => {
+            k.count("unevictable_pgs_munlocked");
+            __pagevec_lru_add(k, f.page);
+            k.count("unevictable_pgs_rescued", f.pgrescued);
+          }),
+        ]),
+      ],
+      [
+        // For putback_lru_page: the last reference must not go before the lock.
+        step("get_page", (k, f) => get_page(k, f.page)),
+        ...__munlock_isolated_page(),
+        unlock(),
+        step("put_page", (k, f) => put_page(k, f.page)),
       ],
     ),
   ],
@@ -160,21 +222,14 @@ export const munlock_vma_pages_range = path(
       (_, f) => f.at < f.end,
       [
         under(ptl, [
+          // FOLL_DUMP passes by the zero page.
           step("follow_page", (k, f) => {
             const entry = k.pte.entry[f.at];
             f.page = pte_present(entry) ? vm_normal_page(k, entry) : NONE;
             if (f.page !== NONE) get_page(k, f.page);
           }),
         ]),
-        given(
-          (_, f) => f.page !== NONE,
-          [
-            lock_page(),
-            call(() => munlock_vma_page, { page: "page" }),
-            unlock(),
-            step("put_page", (k, f) => put_page(k, f.page)),
-          ],
-        ),
+        given((_, f) => f.page !== NONE, [call(() => __munlock_pagevec, { page: "page" })]),
         local((_, f) => {
           f.at++;
           f.page = NONE;
@@ -210,7 +265,8 @@ const mlock_fixup = path(
     local((k, f) => {
       const flags = k.vma.vm_flags[f.vma];
       const locked = (flags & VM_LOCKED) !== 0 ? 1 : 0;
-      f.ignore = locked === f.lock || (flags & (VM_SPECIAL | VM_HUGETLB)) !== 0 ? 1 : 0;
+      const is_special = (flags & (VM_SPECIAL | VM_HUGETLB)) !== 0 || vma_is_fsdax(k, f.vma);
+      f.ignore = locked === f.lock || is_special ? 1 : 0;
     }),
     given((_, f) => f.ignore === 1, [leave()]),
     given(
@@ -286,7 +342,8 @@ const populates_for_write = (k: Kernel, vma: number): boolean =>
 
 /**
  * Fault one page in, and mark it if its VMA is locked (FOLL_TOUCH, FOLL_POPULATE, FOLL_MLOCK): no reference stays. A page that
- * somebody else has locked is not marked now: reclaim will mark it when it meets the VMA. Gives VM_FAULT_ERROR bits, or RETRY.
+ * somebody else has locked is not marked now: reclaim will mark it when it meets the VMA. Where nothing is mapped any more, or
+ * nothing that has pages, there is nothing to do. Gives VM_FAULT_ERROR bits, or RETRY.
  */
 const populate_page = path(
   "populate_vma_page_range",
@@ -300,7 +357,7 @@ const populate_page = path(
     local((k, f) => {
       f.vma = find_vma(k, f.at);
     }),
-    given((_, f) => f.vma === NONE, [leave(() => VM_FAULT.SIGSEGV)]),
+    given((k, f) => f.vma === NONE || (k.vma.vm_flags[f.vma] & (VM_IO | VM_PFNMAP)) !== 0, [leave(() => 0)]),
     local((k, f) => {
       if (populates_for_write(k, f.vma)) f.flags |= FAULT_FLAG.WRITE;
     }),
@@ -317,20 +374,23 @@ const populate_page = path(
         if ((k.vma.vm_flags[f.vma] & VM_LOCKED) === 0 || k.page.mapping[page] === 0) return;
         if (PageLocked(k, page)) return;
         // trylock_page: nobody sees a lock that is taken and given back under the ptl.
-        lru_add_drain(k);
         trylock_page(k, page);
+        lru_add_drain(k);
         mlock_vma_page(k, page);
         unlock_page(k, page);
       }),
     ]),
-    given((_, f) => f.done === 1, [leave()]),
+    given((_, f) => f.done === 1, [leave(() => 0)]),
     call(() => handle_mm_fault, { at: "at", flags: "flags" }, "ret"),
     given((_, f) => (f.ret & (VM_FAULT.ERROR | VM_FAULT.RETRY)) !== 0, [leave()]),
     goto("retry"),
   ],
 );
 
-/** Fault a range in. A fault that waits for a page gives mmap_sem back, once a page. */
+/**
+ * Fault a range in, with mmap_sem held all the time, unless a fault that waits for a page gives it back. Each time one does, the
+ * VMA is looked for again; unlike get_user_pages this may go on for ever.
+ */
 const __mm_populate = path(
   "__mm_populate",
   {
@@ -343,38 +403,42 @@ const __mm_populate = path(
     local((_, f) => {
       f.at = f.start;
     }),
+    down_read(mmap_sem, (k, f) => mm_of(k, f.start)),
     repeat(
       (_, f) => f.at < f.end && f.ret === 0,
       [
         local((_, f) => {
-          f.flags = (f.fault & VM_FAULT.RETRY) !== 0 ? FAULT_FLAG.TRIED : FAULT_FLAG.ALLOW_RETRY;
-          f.fault = 0;
+          f.flags = FAULT_FLAG.ALLOW_RETRY;
         }),
-        down_read(mmap_sem, (k, f) => mm_of(k, f.at)),
         call(() => populate_page, { at: "at", flags: "flags" }, "fault"),
         given(
           (_, f) => (f.fault & VM_FAULT.RETRY) !== 0,
-          [lockdep_assert_not_held(mmap_sem), local(() => {})],
+          [lockdep_assert_not_held(mmap_sem), down_read(mmap_sem, (k, f) => mm_of(k, f.start))],
           [
             lockdep_assert_held(mmap_sem),
-            up_read(mmap_sem, (k, f) => mm_of(k, f.at)),
             local((_, f) => {
-              // -EFAULT becomes -ENOMEM: __mlock_posix_error_return.
-              if ((f.fault & VM_FAULT.ERROR) !== 0) f.ret = -ERRNO.ENOMEM;
-              f.fault = 0;
+              f.ret = vm_fault_to_errno(f.fault, 0);
               f.at++;
             }),
           ],
         ),
       ],
     ),
+    up_read(mmap_sem, (k, f) => mm_of(k, f.start)),
     local((_, f) => {
       f.flags = 0;
+      f.fault = 0;
     }),
   ],
 );
 
-/** mlock(2) from a virtual page on, for `nr` pages. Gives 0, -EPERM or -ENOMEM. */
+/** __mlock_posix_error_return: mlock(2) has errors of its own. */
+function __mlock_posix_error_return(error: number): number {
+  if (error === -ERRNO.EFAULT) return -ERRNO.ENOMEM;
+  return error === -ERRNO.ENOMEM ? -ERRNO.EAGAIN : error;
+}
+
+/** mlock(2) from a virtual page on, for `nr` pages. Gives 0, -EPERM, -ENOMEM, or -EAGAIN where memory is short. */
 export const mlock = path(
   "mlock",
   {
@@ -387,6 +451,15 @@ export const mlock = path(
     local((_, f) => {
       f.end = f.start + f.nr;
     }),
+    given(
+      (k) => !can_do_mlock(k),
+      [
+        step("can_do_mlock", (k, f) => {
+          f.ret = k.refused("mlock", -ERRNO.EPERM, NONE);
+        }),
+        leave(),
+      ],
+    ),
     down_write(mmap_sem, (k, f) => mm_of(k, f.start)),
     step("do_mlock", (k, f) => {
       const mm = mm_of(k, f.start);
@@ -400,6 +473,7 @@ export const mlock = path(
     up_write(mmap_sem, (k, f) => mm_of(k, f.start)),
     given((_, f) => f.ret !== 0, [leave()]),
     call(() => __mm_populate, { start: "start", end: "end" }, "ret"),
+    leave((_, f) => __mlock_posix_error_return(f.ret)),
   ],
 );
 

@@ -63,11 +63,7 @@ export function account(k: Kernel, counter: LimitedBy, mm: number, pages: number
 export const over_memlock = (k: Kernel, pages: number): boolean =>
   k.has("rlimit") && pages > k.geometry.memlock.pages && !capable_ipc_lock(k);
 
-/**
- * mlock's own test: -EPERM where the limit is 0, -ENOMEM where it would be passed. `again` of the pages are locked
- * already and do not count twice.
- */
+/** do_mlock's test: -ENOMEM where the limit would be passed. `again` of the pages are locked already and do not count twice. */
 export function mlock_allowed(k: Kernel, mm: number, pages: number, again: number): number {
-  if (!can_do_mlock(k)) return -ERRNO.EPERM;
   return over_memlock(k, counted(k, "mm->locked_vm", mm) + pages - again) ? -ERRNO.ENOMEM : 0;
 }

@@ -139,6 +139,12 @@ DRAIN[PVEC.activate_page] = (k, page) => {
   k.count("pgactivate");
 };
 
+/** __pagevec_lru_add of one page that is in no batch: to its list at once, and its reference is dropped. */
+export function __pagevec_lru_add(k: Kernel, page: Pfn): void {
+  DRAIN[PVEC.lru_add](k, page);
+  put_page(k, page);
+}
+
 /** The CPU on which the task that runs is, which never changes: its first batch. */
 const this_cpu = (k: Kernel): number => (k.geometry.cpus === 1 ? 0 : PVECS * (k.task % k.geometry.cpus));
 
@@ -227,14 +233,28 @@ export function inactive_list_is_low(k: Kernel, inactiveLru: number): boolean {
   return inactive * ratio < active;
 }
 
+/** isolate_lru_page (mm/vmscan.c): take a page off its list, with a reference; false when it is on none. */
+export function isolate_lru_page(k: Kernel, page: Pfn): boolean {
+  if (!PageLRU(k, page)) return false;
+  get_page(k, page);
+  ClearPageLRU(k, page);
+  del_page_from_lru_list(k, page, page_lru(k, page));
+  return true;
+}
+
 /**
- * Put an isolated page back on the list that its flags name; drops the isolator's reference. One that has become
- * unevictable goes through the batch, as in v4.20 every page does that is not put back by reclaim itself.
+ * putback_lru_page (mm/vmscan.c): drop the isolator's reference of a page, which goes through the batch: it is on no list until
+ * that is drained, and where it belongs is asked then.
  */
 export function putback_lru_page(k: Kernel, page: Pfn): void {
+  lru_cache_add(k, page);
+  put_page(k, page);
+}
+
+/** putback_inactive_pages (mm/vmscan.c), for one page: reclaim puts back what it has isolated at once, unless it has become unevictable. */
+export function putback_inactive_page(k: Kernel, page: Pfn): void {
   if (!page_evictable(k, page)) {
-    lru_cache_add(k, page);
-    put_page(k, page);
+    putback_lru_page(k, page);
     return;
   }
   SetPageLRU(k, page);

@@ -96,7 +96,7 @@ import {
   lru_add_drain,
   page_evictable,
   put_page,
-  putback_lru_page,
+  putback_inactive_page,
 } from "./swap.js";
 
 export const SWAP_CLUSTER_MAX = 32;
@@ -232,7 +232,7 @@ function putback_pages(k: Kernel, chain: number): void {
   for (let first = chain; first !== 0; ) {
     const page = first - 1;
     first = unlink_first(k, first);
-    putback_lru_page(k, page);
+    putback_inactive_page(k, page);
   }
 }
 

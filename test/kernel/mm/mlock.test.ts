@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { ERRNO } from "../../../src/kernel/errno.js";
 import type { GeometryOptions } from "../../../src/kernel/geometry.js";
-import { mlock_vma_page } from "../../../src/kernel/mm/mlock.js";
+import type { Kernel } from "../../../src/kernel/kernel.js";
+import { call, path, step } from "../../../src/kernel/language.js";
+import { mlock as mlock_path, mlock_vma_page } from "../../../src/kernel/mm/mlock.js";
 import { trylock_page, unlock_page } from "../../../src/kernel/mm/page.js";
 import {
   account,
@@ -10,12 +12,15 @@ import {
   mlock_allowed,
   over_memlock,
 } from "../../../src/kernel/mm/rlimit.js";
-import { lru_add_drain } from "../../../src/kernel/mm/swap.js";
+import { isolate_lru_page, lru_add_drain } from "../../../src/kernel/mm/swap.js";
+import { FS } from "../../../src/kernel/operations.js";
 import { LRU, VM_LOCKED, VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
+import { int, vpn } from "../../../src/kernel/types.js";
 import type { World } from "../../../src/lab/world.js";
 import { lockReportText } from "../../../src/machine/lockdep.js";
+import type { Path } from "../../../src/machine/path.js";
 import { disk, dma, flusher, load, old, read, reclaim, store } from "../actors.js";
-import { Hand, type Small, small } from "../harness.js";
+import { type Actor, Hand, type Small, small } from "../harness.js";
 import { anonymous, exit, mlock, munlock, munmap } from "../processes.js";
 
 const SHARED = VM_SHARED | VM_WRITE;
@@ -49,6 +54,21 @@ const one = (geometry: Partial<GeometryOptions> = {}) =>
       reclaim: reclaim(),
     }),
   );
+
+/** A task that makes a call and keeps its error. */
+const failing = (of: Path<Kernel>, start: number, nr: number): Actor => ({
+  path: path("failing", { source: "a test", args: { start: vpn, nr: int }, locals: { got: int } }, [
+    call(() => of, { start: "start", nr: "nr" }, "got"),
+    step("done", () => {}),
+  ]),
+  args: [start, nr],
+  ends: true,
+});
+const errorOf = (h: Hand, task: string): number => {
+  h.until(task, "done");
+  const number = h.world.machine.tasks.findIndex(({ name }) => name === task);
+  return h.world.machine.local(number, "got") as number;
+};
 
 /** Let the batches reach their lists. */
 const drained = (h: Hand): Hand => {
@@ -104,7 +124,100 @@ describe("mlock", () => {
   });
 });
 
+describe("mlock's populating (__mm_populate)", () => {
+  it("holds mmap_sem from page to page, and takes it anew only after a fault that gave it back", () => {
+    const h = new Hand(small(twice(), { mlock: mlock(0, 2), load: load(0) }));
+    const steps = h.trace("mlock", () => h.go("mlock"));
+    expect(steps.filter((step) => step === "down_read(mm->mmap_sem)")).toHaveLength(1);
+    expect([h.pte(0), h.pte(1)]).toEqual(["ry", "ry"]);
+  });
+
+  it("a fault that waits for a page gives mmap_sem back each time, not only the first", () => {
+    const h = one().set(["locked"]).until("mlock", "wait_on_page_locked").clear(["locked"]);
+    h.past("mlock", "wait_on_page_locked").set(["locked"]).until("mlock", "wait_on_page_locked", true);
+    expect(h.has("locked")).toBe(true);
+    h.clear(["locked"]).go("mlock");
+    expect([h.finished("mlock"), h.has("mlocked")]).toEqual([true, true]);
+  });
+
+  it("passes by what somebody unmaps before it gets there", () => {
+    const h = new Hand(small(twice(), { mlock: failing(mlock_path, 0, 1), munmap: munmap(0) }));
+    h.past("mlock", "vma->vm_flags |= VM_LOCKED").go("munmap");
+    expect(errorOf(h, "mlock")).toBe(0);
+  });
+
+  it("beyond the end of the file it is -ENOMEM, and without memory -EAGAIN (__mlock_posix_error_return)", () => {
+    const beyond = new Hand(
+      small(
+        {
+          geometry: {
+            ...{ pages: 2, files: [{ pages: 2, size: 1 }] },
+            vmas: [{ pages: 2, file: 1, flags: SHARED }],
+            config: ["mmap", "mlock", "truncate"],
+          },
+        },
+        { mlock: failing(mlock_path, 1, 1) },
+      ),
+    );
+    expect(errorOf(beyond, "mlock")).toBe(-ERRNO.ENOMEM);
+    const short = new Hand(
+      small(
+        {
+          ...anonymous(1, { min_free_pages: 4, config: ["mlock", "watermarks", "direct_reclaim"] }),
+        },
+        { mlock: failing(mlock_path, 0, 1) },
+      ),
+    );
+    expect(errorOf(short, "mlock")).toBe(-ERRNO.EAGAIN);
+  });
+
+  it("device memory is not locked: VMAs of DAX files are left alone", () => {
+    const h = new Hand(
+      small(
+        {
+          fs: FS.ext4_dax,
+          cached: false,
+          geometry: { pages: 1, config: ["mmap", "mlock", "dax", "blocks"] },
+        },
+        { store: store(), mlock: mlock(0) },
+      ),
+    )
+      .go("store")
+      .go("mlock");
+    expect([h.finished("mlock"), h.k.vma.vm_flags[0] & VM_LOCKED]).toEqual([true, 0]);
+  });
+});
+
 describe("munlock", () => {
+  it("takes mark and list place without the page lock, and asks for the lock afterwards (__munlock_pagevec)", () => {
+    const h = drained(one().go("mlock")).set(["locked"]);
+    h.go("munlock");
+    expect([h.next("munlock"), h.has("mlocked"), h.lru(), unevictable(h)]).toEqual([
+      "lock_page",
+      false,
+      "isolated",
+      0,
+    ]);
+    h.clear(["locked"]).go("munlock");
+    // Nobody else maps it: to its list at once, by no batch.
+    expect([h.lru(), h.has("unevictable"), h.k.vmstat.unevictable_pgs_rescued[0]]).toEqual([
+      "inactive",
+      false,
+      1,
+    ]);
+  });
+
+  it("a page that somebody else has isolated is stranded where it was going", () => {
+    const h = drained(one().go("mlock"));
+    expect(isolate_lru_page(h.k, 0)).toBe(true);
+    h.go("munlock");
+    expect([h.finished("munlock"), h.has("mlocked"), h.k.vmstat.unevictable_pgs_stranded[0]]).toEqual([
+      true,
+      false,
+      1,
+    ]);
+  });
+
   it("puts the page back where reclaim finds it", () => {
     const h = drained(drained(one().go("mlock")).go("munlock"));
     expect([h.has("mlocked"), h.has("unevictable"), unevictable(h)]).toEqual([false, false, 0]);

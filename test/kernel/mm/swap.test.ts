@@ -8,7 +8,7 @@ import {
   lru_cache_add,
   mark_page_accessed,
   put_page,
-  putback_lru_page,
+  putback_inactive_page,
   rotate_reclaimable_page,
 } from "../../../src/kernel/mm/swap.js";
 import { LRU, PVEC } from "../../../src/kernel/structs.js";
@@ -62,7 +62,7 @@ describe("rotation at the end of writeback (F26, 7.8)", () => {
     const h = eight();
     isolate_lru_pages(h.k, LRU.inactive_file, 1);
     h.set(["active"], 0);
-    putback_lru_page(h.k, 0);
+    putback_inactive_page(h.k, 0);
     expect(list(h, LRU.active_file)).toEqual([0]);
     rotate_reclaimable_page(h.k, 0);
     expect(list(h, LRU.active_file)).toEqual([0]);

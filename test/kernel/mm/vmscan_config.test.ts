@@ -5,7 +5,7 @@ import {
   lru_add_drain,
   lru_add_drain_all,
   lru_cache_add,
-  putback_lru_page,
+  putback_inactive_page,
 } from "../../../src/kernel/mm/swap.js";
 import { buffer_heads_over_limit } from "../../../src/kernel/mm/vmscan.js";
 import { LRU } from "../../../src/kernel/structs.js";
@@ -24,7 +24,7 @@ describe("F71, trap 43: buffer_heads_over_limit", () => {
       h.go("store").go("flusher").go("disk");
       isolate_lru_pages(h.k, LRU.inactive_file, 1);
       h.set(["active"]);
-      putback_lru_page(h.k, 0);
+      putback_inactive_page(h.k, 0);
       h.k.page._refcount[0]++;
       expect(buffer_heads_over_limit(h.k)).toBe(true);
       h.go("age");

@@ -14,5 +14,9 @@ export const process: Readonly<Record<string, Holder>> = {
   do_anonymous_page: ({ step, local }) => (step === "set_pte_at" ? [local("page")] : []),
   // Isolated from its list.
   munlock_vma_page: ({ local }) => (local("isolated") === 1 ? [local("page")] : []),
-  munlock_vma_pages_range: ({ step, local }) => (step === "follow_page" ? [] : [local("page")]),
+  // follow_page's reference, and one more for putback_lru_page.
+  __munlock_pagevec: ({ step, calling, local }) => {
+    const isolated = calling === "try_to_munlock" || step === "page_mapcount" || step === "putback_lru_page";
+    return isolated ? [local("page"), local("page")] : [local("page")];
+  },
 };
