@@ -1,8 +1,7 @@
 /** Tasks that take pages out of a file, unmap them, or move them, for tests: one call of one path each. */
 import { call, check, label, local, path, step } from "../../src/kernel/language.js";
 import { MIGRATE, unmap_and_move } from "../../src/kernel/mm/migrate.js";
-import { ClearPageLRU, get_page, PageLRU } from "../../src/kernel/mm/page.js";
-import { del_page_from_lru_list, lru_add_drain, page_lru } from "../../src/kernel/mm/swap.js";
+import { isolate_lru_page, lru_add_drain } from "../../src/kernel/mm/swap.js";
 import {
   invalidate_inode_pages2_range,
   invalidate_mapping_pages,
@@ -16,17 +15,7 @@ import { type Actor, FILE } from "./harness.js";
 /** isolate_lru_page of a page that is on a list. */
 const isolate = <F extends { readonly page: number }>() => [
   step<F>("lru_add_drain", (k) => lru_add_drain(k)),
-  check<F>(
-    "isolate_lru_page",
-    (k, f) => {
-      if (!PageLRU(k, f.page)) return false;
-      get_page(k, f.page);
-      del_page_from_lru_list(k, f.page, page_lru(k, f.page));
-      ClearPageLRU(k, f.page);
-      return true;
-    },
-    "out",
-  ),
+  check<F>("isolate_lru_page", (k, f) => isolate_lru_page(k, f.page), "out"),
 ];
 
 const isolate_one = path("isolate_one", { source: "a test", args: { page: pfn } }, [

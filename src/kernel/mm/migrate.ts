@@ -9,8 +9,9 @@
  * page that stays all the same: its PTEs come back clean and old, and their dirt is the page's now.
  *
  * Left out: huge pages, movable pages of drivers, KSM, zones and their gauges, the buffer lock (MIGRATE_ASYNC tries it under the
- * xa_lock), memory failure, filesystems without migratepage (fallback_migrate_page): all here are taken for ones with
- * buffer_migrate_page, which for a page without buffers is migrate_page.
+ * xa_lock), memory failure, direct compaction (PF_MEMALLOC, which waits for no page lock), filesystems without migratepage
+ * (fallback_migrate_page, for which a page must be clean and lose its private data): btrfs has none and is taken for one with
+ * buffer_migrate_page, as ext4 is, which for a page without buffers is migrate_page.
  */
 
 import type { FrameOf } from "../../machine/path.js";
@@ -21,6 +22,7 @@ import type { Kernel } from "../kernel.js";
 import { PFN_SHIFT, PTE } from "../kernel.js";
 import {
   call,
+  config,
   given,
   gives,
   goto,
@@ -38,21 +40,27 @@ import {
   when,
 } from "../language.js";
 import { PG_locked, ptl, xa_lock } from "../locks.js";
-import { isAnon, VM_WRITE } from "../structs.js";
+import { isAnon, VM_LOCKED, VM_WRITE } from "../structs.js";
 import { int, NONE, type Pfn, pfn, type Vpn, vpn } from "../types.js";
 import { page_mapping } from "./filemap.js";
+import { vm_page_prot } from "./memory.js";
+import { mlock_vma_page } from "./mlock.js";
+import { invalidate_page_end, invalidate_page_start } from "./mmu_notifier.js";
 import {
   ClearPageActive,
   ClearPageDirty,
   ClearPagePrivate,
+  ClearPageUnevictable,
   get_page,
   get_page_unless_zero,
   lock_page,
   PageActive,
+  PageChecked,
   PageDirty,
   PageLocked,
   PageReferenced,
   PageSwapBacked,
+  PageUnevictable,
   PageUptodate,
   PageWriteback,
   page_count,
@@ -62,10 +70,12 @@ import {
   page_ref_freeze,
   page_ref_unfreeze,
   SetPageActive,
+  SetPageChecked,
   SetPageDirty,
   SetPagePrivate,
   SetPageReferenced,
   SetPageSwapBacked,
+  SetPageUnevictable,
   SetPageUptodate,
   set_device_wrote,
   trylock_page,
@@ -123,6 +133,7 @@ export const try_to_unmap_for_migration = path("try_to_unmap", UNMAP, [
     repeat(
       (_, f) => f.vma !== 0,
       [
+        config("notifier", [call(() => invalidate_page_start, { page: "page", vma: "vma" })]),
         under(ptl, [
           step("ptep_clear_flush", (k, f) => {
             const at = k.pteAt(f.vma - 1, f.page);
@@ -145,10 +156,12 @@ export const try_to_unmap_for_migration = path("try_to_unmap", UNMAP, [
             ],
           ),
         ]),
+        config("notifier", [call(() => invalidate_page_end, { page: "page", vma: "vma" })]),
         local((k, f) => {
           f.dirty = 0;
           f.at = 0;
-          f.vma = next_vma(k, f.page, f.vma, false);
+          // page_mapcount_is_zero: the walk ends with the last PTE.
+          f.vma = page_mapped(k, f.page) ? next_vma(k, f.page, f.vma, false) : 0;
         }),
       ],
     ),
@@ -159,7 +172,10 @@ export const try_to_unmap_for_migration = path("try_to_unmap", UNMAP, [
 const address_of = (k: Kernel, vma: number, page: Pfn): Vpn =>
   k.vma.vm_start[vma] + k.page.index[page] - k.vma.vm_pgoff[vma];
 
-/** remove_migration_pte: the entry for the old page becomes a PTE of the page that is there now: clean and old. */
+/**
+ * remove_migration_pte: the entry for the old page becomes a PTE of the page that is there now: clean and old. Whether it may be
+ * written is asked of the VMA anew; one that keeps its pages in memory marks the page.
+ */
 function remove_migration_pte(k: Kernel, vma: number, old: Pfn, page: Pfn): void {
   const at = address_of(k, vma, page);
   const entry = k.pte.entry[at];
@@ -167,7 +183,9 @@ function remove_migration_pte(k: Kernel, vma: number, old: Pfn, page: Pfn): void
   get_page(k, page);
   const writable = is_write_migration_entry(entry) && (k.vma.vm_flags[vma] & VM_WRITE) !== 0;
   page_add_rmap(k, page);
-  set_pte(k, at, (page << PFN_SHIFT) | PTE.present | (writable ? PTE.write : 0), page);
+  const prot = vm_page_prot(k, vma) | (writable ? PTE.write : 0);
+  set_pte(k, at, (page << PFN_SHIFT) | PTE.present | prot, page);
+  if ((k.vma.vm_flags[vma] & VM_LOCKED) !== 0) mlock_vma_page(k, page);
 }
 
 const RESTORE = {
@@ -245,7 +263,11 @@ function migrate_page_copy(k: Kernel, newpage: Pfn, page: Pfn): void {
   if (PageActive(k, page)) {
     ClearPageActive(k, page);
     SetPageActive(k, newpage);
+  } else if (PageUnevictable(k, page)) {
+    ClearPageUnevictable(k, page);
+    SetPageUnevictable(k, newpage);
   }
+  if (PageChecked(k, page)) SetPageChecked(k, newpage);
   if (PageDirty(k, page)) SetPageDirty(k, newpage);
   if (k.page.device[page] !== 0) {
     set_device_wrote(k, newpage, 1);
@@ -385,6 +407,7 @@ export const unmap_and_move = path(
       // Freed from under us.
       step("put_new_page", (k, f) => {
         ClearPageActive(k, f.page);
+        ClearPageUnevictable(k, f.page);
         put_page(k, f.newpage);
         f.newpage = NONE;
       }),
@@ -416,7 +439,7 @@ export const unmap_and_move = path(
 );
 
 /** Append a page to the chain (pfn + 1 links) whose last page is `last`; gives the chain's first. */
-function append(k: Kernel, first: number, last: number, page: Pfn): number {
+export function append(k: Kernel, first: number, last: number, page: Pfn): number {
   if (last !== 0) k.page.lru_next[last - 1] = page + 1;
   return last === 0 ? page + 1 : first;
 }
@@ -433,7 +456,10 @@ export const migrate_pages = path(
   {
     source: "mm/migrate.c v4.20",
     args: { from: int, mode: int },
-    locals: { pass: int, again: int, last: int, page: pfn, force: int, rc: int, nr_failed: int },
+    locals: {
+      ...{ pass: int, again: int, last: int, page: pfn, force: int, rc: int },
+      ...{ nr_failed: int, nr_succeeded: int },
+    },
     returns: int,
   },
   [
@@ -454,7 +480,7 @@ export const migrate_pages = path(
               if (f.rc === -ERRNO.EAGAIN || f.rc === -ERRNO.ENOMEM) {
                 f.again = append(k, f.again, f.last, f.page);
                 f.last = f.page + 1;
-              } else if (f.rc === 0) k.count("pgmigrate_success");
+              } else if (f.rc === 0) f.nr_succeeded++;
               else f.nr_failed++;
               f.page = NONE;
             }),
@@ -483,6 +509,7 @@ export const migrate_pages = path(
         f.from = f.again;
         f.nr_failed++;
       }
+      k.count("pgmigrate_success", f.nr_succeeded);
       k.count("pgmigrate_fail", f.nr_failed);
       f.ret = f.rc === -ERRNO.ENOMEM ? f.rc : f.nr_failed;
     }),

@@ -1,10 +1,15 @@
 import { describe, expect, it } from "vitest";
+import { odp_device } from "../../../src/kernel/drivers/infiniband_odp.js";
 import { alloc_contig_range, compact_zone, offline_pages } from "../../../src/kernel/mm/compaction.js";
 import { MIGRATE } from "../../../src/kernel/mm/migrate.js";
+import { mlock_vma_page } from "../../../src/kernel/mm/mlock.js";
+import { trylock_page, unlock_page } from "../../../src/kernel/mm/page.js";
+import { isolation } from "../../../src/kernel/mm/page_isolation.js";
 import { lru_add_drain } from "../../../src/kernel/mm/swap.js";
 import { is_migration_entry, is_write_migration_entry } from "../../../src/kernel/mm/swapops.js";
-import { FS } from "../../../src/kernel/operations.js";
-import { VM_WRITE } from "../../../src/kernel/structs.js";
+import { FS, MMU_NOTIFIER } from "../../../src/kernel/operations.js";
+import { VM_LOCKED, VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
+import { PTE_BIT } from "../../../src/trace/words.js";
 import { disk, dma, flusher, fsync, load, read, reclaim, store } from "../actors.js";
 import { type Actor, FILE, Hand, type Small, small } from "../harness.js";
 import { isolateOne, migrateOne } from "../movers.js";
@@ -115,6 +120,9 @@ describe("F58: one reference too many, and the page stays", () => {
     const h = pinned(compact());
     const steps = h.trace("actor", () => h.go("actor"));
     expect(steps.filter((name) => name === "migrate_page_move_mapping").length).toBe(10);
+    // It goes back through the batch, and is on no list until that is drained.
+    expect(h.lru()).toBe("isolated");
+    lru_add_drain(h.k);
     expect([h.k.vmstat.pgmigrate_fail[0], h.pte(), h.has("dirty"), h.has("private"), h.lru()]).toEqual([
       1,
       "rw",
@@ -133,15 +141,32 @@ describe("F58: one reference too many, and the page stays", () => {
     expect(h.faults()).toEqual([]);
   });
 
-  it("MIGRATE_ASYNC neither waits for writeback nor tries again: -EBUSY puts the page back", () => {
-    const h = open({}, { s: store(0), flusher, disk, compact: compact(MIGRATE.ASYNC) });
-    h.go("s").go("flusher").go("compact");
-    expect([h.has("writeback"), h.lru(), h.k.vmstat.pgmigrate_fail[0], h.refs()]).toEqual([
+  it("MIGRATE_ASYNC takes no page under writeback; one that comes under it later is -EBUSY, and is put back", () => {
+    const tasks = { s: store(0), flusher, disk, compact: compact(MIGRATE.ASYNC) };
+    const before = open({}, tasks).go("s").go("flusher").go("compact");
+    expect([before.has("writeback"), before.lru(), before.k.vmstat.pgmigrate_fail[0]]).toEqual([
       true,
       "inactive",
-      1,
-      3,
+      0,
     ]);
+    const later = open({}, tasks).go("s").past("compact", "isolate_migratepages").go("flusher").go("compact");
+    lru_add_drain(later.k);
+    expect([
+      later.has("writeback"),
+      later.lru(),
+      later.k.vmstat.pgmigrate_fail[0],
+      later.k.vmstat.nr_isolated_file[0],
+      later.refs(),
+    ]).toEqual([true, "inactive", 1, 0, 3]);
+  });
+
+  it("nor a dirty page that somebody has locked (ISOLATE_ASYNC_MIGRATE); a clean one it tries", () => {
+    for (const dirty of [true, false]) {
+      const h = open({}, { s: store(0), l: load(0), compact: compact(MIGRATE.SYNC_LIGHT) });
+      h.go(dirty ? "s" : "l").set(["locked"]);
+      const steps = h.trace("compact", () => h.go("compact"));
+      expect([steps.includes("trylock_page"), h.finished("compact")]).toEqual([!dirty, dirty]);
+    }
   });
 
   it("compaction passes by an anonymous page that somebody holds; file pages are tried in vain", () => {
@@ -151,6 +176,63 @@ describe("F58: one reference too many, and the page stays", () => {
     const page = h.k.pte.entry[0] >>> 4;
     const steps = h.trace("compact", () => h.go("compact"));
     expect([h.k.pte.entry[0] >>> 4, steps.includes("ptep_clear_flush")]).toEqual([page, false]);
+  });
+});
+
+describe("what a VMA says of the page that comes", () => {
+  it("one that keeps its pages in memory marks it: mlocked as the old one was", () => {
+    const h = open(
+      {
+        geometry: {
+          config: ["migration", "mlock"],
+          vmas: [{ pages: 1, file: FILE, flags: VM_SHARED | VM_WRITE | VM_LOCKED }],
+        },
+      },
+      { s: store(0), compact: compact() },
+    );
+    h.go("s");
+    trylock_page(h.k, 0);
+    mlock_vma_page(h.k, 0);
+    unlock_page(h.k, 0);
+    lru_add_drain(h.k);
+    expect(h.has("unevictable")).toBe(true);
+    h.go("compact");
+    lru_add_drain(h.k);
+    expect([h.has("mlocked", 1), h.has("unevictable", 1), h.k.vmstat.nr_mlock[0], h.refs(0)]).toEqual([
+      true,
+      true,
+      1,
+      0,
+    ]);
+  });
+
+  it("a PTE that was read-only is writable where the VMA's protection says so", () => {
+    const h = open({ fs: FS.tmpfs }, { s: store(0), compact: compact() });
+    h.go("s");
+    h.k.pte.entry[0] &= ~PTE_BIT.write;
+    h.go("compact");
+    expect([h.refs(0), h.pte()]).toEqual([0, "rw"]);
+  });
+
+  it("drivers with notifiers are told before its PTE becomes a migration entry, and after", () => {
+    const h = open(
+      {
+        geometry: {
+          config: ["migration", "notifier"],
+          vmas: [{ pages: 1, file: FILE, flags: VM_SHARED | VM_WRITE }],
+          dios: 2,
+          dioPages: 1,
+          notifiers: [{ driver: MMU_NOTIFIER.ib_umem, start: 0, nr: 1, pages: 0 }],
+        },
+      },
+      { card: { path: odp_device, args: [0, 1, 0] }, compact: compact() },
+    );
+    h.until("card", (k) => k.content.version[0] === 1);
+    lru_add_drain(h.k);
+    const order = ["ib_umem_notifier_start_account", "ptep_clear_flush", "ib_umem_notifier_end_account"];
+    const steps = h.trace("compact", () => h.go("compact"));
+    expect(steps.filter((step) => order.includes(step))).toEqual(order);
+    expect([h.refs(0), h.k.user_page.page[0]]).toEqual([0, 0]);
   });
 });
 
@@ -182,6 +264,36 @@ describe("W16: contiguous memory and memory that is to go offline", () => {
     expect([h.world.machine.local(4, "ret"), h.has("private"), h.has("dirty")]).toEqual([-16, false, false]);
     h.go("dma").go("read");
     expect(h.faults()).toEqual(["WARN ext4_set_page_dirty: WARN_ON_ONCE(!page_has_buffers(page))"]);
+  });
+
+  it("it passes by an anonymous page that a device holds: its PTEs are left alone, and the range is busy", () => {
+    const h = open({ pages: 3, vmas: [VM_WRITE] }, { read: read(0), dma: dma(0), cma: cma(1, 2) });
+    h.until("read", "dio_await_completion");
+    lru_add_drain(h.k);
+    expect(h.k.pte.entry[0] >>> 4).toBe(1);
+    const steps = h.trace("cma", () => h.go("cma"));
+    expect([h.world.machine.local(2, "ret"), steps.includes("ptep_clear_flush")]).toEqual([-16, false]);
+  });
+
+  it("pages that have nowhere to go make it -ENOMEM; the last page frame is tried first", () => {
+    const h = open({ pages: 2, filePages: 2 }, { s: store(0), s1: store(1), cma: cma(0, 2) });
+    h.go("s").go("s1").until("cma", "get_new_page");
+    expect(h.world.machine.page(2)).toBe(1);
+    h.go("cma");
+    expect([h.world.machine.local(2, "ret"), h.k.vmstat.pgmigrate_fail[0]]).toEqual([-12, 5]);
+    expect(h.k.of(isolation).end[0]).toBe(0);
+  });
+
+  it("offlining moves nothing while a page of the range is on no list", () => {
+    const h = open({ pages: 4, filePages: 2 }, { isolate: isolateOne(1), off: offline(0, 2, 1) });
+    h.go("isolate").until("off", "putback_movable_pages").go("off");
+    expect([h.lru(0), h.k.vmstat.pgmigrate_fail[0], h.world.machine.local(1, "ret")]).toEqual([
+      "isolated",
+      0,
+      -4,
+    ]);
+    lru_add_drain(h.k);
+    expect(h.lru(0)).toBe("inactive");
   });
 
   it("offlining waits for a held page for ever: the report is a HANG when patience ends", () => {
