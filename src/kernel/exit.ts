@@ -6,7 +6,8 @@
  * been told what its PTE knew before the last bytes arrived. So what a driver does not mark dirty itself is lost.
  *
  * Whoever calls this is the last user of the mm: no fault, no get_user_pages and no fork of that process can run. Left out: the oom
- * reaper, signals, what else a task gives back (files are closed by the tasks that hold them).
+ * reaper, mmu_notifier_release (notifiers stay on the list: they are told by unmap_vmas, where v4.20 asks only those that have a
+ * release operation, before it), signals, what else a task gives back (files are closed by the tasks that hold them).
  */
 import { call, config, held, local, path, step, wait } from "./language.js";
 import { MM_GONE, mm_struct, munlock_range, next_vma, unmap_region } from "./mm/mmap.js";

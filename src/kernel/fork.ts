@@ -14,6 +14,7 @@
  * be wanting), TLBs: in the parent a write-protected PTE holds at once, not from flush_tlb_mm on.
  */
 import { ERRNO } from "./errno.js";
+import { exit_mmap } from "./exit.js";
 import { type Kernel, PTE } from "./kernel.js";
 import {
   call,
@@ -126,17 +127,15 @@ function place_of(k: Kernel, vma: number, child: number): { readonly to: Vpn; re
   return { to, row: vma === area ? copy : spare_vma(k, vma) };
 }
 
-/**
- * vm_area_dup and its insertion: the copy locks no pages, and one that is wiped begins without an anon_vma. Gives 0, or -ENOMEM
- * when there is no row for it.
- */
+/** vm_area_dup and its insertion: the copy locks no pages. Gives 0, or -ENOMEM when there is no row for it. */
 function vm_area_dup(k: Kernel, vma: number, child: number): number {
   const { to, row } = place_of(k, vma, child);
   if (row === NONE) return -ERRNO.ENOMEM;
   const { vm_start, vm_pages, vm_flags, vm_file, vm_pgoff, vm_mm, anon_vma } = k.vma;
   for (const column of [vm_pages, vm_file, vm_pgoff, anon_vma]) column[row] = column[vma];
   vm_flags[row] = vm_flags[vma] & ~(VM_LOCKED | VM_LOCKONFAULT);
-  if ((vm_flags[vma] & VM_WIPEONFORK) !== 0) anon_vma[row] = 0;
+  // anon_vma_prepare: one that is wiped gets an anon_vma of its own.
+  if ((vm_flags[vma] & VM_WIPEONFORK) !== 0) anon_vma[row] = 1;
   vm_start[row] = to;
   vm_mm[row] = child;
   return 0;
@@ -195,13 +194,14 @@ export const dup_mmap = path(
   ],
 );
 
-/** fork(2): process `mm` makes the process `child`. Gives 0 or -ENOMEM. */
+/** fork(2): process `mm` makes the process `child`. Gives 0 or -ENOMEM; what was copied by then is given back. */
 export const fork = path(
   "fork",
   { source: "kernel/fork.c v4.20", args: { mm: int, child: int }, returns: int },
   [
     call(() => dup_mmap, { oldmm: "mm", mm: "child" }, "ret"),
-    given((_, f) => f.ret !== 0, [leave()]),
+    // dup_mm's mmput.
+    given((_, f) => f.ret !== 0, [call(() => exit_mmap, { mm: "child" }), leave()]),
     step("wake_up_new_task", (k, f) => {
       k.of(mm_struct).life[f.child] = MM_FORKED;
     }),

@@ -39,7 +39,7 @@ import {
   when,
 } from "../language.js";
 import { i_mmap_sem, PG_locked, private_lock, xa_lock } from "../locks.js";
-import { filemap_fault, find_get_page_tag, i_size_pages, mapping_tagged } from "../mm/filemap.js";
+import { filemap_fault, i_size_pages, mapping_tagged } from "../mm/filemap.js";
 import { lock_page, PageChecked, PageDirty, PageLocked, unlock } from "../mm/page.js";
 import {
   clear_page_dirty_for_io,
@@ -49,6 +49,7 @@ import {
   WARN,
   wait_for_stable_page,
 } from "../mm/page_writeback.js";
+import { pagevec_lookup_range_tag, pagevec_next } from "../mm/pagevec.js";
 import { VM_FAULT } from "../operations.js";
 import { BH } from "../structs.js";
 import { inode, int, NONE, type Pfn, pfn } from "../types.js";
@@ -282,10 +283,12 @@ const mpage_prepare_extent_to_map = path(
       f.index = f.first_page;
     }),
     label("next"),
-    step("pagevec_lookup_range_tag", (k, f) => {
-      f.page = find_get_page_tag(k, f.mapping, f.index, f.sync === 1 ? "towrite" : "dirty");
-    }),
+    given((_, f) => f.index > RANGE_END, [leave()]),
+    step("pagevec_lookup_range_tag", (k, f) =>
+      pagevec_lookup_range_tag(k, f, RANGE_END, f.sync === 1 ? "towrite" : "dirty"),
+    ),
     given((_, f) => f.page === NONE, [leave()]),
+    label("page"),
     ...mpage_lock_page(),
     // mpage_process_page_bufs: every buffer is mapped, so the page is submitted at once (mpage_submit_page).
     call(() => clear_page_dirty_for_io, { page: "page" }),
@@ -294,8 +297,9 @@ const mpage_prepare_extent_to_map = path(
       f.first_page++;
     }),
     // The last page of the file is the last of the walk.
-    given((k, f) => f.index >= i_size_pages(k, f.mapping), [mpage_release_page(), leave()]),
+    given((k, f) => k.page.index[f.page] + 1 >= i_size_pages(k, f.mapping), [mpage_release_page(), leave()]),
     label("release"),
+    pagevec_next("page"),
     mpage_release_page(),
     goto("next"),
   ],

@@ -42,7 +42,7 @@ export const __filemap_fdatawrite_range = path(
 /** Wait for the writeback of a range's pages that are under it. */
 export const __filemap_fdatawait_range = path(
   "__filemap_fdatawait_range",
-  { source: "mm/filemap.c v4.20", args: RANGE, locals: { index: int, page: pfn, drained: int } },
+  { source: "mm/filemap.c v4.20", args: RANGE, locals: { index: int, page: pfn } },
   [
     local((_, f) => {
       f.index = f.range_start;

@@ -40,6 +40,9 @@ import { zap_page_range } from "./zap.js";
 /** MADV_*: the advice that is modelled, Linux's numbers. */
 export const MADV = { DONTNEED: 4, DONTFORK: 10, DOFORK: 11, WIPEONFORK: 18, KEEPONFORK: 19 } as const;
 
+/** madvise_behavior_valid */
+const is_valid = (behavior: number): boolean => Object.values<number>(MADV).includes(behavior);
+
 /** vm_flags after an advice, or -EINVAL: the switch of madvise_behavior. */
 function advised(k: Kernel, vma: number, behavior: number): number {
   const flags = k.vma.vm_flags[vma];
@@ -133,6 +136,8 @@ export const madvise = path(
     returns: int,
   },
   [
+    given((_, f) => !is_valid(f.behavior), [leave(() => -ERRNO.EINVAL)]),
+    given((_, f) => f.nr === 0, [leave(() => 0)]),
     local((_, f) => {
       f.at = f.start;
       f.end = f.start + f.nr;

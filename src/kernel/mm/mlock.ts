@@ -64,6 +64,7 @@ import {
   unlock,
   unlock_page,
 } from "./page.js";
+import { pagevec_release } from "./pagevec.js";
 import { account, can_do_mlock, mlock_allowed } from "./rlimit.js";
 import { try_to_munlock } from "./rmap.js";
 import {
@@ -167,15 +168,7 @@ const __munlock_pagevec = path(
     ]),
     given(
       (_, f) => f.isolated === 0,
-      [
-        under(lru_lock, [
-          step("pagevec_release", (k, f) => {
-            lru_add_drain(k);
-            put_page(k, f.page);
-          }),
-        ]),
-        leave(),
-      ],
+      [under(lru_lock, [step("pagevec_release", (k, f) => pagevec_release(k, f))]), leave()],
     ),
     lock_page(),
     when(

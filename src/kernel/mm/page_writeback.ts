@@ -291,7 +291,7 @@ export function tag_pages_for_writeback(k: Kernel, mapping: InodeNr, start: numb
 const WRITE_CACHE_PAGES = {
   source: "mm/page-writeback.c v4.20",
   args: { mapping: inode, sync: int, tagged: int, nr_to_write: int, range_start: int, range_end: int },
-  locals: { index: int, page: pfn, drained: int, done_index: int },
+  locals: { index: int, page: pfn, done_index: int },
   returns: int,
 } as const;
 type Walk = FrameOf<typeof WRITE_CACHE_PAGES>;

@@ -8,7 +8,8 @@
  *
  * The page that the walker is at is in its local `page`, the others are here. They need config "pagevec", and a row for each task
  * that walks. Without it a pagevec has room for one page, which is the local. The batches through which pages reach the LRU lists
- * are in mm/swap.ts. Left out: that release_pages drops one reference after the other (here all at once).
+ * are in mm/swap.ts. Left out: that release_pages drops one reference after the other (here all at once), and that only the first
+ * release of a walk drains the LRU batches (percpu_pvec_drained; here each does).
  */
 import { i32, struct, u8, u16 } from "../../machine/memory.js";
 import type { Node } from "../../machine/path.js";
@@ -31,12 +32,6 @@ export const pagevecTables: readonly Table[] = [
   { struct: lookup, rows: (g) => (g.config.has("pagevec") ? g.walkers : 0) },
   { struct: lookup_page, rows: (g) => (g.config.has("pagevec") ? g.walkers * PAGEVEC_SIZE : 0) },
 ];
-
-/** A walker: the page that it is at, and pagevec.percpu_pvec_drained. */
-export interface Walker {
-  page: Pfn;
-  drained: number;
-}
 
 const row_of_task = (k: Kernel): number => k.of(lookup).owner.indexOf(k.task + 1);
 
@@ -110,10 +105,9 @@ function next_of(k: Kernel): number {
   return at < PAGEVEC_SIZE ? k.of(lookup_page).page[row * PAGEVEC_SIZE + at] : 0;
 }
 
-/** pagevec_release: drop the references of a batch. The first time since its pagevec was made the LRU batches are drained before. */
-export function pagevec_release(k: Kernel, f: Walker): void {
-  if (f.drained === 0) lru_add_drain(k);
-  f.drained = 1;
+/** pagevec_release: drain the LRU batches, then drop the references of the walker's. */
+export function pagevec_release(k: Kernel, f: { page: Pfn }): void {
+  lru_add_drain(k);
   put_page(k, f.page);
   f.page = NONE;
   const { owner, at } = k.of(lookup);

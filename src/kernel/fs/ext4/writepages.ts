@@ -29,14 +29,8 @@ import {
   under,
   when,
 } from "../../language.js";
-import { PG_locked, xa_lock } from "../../locks.js";
-import {
-  address_space,
-  find_get_page_tag,
-  i_size_pages,
-  mapping_tagged,
-  page_mapping,
-} from "../../mm/filemap.js";
+import { lru_lock, PG_locked, xa_lock } from "../../locks.js";
+import { address_space, i_size_pages, mapping_tagged, page_mapping } from "../../mm/filemap.js";
 import {
   get_page,
   lock_page,
@@ -53,7 +47,7 @@ import {
   RANGE_END,
   tag_pages_for_writeback,
 } from "../../mm/page_writeback.js";
-import { put_page } from "../../mm/swap.js";
+import { pagevec_lookup_range_tag, pagevec_next, pagevec_release } from "../../mm/pagevec.js";
 import { BH } from "../../structs.js";
 import { type InodeNr, inode, int, NONE, type Pfn, pfn } from "../../types.js";
 import {
@@ -81,15 +75,11 @@ interface Walk {
   readonly sync: number;
   /** mpd->first_page: the next page to be written; the caller's own. */
   first_page: number;
-  index: number;
   page: Pfn;
 }
 
 /** The page of the walk, locked, not under writeback, with buffers; what is not to be written goes to the label "release". */
 export const mpage_lock_page = <F extends Walk>(): Node<Kernel, F>[] => [
-  local<F>((k, f) => {
-    f.index = k.page.index[f.page] + 1;
-  }),
   lock_page<F>(),
   settledUnlessWriteback<F>(
     when<F>(
@@ -102,8 +92,8 @@ export const mpage_lock_page = <F extends Walk>(): Node<Kernel, F>[] => [
     ),
   ),
   settledUnlessWriteback<F>(wait_on_page_writeback<F>()),
-  local<F>((_, f) => {
-    f.first_page = f.index - 1;
+  local<F>((k, f) => {
+    f.first_page = k.page.index[f.page];
   }),
   held<F>(
     step<F>("page_buffers", (k, f) => {
@@ -112,12 +102,9 @@ export const mpage_lock_page = <F extends Walk>(): Node<Kernel, F>[] => [
   ),
 ];
 
-/** The walk's page, unlocked by now, is put. */
+/** The walk's pages, unlocked by now, are put. */
 export const mpage_release_page = <F extends Walk>(): Node<Kernel, F> =>
-  step<F>("pagevec_release", (k, f) => {
-    put_page(k, f.page);
-    f.page = NONE;
-  });
+  under<F>(lru_lock, [step("pagevec_release", (k, f) => pagevec_release(k, f))]);
 
 /** A locked page of a mapping that needs no block is cleaned and written. `nr_to_write` and `first_page` are the caller's own. */
 const mpage_submit_page = path(
@@ -182,10 +169,12 @@ const mpage_prepare_extent_to_map = path(
       f.left = f.nr_to_write;
     }),
     label("next"),
-    step("pagevec_lookup_range_tag", (k, f) => {
-      f.page = find_get_page_tag(k, f.mapping, f.index, tags(f) ? "towrite" : "dirty", f.range_end);
-    }),
+    given((_, f) => f.index > f.range_end, [leave(() => NONE)]),
+    step("pagevec_lookup_range_tag", (k, f) =>
+      pagevec_lookup_range_tag(k, f, f.range_end, tags(f) ? "towrite" : "dirty"),
+    ),
     given((_, f) => f.page === NONE, [leave(() => NONE)]),
+    label("page"),
     // Enough? Who asks for integrity goes on to the last page that it tagged.
     given((_, f) => f.sync === 0 && f.left <= 0, [mpage_release_page(), leave(() => NONE)]),
     ...mpage_lock_page(),
@@ -203,7 +192,7 @@ const mpage_prepare_extent_to_map = path(
       ],
     ),
     given(
-      (_, f) => f.index > f.blocks,
+      (k, f) => k.page.index[f.page] >= f.blocks,
       [given((_, f) => f.do_map === 0, [goto("unused")])],
       // A preemption point where i_size is one: a page that is unmapped by now belongs to a size that is not read any more.
       [
@@ -216,19 +205,22 @@ const mpage_prepare_extent_to_map = path(
     ),
     call(() => mpage_submit_page, { page: "page", nr_to_write: "nr_to_write", first_page: "first_page" }),
     // The last page of the file is the last of the walk.
-    given((_, f) => f.index >= f.blocks, [mpage_release_page(), leave(() => NONE)]),
+    given((k, f) => k.page.index[f.page] + 1 >= f.blocks, [mpage_release_page(), leave(() => NONE)]),
     local((_, f) => {
       f.blocks = 0;
       if (f.left !== LONG_MAX) f.left--;
     }),
     label("release"),
+    pagevec_next("page"),
     mpage_release_page(),
     goto("next"),
     label("unused"),
-    step("pagevec_release", (k, f) => {
-      put_page(k, f.page);
-      f.ret = f.page;
-    }),
+    under(lru_lock, [
+      step("pagevec_release", (k, f) => {
+        f.ret = f.page;
+        pagevec_release(k, f);
+      }),
+    ]),
   ],
 );
 
@@ -239,7 +231,7 @@ const mpage_release_unused_pages = path(
   [
     held(step("pagevec_lookup_range", (k, f) => get_page(k, f.page))),
     unlock(),
-    step("pagevec_release", (k, f) => put_page(k, f.page)),
+    under(lru_lock, [step("pagevec_release", (k, f) => pagevec_release(k, f))]),
   ],
 );
 
@@ -273,7 +265,7 @@ const mpage_map_and_submit_extent = path(
       }),
     ),
     call(() => mpage_submit_page, { page: "page", nr_to_write: "nr_to_write", first_page: "first_page" }),
-    step("pagevec_release", (k, f) => put_page(k, f.page)),
+    under(lru_lock, [step("pagevec_release", (k, f) => pagevec_release(k, f))]),
     config("journal", [step("update_disksize", (k, f) => update_disksize(k, f.mapping, f.first_page))]),
   ],
 );
