@@ -68,7 +68,7 @@ const cma = path("cma", { source: "a test", args: { start: pfn, end: pfn }, loca
   ),
 ]);
 
-const OPTIONS: readonly Config[] = ["truncate", "migration"];
+const OPTIONS: readonly Config[] = ["truncate", "migration", "pagevec"];
 
 function busy(fs: number, pages: number, parts: number, part: number): World {
   const end = pages - 1;
@@ -104,7 +104,7 @@ function busy(fs: number, pages: number, parts: number, part: number): World {
       filePages: pages,
       pages: 3 * pages + 2,
       vmas: [VM_SHARED | VM_WRITE, VM_WRITE],
-      geometry: { config: OPTIONS },
+      geometry: { config: OPTIONS, walkers: 12 },
     },
     tasks,
   );

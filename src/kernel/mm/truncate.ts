@@ -13,7 +13,8 @@
  * invalidate_inode_pages2_range (before and after O_DIRECT writes) unmaps the page, frees its buffers, and takes every clean page, held or
  * not. A clean page that a device is writing into is taken with all that arrives in it.
  *
- * Left out: batches of fifteen pages (each is looked up, locked and removed by itself), shadow entries, cleancache, huge pages,
+ * Left out: that truncation's first sweep locks all pages of a batch before it takes the first (each is locked and taken by itself;
+ * batches: mm/pagevec.ts), shadow entries, cleancache, huge pages,
  * launder_page (no filesystem here has it), blocks smaller than a page (pagecache_isize_extended has nothing to do), and the batch
  * through which deactivate_file_page goes.
  */
@@ -60,6 +61,7 @@ import {
   wait_on_page_writeback,
 } from "./page.js";
 import { cancel_dirty_page } from "./page_writeback.js";
+import { pagevec_fill, pagevec_next, pagevec_release } from "./pagevec.js";
 import {
   add_page_to_lru_list,
   add_page_to_lru_list_tail,
@@ -70,13 +72,27 @@ import {
 import { __remove_mapping, try_to_release_page } from "./vmscan.js";
 import { unmap_mapping_pages } from "./zap.js";
 
-/** pagevec_lookup_entries for one page: the first cached page from `from` to before `end`, with a reference, or NONE. */
+/** The first cached page from `from` to before `end`, with a reference, or NONE. */
 function find_get_entry(k: Kernel, mapping: InodeNr, from: number, end: number): Pfn {
   for (let index = from; index < Math.min(end, k.inode.i_pages[mapping]); index++) {
     const page = find_get_page(k, mapping, index);
     if (page !== NONE) return page;
   }
   return NONE;
+}
+
+/** pagevec_lookup_entries: cached pages from `index` to before `end`. */
+function pagevec_lookup_entries(
+  k: Kernel,
+  f: { readonly mapping: InodeNr; readonly index: number; page: Pfn },
+  end: number,
+): void {
+  let index = f.index;
+  pagevec_fill(k, f, () => {
+    const page = find_get_entry(k, f.mapping, index, end);
+    if (page !== NONE) index = k.page.index[page] + 1;
+    return page;
+  });
 }
 
 /** zero_user_segment: a write like any other. */
@@ -203,11 +219,12 @@ export const truncate_inode_pages_range = path(
       f.index = f.start;
     }),
     label("sweep"),
-    step("pagevec_lookup_entries", (k, f) => {
-      f.page = find_get_entry(k, f.mapping, f.index, f.end);
-      if (f.page !== NONE) f.index = k.page.index[f.page] + 1;
-    }),
+    step("pagevec_lookup_entries", (k, f) => pagevec_lookup_entries(k, f, f.end)),
     given((_, f) => f.page === NONE, [goto("partial")]),
+    label("sweep_page"),
+    local((k, f) => {
+      f.index = k.page.index[f.page] + 1;
+    }),
     tries(
       PG_locked,
       check("trylock_page", (k, f) => trylock_page(k, f.page), "busy"),
@@ -220,10 +237,8 @@ export const truncate_inode_pages_range = path(
     under(xa_lock, [step("delete_from_page_cache", (k, f) => delete_from_page_cache(k, f.page))]),
     unlock(),
     label("busy"),
-    step("pagevec_release", (k, f) => {
-      put_page(k, f.page);
-      f.page = NONE;
-    }),
+    pagevec_next("sweep_page"),
+    under(lru_lock, [step("pagevec_release", (k, f) => pagevec_release(k, f))]),
     goto("sweep"),
     label("partial"),
     given(
@@ -264,9 +279,7 @@ export const truncate_inode_pages_range = path(
     }),
     given((_, f) => f.start >= f.end, [leave()]),
     label("next"),
-    step("pagevec_lookup_entries", (k, f) => {
-      f.page = find_get_entry(k, f.mapping, f.index, f.end);
-    }),
+    step("pagevec_lookup_entries", (k, f) => pagevec_lookup_entries(k, f, f.end)),
     given(
       (_, f) => f.page === NONE,
       [
@@ -278,6 +291,7 @@ export const truncate_inode_pages_range = path(
         goto("next"),
       ],
     ),
+    label("page"),
     local((k, f) => {
       f.index = k.page.index[f.page] + 1;
     }),
@@ -285,10 +299,8 @@ export const truncate_inode_pages_range = path(
     wait_on_page_writeback(),
     call(() => truncate_inode_page, { mapping: "mapping", page: "page" }),
     unlock(),
-    step("pagevec_release", (k, f) => {
-      put_page(k, f.page);
-      f.page = NONE;
-    }),
+    pagevec_next("page"),
+    under(lru_lock, [step("pagevec_release", (k, f) => pagevec_release(k, f))]),
     goto("next"),
   ],
 );
@@ -426,10 +438,9 @@ export const invalidate_mapping_pages = path(
       f.index = f.start;
     }),
     label("next"),
-    step("pagevec_lookup_entries", (k, f) => {
-      f.page = find_get_entry(k, f.mapping, f.index, f.end + 1);
-    }),
+    step("pagevec_lookup_entries", (k, f) => pagevec_lookup_entries(k, f, f.end + 1)),
     given((_, f) => f.page === NONE, [leave()]),
+    label("page"),
     local((k, f) => {
       f.index = k.page.index[f.page] + 1;
     }),
@@ -448,10 +459,8 @@ export const invalidate_mapping_pages = path(
       f.invalidated = 0;
     }),
     label("release"),
-    step("pagevec_release", (k, f) => {
-      put_page(k, f.page);
-      f.page = NONE;
-    }),
+    pagevec_next("page"),
+    under(lru_lock, [step("pagevec_release", (k, f) => pagevec_release(k, f))]),
     goto("next"),
   ],
 );
@@ -515,10 +524,9 @@ export const invalidate_inode_pages2_range = path(
       f.index = f.start;
     }),
     label("next"),
-    step("pagevec_lookup_entries", (k, f) => {
-      f.page = find_get_entry(k, f.mapping, f.index, f.end + 1);
-    }),
+    step("pagevec_lookup_entries", (k, f) => pagevec_lookup_entries(k, f, f.end + 1)),
     given((_, f) => f.page === NONE, [leave()]),
+    label("page"),
     local((k, f) => {
       f.index = k.page.index[f.page];
     }),
@@ -549,11 +557,13 @@ export const invalidate_inode_pages2_range = path(
     }),
     unlock(),
     label("release"),
-    step("pagevec_release", (k, f) => {
-      put_page(k, f.page);
-      f.page = NONE;
-      f.index++;
-    }),
+    pagevec_next("page"),
+    under(lru_lock, [
+      step("pagevec_release", (k, f) => {
+        pagevec_release(k, f);
+        f.index++;
+      }),
+    ]),
     goto("next"),
   ],
 );

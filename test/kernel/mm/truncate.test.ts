@@ -337,3 +337,29 @@ describe("tmpfs", () => {
     expect([h.refs(), h.pte(), h.faults()]).toEqual([0, "none", []]);
   });
 });
+
+describe("config pagevec: what is found together is held together", () => {
+  it("truncation that sleeps on the lock of one page holds the pages behind it, too", () => {
+    const h = open(
+      { filePages: 3, pages: 3, geometry: { config: ["truncate", "pagevec"] } },
+      { truncate: resize(0) },
+    );
+    lru_add_drain(h.k);
+    h.set(["locked"], 0).set(["locked"], 1).go("truncate");
+    expect([h.next("truncate"), h.refs(0), h.refs(1), h.refs(2)]).toEqual(["lock_page", 2, 2, 0]);
+    h.clear(["locked"], 0).clear(["locked"], 1).go("truncate");
+    expect([h.finished("truncate"), h.refs(0), h.refs(1)]).toEqual([true, 0, 0]);
+  });
+
+  it("invalidation counts no page of the batch as held, drops each, and then lets all go", () => {
+    const h = open(
+      { filePages: 3, pages: 3, geometry: { config: ["truncate", "pagevec"] } },
+      { drop: drop(0, 2), invalidate: invalidate2(0, 2) },
+    );
+    lru_add_drain(h.k);
+    h.go("drop");
+    expect([h.finished("drop"), h.refs(0), h.refs(1), h.refs(2)]).toEqual([true, 0, 0, 0]);
+    h.go("invalidate");
+    expect([h.finished("invalidate"), h.faults()]).toEqual([true, []]);
+  });
+});
