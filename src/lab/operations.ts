@@ -1,7 +1,9 @@
 /**
- * Kernel operations that a person can order in the sandbox: what each is called, what it takes, and the path that does it.
+ * Kernel operations that a person can order in the sandbox: what each is called, what it takes, and the path that does it. A path may
+ * depend on the file's filesystem; where there is none, the operation is not there.
  */
 
+import { amdgpu_ttm_tt_get_user_pages, amdgpu_ttm_tt_unpin_userptr } from "../kernel/drivers/amdgpu_ttm.js";
 import { ib_umem_get, ib_umem_release } from "../kernel/drivers/infiniband.js";
 import { io_sqe_buffer_register, io_sqe_buffer_unregister } from "../kernel/drivers/io_uring.js";
 import { vfio_dma_do_map, vfio_dma_do_unmap } from "../kernel/drivers/vfio.js";
@@ -9,28 +11,40 @@ import { vb2_get_userptr, vb2_put_userptr } from "../kernel/drivers/videobuf2.js
 import { xdp_umem_reg, xdp_umem_release } from "../kernel/drivers/xdp_umem.js";
 import { do_exit } from "../kernel/exit.js";
 import { fork } from "../kernel/fork.js";
+import { ext4_dax_setattr } from "../kernel/fs/dax.js";
 import { direct_write, do_blockdev_direct_IO } from "../kernel/fs/direct_io.js";
 import { drop_caches } from "../kernel/fs/drop_caches.js";
+import { ext4_punch_hole, ext4_setattr } from "../kernel/fs/ext4/truncate.js";
 import { __writeback_single_inode } from "../kernel/fs/fs_writeback.js";
 import { mem_rw } from "../kernel/fs/proc_mem.js";
-import { generic_file_buffered_read } from "../kernel/fs/read_write.js";
+import { generic_file_buffered_read, generic_file_write_iter } from "../kernel/fs/read_write.js";
+import { shmem_punch_hole, shmem_setattr } from "../kernel/fs/shmem_truncate.js";
 import { pipe_read, vmsplice_to_pipe } from "../kernel/fs/splice.js";
-import { fsync, msync } from "../kernel/fs/sync.js";
+import { fsync, msync, SYNC_FILE_RANGE, sync_file_range } from "../kernel/fs/sync.js";
+import { xfs_reflink_remap_range, xfs_vn_setattr } from "../kernel/fs/xfs.js";
+import { xfs_dax_setattr } from "../kernel/fs/xfs_dax.js";
+import type { Geometry } from "../kernel/geometry.js";
 import type { Kernel } from "../kernel/kernel.js";
-import { call, given, path, step } from "../kernel/language.js";
+import { call, down_read, given, path, step, up_read } from "../kernel/language.js";
+import { mmap_sem } from "../kernel/locks.js";
+import { alloc_contig_range, compact_zone, offline_pages } from "../kernel/mm/compaction.js";
 import { generic_file_write_direct } from "../kernel/mm/direct_write.js";
 import { fadvise_dontneed } from "../kernel/mm/fadvise.js";
-import { get_user_pages_fast } from "../kernel/mm/gup.js";
+import { get_user_pages_fast, get_user_pages_longterm } from "../kernel/mm/gup.js";
 import { MADV, madvise } from "../kernel/mm/madvise.js";
+import { mm_of } from "../kernel/mm/memory.js";
+import { MIGRATE } from "../kernel/mm/migrate.js";
 import { mlock, munlock } from "../kernel/mm/mlock.js";
 import { mmap, munmap } from "../kernel/mm/mmap.js";
 import { mprotect } from "../kernel/mm/mprotect.js";
-import { set_page_dirty_lock } from "../kernel/mm/page_writeback.js";
+import { RANGE_END, set_page_dirty_lock } from "../kernel/mm/page_writeback.js";
+import { memory_hog } from "../kernel/mm/pressure.js";
 import { process_vm_rw } from "../kernel/mm/process_vm_access.js";
 import { truncate_pagecache_range, truncate_setsize } from "../kernel/mm/truncate.js";
 import { dma_write, page_of, put_pages } from "../kernel/mm/user_pages.js";
 import { shrink_active_list, shrink_node } from "../kernel/mm/vmscan.js";
-import { int, NONE, pages_nr, pfn, vpn } from "../kernel/types.js";
+import { FS, is_dax_fs } from "../kernel/operations.js";
+import { type InodeNr, int, NONE, pages_nr, pfn, vpn } from "../kernel/types.js";
 import { cpu_access } from "../kernel/user.js";
 import type { FrameOf, Path } from "../machine/path.js";
 
@@ -58,9 +72,14 @@ export interface Operation {
   readonly args: readonly OperationArgument[];
   /** A statement that works in a fresh sandbox, after `releases` has been done there. */
   readonly example: string;
-  readonly path: AnyPath;
-  /** The operation whose pages this one lets go of. */
-  readonly releases: string | null;
+  /** The path that does it on a machine, or null where it is not to be had. */
+  readonly pathOn: (g: Geometry) => AnyPath | null;
+  /** Where it is to be had, for complaints. */
+  readonly where: string;
+  /** The operations whose pages this one lets go of; none for most. */
+  readonly releases: readonly string[];
+  /** Whether it works on another process's memory. */
+  readonly remote: boolean;
   /** Whether it leaves pages in its array, its last argument, until another operation lets them go. */
   readonly takes: boolean;
   /**
@@ -72,10 +91,10 @@ export interface Operation {
 }
 
 /** Array of pages that registrations use when nothing else is said, and the pipe: after the threads' own. */
-export const REGION = 3;
-export const PIPE = 4;
+export const REGION = 4;
+export const PIPE = 5;
 /** Arrays that the sandbox has. */
-export const ARRAYS = 5;
+export const ARRAYS = 6;
 
 /** Stands for "the thread's own array" where an argument was not said. */
 const OWN = -1;
@@ -99,10 +118,13 @@ interface OperationSpec {
   readonly help: string;
   readonly details?: readonly string[];
   readonly args?: readonly OperationArgument[];
-  readonly path: AnyPath;
+  /** The path, or how it depends on the filesystem of the sandbox's file. */
+  readonly path: AnyPath | ((g: Geometry) => AnyPath | null);
+  readonly where?: string;
   /** The path's arguments from what was said; default as said. */
   readonly values?: (said: readonly number[], k: Kernel) => readonly number[];
-  readonly releases?: string;
+  readonly releases?: readonly string[];
+  readonly remote?: boolean;
   readonly takes?: boolean;
   readonly example?: string;
 }
@@ -111,8 +133,11 @@ function operation({
   values = (said) => said,
   args = [],
   details = [],
-  releases,
+  releases = [],
   takes = false,
+  remote = false,
+  where = "every sandbox",
+  path: does,
   ...spec
 }: OperationSpec): Operation {
   return {
@@ -120,7 +145,10 @@ function operation({
     args,
     details,
     example: spec.example ?? spec.name,
-    releases: releases ?? null,
+    pathOn: typeof does === "function" ? does : () => does,
+    where,
+    releases,
+    remote,
     takes,
     read: (k, words, thread) => {
       if (words.length > args.length) {
@@ -165,11 +193,21 @@ const region = number("array", "array of pages", REGION, 0, () => PIPE - 1);
 const pipe = number("pipe", "array of pages that is the pipe", PIPE, PIPE, () => ARRAYS - 1);
 const mode = word("mode", "whether the pages may be written", { write: 1, read: 0 });
 const size = number("size", "size in parts of a page", 0, 0, (k) => k.inode.i_pages[1] * k.geometry.parts);
+const ram = (k: Kernel): number => k.geometry.pages - k.geometry.devicePages;
+const frame = number("pfn", "page frame", 0, 0, (k) => ram(k) - 1);
 const index = number("index", "page of the file", 0, 0, (k) => k.inode.i_pages[1] - 1);
 
 // ---- paths that are no kernel function of their own
 
 const ARRAY = { source: "a driver", args: { pages: pages_nr }, locals: { at: int, page: pfn } } as const;
+
+/** A path by the filesystem of the sandbox's file. */
+const byFilesystem =
+  (paths: Readonly<Partial<Record<number, AnyPath>>>) =>
+  (g: Geometry): AnyPath | null =>
+    paths[g.files[0].fs] ?? null;
+
+const is_dax = (k: Kernel, file: InodeNr): boolean => is_dax_fs(k.inode.fs[file]);
 
 /** A device writes each part of each page of an array once. */
 const dma = path("dma", { source: "a device", args: { pages: pages_nr }, locals: { at: int, part: int } }, [
@@ -204,6 +242,29 @@ const gup = path(
       [
         step("refused", (k, f) => {
           k.refused("get_user_pages_fast", f.ret, NONE);
+        }),
+      ],
+    ),
+  ],
+);
+
+/** get_user_pages_longterm under mmap_sem: a driver that holds pages for as long as a program likes. */
+const gup_longterm = path(
+  "gup_longterm",
+  {
+    source: "a driver",
+    args: { start: vpn, nr: int, write: int, pages: pages_nr },
+    returns: int,
+  },
+  [
+    down_read(mmap_sem, (k, f) => mm_of(k, f.start)),
+    call(() => get_user_pages_longterm, { start: "start", nr: "nr", flags: "write", pages: "pages" }, "ret"),
+    up_read(mmap_sem, (k, f) => mm_of(k, f.start)),
+    given(
+      (_, f) => f.ret < 0,
+      [
+        step("refused", (k, f) => {
+          k.refused("get_user_pages_longterm", f.ret, NONE);
         }),
       ],
     ),
@@ -299,22 +360,79 @@ export const OPERATIONS: readonly Operation[] = [
     path: __writeback_single_inode,
   }),
   operation({
+    name: "write",
+    help: "write(2) of a page of a file, through the page cache",
+    details: [
+      "write_begin finds or makes the page, and the filesystem promises space; write_end leaves it dirty.",
+    ],
+    args: [index, inode],
+    path: byFilesystem({ [FS.ext4]: generic_file_write_iter, [FS.tmpfs]: generic_file_write_iter }),
+    where: "a sandbox on ext4 or tmpfs",
+    values: ([page, file], k) => [file, page * k.geometry.parts, k.geometry.parts],
+  }),
+  operation({
+    name: "sync_file_range",
+    help: "Start writing a file's dirty pages, and wait for them or not",
+    args: [
+      inode,
+      word("how", "SYNC_FILE_RANGE_*", {
+        write: SYNC_FILE_RANGE.WRITE,
+        wait: SYNC_FILE_RANGE.WAIT_BEFORE | SYNC_FILE_RANGE.WRITE | SYNC_FILE_RANGE.WAIT_AFTER,
+      }),
+    ],
+    path: sync_file_range,
+    values: ([file, flags]) => [file, 0, RANGE_END, flags],
+  }),
+  operation({
     name: "truncate",
     help: "Give a file a new size: pages beyond it leave it, whoever holds them",
     details: [
-      "The part of it that every filesystem shares, truncate_setsize: its locks and blocks are not touched.",
+      "ftruncate(2) as the filesystem does it, with its locks and blocks. On DAX it waits until nobody holds a page.",
     ],
     args: [size, inode],
-    path: truncate_setsize,
-    values: ([parts, file]) => [file, parts],
+    path: byFilesystem({
+      [FS.ext4]: ext4_setattr,
+      [FS.xfs]: xfs_vn_setattr,
+      [FS.btrfs]: truncate_setsize,
+      [FS.tmpfs]: shmem_setattr,
+      [FS.ext4_dax]: ext4_dax_setattr,
+      [FS.xfs_dax]: xfs_dax_setattr,
+    }),
+    where: "a sandbox on a filesystem other than hugetlbfs",
+    values: ([parts, file], k) => {
+      if (!is_dax(k, file)) return [file, parts];
+      if (parts > k.inode.i_size[file])
+        throw new Error(
+          `a DAX file only shrinks here, and it has ${k.inode.i_size[file]} parts: reading its holes is left out`,
+        );
+      return [file, Math.ceil(parts / k.geometry.parts), 0];
+    },
   }),
   operation({
     name: "punch",
     help: "Throw a page of a file away; its size stays",
-    details: ["The part of it that every filesystem shares, truncate_pagecache_range."],
+    details: [
+      "fallocate(2) with FALLOC_FL_PUNCH_HOLE; on xfs and btrfs the part of it that every filesystem shares.",
+    ],
     args: [index, inode],
-    path: truncate_pagecache_range,
-    values: ([page, file], k) => [file, page * k.geometry.parts, (page + 1) * k.geometry.parts],
+    path: byFilesystem({
+      [FS.ext4]: ext4_punch_hole,
+      [FS.xfs]: truncate_pagecache_range,
+      [FS.btrfs]: truncate_pagecache_range,
+      [FS.tmpfs]: shmem_punch_hole,
+    }),
+    where: "a sandbox on ext4, xfs, btrfs or tmpfs",
+    values: ([page, file], k) => {
+      const unit = k.inode.fs[file] === FS.ext4 ? 1 : k.geometry.parts;
+      return [file, page * unit, (page + 1) * unit];
+    },
+  }),
+  operation({
+    name: "clone",
+    help: "ioctl(FICLONE): file 2 gets every block of file 1, shared",
+    path: byFilesystem({ [FS.xfs]: xfs_reflink_remap_range }),
+    where: "a sandbox on xfs",
+    values: () => [1, 2],
   }),
   operation({
     name: "dwrite",
@@ -341,20 +459,27 @@ export const OPERATIONS: readonly Operation[] = [
     path: gup,
     takes: true,
   }),
+  operation({
+    name: "gup_longterm",
+    help: "get_user_pages_longterm: the same for as long as a program likes; refused on DAX",
+    args: [at, nr, mode, own],
+    path: gup_longterm,
+    takes: true,
+  }),
   operation({ name: "dma", help: "A device writes into every page of an array", args: [own], path: dma }),
   operation({
     name: "put",
     help: "put_page of every page of an array, and nothing else",
     args: [own],
     path: put,
-    releases: "gup",
+    releases: ["gup", "gup_longterm"],
   }),
   operation({
     name: "unpin",
     help: "set_page_dirty_lock, then put_page, of every page of an array",
     args: [own],
     path: unpin,
-    releases: "gup",
+    releases: ["gup", "gup_longterm"],
   }),
   operation({
     name: "pread",
@@ -373,6 +498,7 @@ export const OPERATIONS: readonly Operation[] = [
     help: "process_vm_writev into virtual pages: gup, a copy by the CPU, set_page_dirty_lock",
     args: [at, nr, own],
     path: process_vm_rw,
+    remote: true,
     values: ([start, count, array]) => [start, count, 1, array],
   }),
   operation({
@@ -380,6 +506,7 @@ export const OPERATIONS: readonly Operation[] = [
     help: "A write to /proc/<pid>/mem: FOLL_FORCE, a copy under mmap_sem",
     args: [at, nr, own],
     path: mem_rw,
+    remote: true,
     values: ([start, count, array]) => [start, count, 1, array],
   }),
   operation({
@@ -408,7 +535,7 @@ export const OPERATIONS: readonly Operation[] = [
     help: "Deregister it: pages that are not dirty are marked so, then put",
     args: [region],
     path: ib_umem_release,
-    releases: "rdma_reg",
+    releases: ["rdma_reg"],
   }),
   operation({
     name: "vfio_map",
@@ -422,7 +549,7 @@ export const OPERATIONS: readonly Operation[] = [
     help: "Take them away: raw SetPageDirty, then put_page",
     args: [region],
     path: vfio_dma_do_unmap,
-    releases: "vfio_map",
+    releases: ["vfio_map"],
   }),
   operation({
     name: "video_qbuf",
@@ -436,7 +563,7 @@ export const OPERATIONS: readonly Operation[] = [
     help: "The camera lets go",
     args: [region],
     path: vb2_put_userptr,
-    releases: "video_qbuf",
+    releases: ["video_qbuf"],
   }),
   operation({
     name: "xdp_reg",
@@ -450,7 +577,7 @@ export const OPERATIONS: readonly Operation[] = [
     help: "The last user of the packet buffers is gone",
     args: [region],
     path: xdp_umem_release,
-    releases: "xdp_reg",
+    releases: ["xdp_reg"],
   }),
   operation({
     name: "uring_reg",
@@ -465,10 +592,26 @@ export const OPERATIONS: readonly Operation[] = [
     help: "Unregister it: nothing is marked dirty",
     args: [region],
     path: io_sqe_buffer_unregister,
-    releases: "uring_reg",
+    releases: ["uring_reg"],
   }),
 
-  // ---- memory pressure
+  operation({
+    name: "gpu_get",
+    help: "amdgpu userptr: give pages to a graphics card, which marks them dirty without the page lock",
+    args: [at, nr, region],
+    path: amdgpu_ttm_tt_get_user_pages,
+    values: ([start, count, array]) => [start, count, 0, array],
+    takes: true,
+  }),
+  operation({
+    name: "gpu_put",
+    help: "Take them away again",
+    args: [region],
+    path: amdgpu_ttm_tt_unpin_userptr,
+    releases: ["gpu_get"],
+  }),
+
+  // ---- memory pressure, and pages that move
   operation({ name: "reclaim", help: "One pass of reclaim over the LRU lists", path: shrink_node }),
   operation({
     name: "age",
@@ -476,10 +619,36 @@ export const OPERATIONS: readonly Operation[] = [
     args: [{ ...nr, name: "pages", max: () => 64 }],
     path: shrink_active_list,
   }),
+  operation({
+    name: "hog",
+    help: "Fill anonymous memory, page after page, until it is refused",
+    args: [{ ...at, default: 4 }, nr],
+    path: memory_hog,
+  }),
+  operation({
+    name: "compact",
+    help: "Compact memory: what can move moves; a page that somebody holds stays",
+    args: [word("how", "whether it may wait", { sync: MIGRATE.SYNC, async: MIGRATE.ASYNC })],
+    path: compact_zone,
+  }),
+  operation({
+    name: "cma",
+    help: "alloc_contig_range: take page frames for a device that wants them together",
+    args: [frame, { ...nr, max: ram }],
+    path: alloc_contig_range,
+    values: ([start, count], k) => [start, Math.min(start + count, ram(k))],
+  }),
+  operation({
+    name: "offline",
+    help: "Take page frames out of service: their pages move away first",
+    args: [frame, { ...nr, max: ram }],
+    path: offline_pages,
+    values: ([start, count], k) => [start, Math.min(start + count, ram(k)), 3],
+  }),
 ];
 
-/** Statements that do an operation in a fresh sandbox. */
+/** Statements that do an operation in a fresh sandbox that has it. */
 export function exampleOf({ example, releases }: Operation): string {
-  const before = OPERATIONS.find(({ name }) => name === releases);
+  const before = OPERATIONS.find(({ name }) => name === releases[0]);
   return before === undefined ? example : `${before.example}; ${example}`;
 }

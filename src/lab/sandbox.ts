@@ -4,19 +4,27 @@
  * Threads wait for orders. An order is one call of one kernel path ("store 0", "pread 0 2"): it is written into the
  * thread's syscall row between two steps, and the thread then makes the call, step by step, among the daemons. Orders are part of the
  * schedule, in brackets, so that such a run replays like any other.
+ *
+ * Three threads are of process 0, the fourth is its child's, once fork has made one. A held step stays one here, although VFIO's driver
+ * and the graphics card's mark pages dirty without the page lock: nobody can stand where a held step begins.
  */
 import { disk_daemon } from "../kernel/block/disk.js";
 import { cache_file } from "../kernel/boot.js";
+import type { Config } from "../kernel/config.js";
 import { device } from "../kernel/drivers/device.js";
 import { errnoName } from "../kernel/errno.js";
+import { btrfs_writepage_fixup_worker } from "../kernel/fs/btrfs.js";
+import { dax_allocate_file } from "../kernel/fs/dax.js";
 import { dma_engine } from "../kernel/fs/direct_io.js";
 import { wb_workfn } from "../kernel/fs/fs_writeback.js";
+import { kjournald2 } from "../kernel/fs/jbd2.js";
+import { completeGeometry, type GeometryOptions, type Mount } from "../kernel/geometry.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { branch, call, goto, label, path, pause, repeat, step, wait } from "../kernel/language.js";
 import { mm_of } from "../kernel/mm/memory.js";
 import { MM_FORKED, MM_GONE, mm_struct } from "../kernel/mm/mmap.js";
 import { kswapd } from "../kernel/mm/vmscan.js";
-import { FS } from "../kernel/operations.js";
+import { FS, is_dax_fs } from "../kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../kernel/structs.js";
 import { int } from "../kernel/types.js";
 import { i32, struct, u8 } from "../machine/memory.js";
@@ -25,7 +33,11 @@ import { ARRAYS, OPERATIONS, type Operation, REGION } from "./operations.js";
 import { choice, scenario, type TaskPlan, whole } from "./scenario.js";
 
 /** Threads that take orders, and their letters in schedules. */
-export const THREADS = ["A", "B", "C"] as const;
+export const THREADS = ["A", "B", "C", "D"] as const;
+/** The thread of process 1, which fork makes; the others are of process 0. */
+const CHILD = THREADS.indexOf("D");
+
+const processOf = (id: number): number => (id === CHILD ? 1 : 0);
 
 /** What a thread has been told to do, and what came of it. */
 export const syscall = struct("syscall", {
@@ -48,11 +60,20 @@ const taken = struct("taken", {
   a3: i32("fourth argument"),
 });
 
+/** @throws Error with one sentence when the machine does not have the operation */
+function pathOf(k: Kernel, { name, pathOn, where }: Operation): Path<Kernel> {
+  const found = pathOn(k.geometry);
+  if (found === null) throw new Error(`${name} needs ${where}: see scenarios`);
+  return found;
+}
+
+const argumentNames = (k: Kernel, operation: Operation): string[] => Object.keys(pathOf(k, operation).args);
+
 /** The array of pages that a call works on: its last argument of that kind, or -1. */
-const arrayOf = ({ path: called }: Operation, values: readonly number[]): number => {
-  const at = Object.keys(called.args).findIndex((name) => name === "pages" || name === "dio");
+function arrayOf(k: Kernel, operation: Operation, values: readonly number[]): number {
+  const at = argumentNames(k, operation).findIndex((name) => name === "pages" || name === "dio");
   return at < 0 ? -1 : values[at];
-};
+}
 
 const argumentsOf = (k: Kernel, id: number): number[] => ARGUMENTS.map((name) => k.of(syscall)[name][id]);
 
@@ -60,10 +81,10 @@ const argumentsOf = (k: Kernel, id: number): number[] => ARGUMENTS.map((name) =>
 function keep(k: Kernel, id: number, ret: number): void {
   const operation = OPERATIONS[k.of(syscall).nr[id] - 1];
   const values = argumentsOf(k, id);
-  const array = arrayOf(operation, values);
+  const array = arrayOf(k, operation, values);
   const memory = k.of(taken);
   const kept = operation.takes && ret >= 0 && k.user_pages.nr[array] > 0;
-  if (!kept && operation.releases === null) return;
+  if (!kept && operation.releases.length === 0) return;
   memory.nr[array] = kept ? OPERATIONS.indexOf(operation) + 1 : 0;
   ARGUMENTS.forEach((name, at) => {
     memory[name][array] = kept ? values[at] : 0;
@@ -78,12 +99,12 @@ function keep(k: Kernel, id: number, ret: number): void {
 function releaseArguments(k: Kernel, operation: Operation, array: number): readonly number[] {
   const memory = k.of(taken);
   const by = memory.nr[array] === 0 ? null : OPERATIONS[memory.nr[array] - 1];
-  if (by === null || by.name !== operation.releases)
+  if (by === null || !operation.releases.includes(by.name))
     throw new Error(
-      `${operation.name} lets go of what ${operation.releases} took, and array ${array} ${by === null ? "is empty" : `is ${by.name}'s`}`,
+      `${operation.name} lets go of what ${operation.releases.join(" or ")} took, and array ${array} ${by === null ? "is empty" : `is ${by.name}'s`}`,
     );
-  const names = Object.keys(by.path.args);
-  return Object.keys(operation.path.args).map((name) => memory[ARGUMENTS[names.indexOf(name)]][array]);
+  const names = argumentNames(k, by);
+  return argumentNames(k, operation).map((name) => memory[ARGUMENTS[names.indexOf(name)]][array]);
 }
 
 /** @throws Error with one sentence when a call that fills an array names one that has pages */
@@ -96,6 +117,7 @@ function checkArray(k: Kernel, operation: Operation, array: number): void {
 
 /** What another thread is doing: its letter, its operation and the arguments of its call. */
 interface Running {
+  readonly id: number;
   readonly letter: string;
   readonly operation: Operation;
   readonly values: readonly number[];
@@ -106,50 +128,108 @@ const running = (k: Kernel, id: number): readonly Running[] =>
   THREADS.flatMap((letter, each) =>
     each === id || isIdle(k, each)
       ? []
-      : [{ letter, operation: OPERATIONS[k.of(syscall).nr[each] - 1], values: argumentsOf(k, each) }],
+      : [
+          {
+            id: each,
+            letter,
+            operation: OPERATIONS[k.of(syscall).nr[each] - 1],
+            values: argumentsOf(k, each),
+          },
+        ],
   );
 
 /** The virtual pages that a call names: a first one, and how many. */
-function rangeOf({ path: called }: Operation, values: readonly number[]): readonly [number, number] | null {
-  const names = Object.keys(called.args);
+function rangeOf(
+  k: Kernel,
+  operation: Operation,
+  values: readonly number[],
+): readonly [number, number] | null {
+  const names = argumentNames(k, operation);
   const value = (...known: readonly string[]) => values[names.findIndex((name) => known.includes(name))];
-  const at = names.includes("nr") ? value("at", "start") : value("at", "vaddr");
-  return at === undefined ? null : [at, value("nr") ?? 1];
+  if (operation.args.every(({ name }) => name !== "at")) return null;
+  const at = value("at", "start", "vaddr");
+  return [at, value("nr", "pages") ?? 1];
+}
+
+/** The process whose own a call is, or null when anybody can make it. */
+function callerOf(k: Kernel, operation: Operation, values: readonly number[]): number | null {
+  if (operation.name === "exit") return values[0];
+  if (operation.name === "fork") return 0;
+  const range = operation.remote ? null : rangeOf(k, operation, values);
+  return range === null ? null : mm_of(k, range[0]);
+}
+
+const isThere = (k: Kernel, mm: number): boolean => {
+  const { life } = k.of(mm_struct);
+  return mm === 0 ? life[0] !== MM_GONE : life[mm] === MM_FORKED;
+};
+
+/** @throws Error with one sentence when two calls would work on one array */
+function checkSharing(
+  k: Kernel,
+  operation: Operation,
+  values: readonly number[],
+  others: readonly Running[],
+) {
+  const array = arrayOf(k, operation, values);
+  if (array < 0 || operation.name === "dma") return;
+  const sharer = others.find(
+    (other) => other.operation.name !== "dma" && arrayOf(k, other.operation, other.values) === array,
+  );
+  if (sharer !== undefined)
+    throw new Error(
+      `array ${array} is in use by ${sharer.operation.name} of thread ${sharer.letter}: name another`,
+    );
+}
+
+/** @throws Error with one sentence when the virtual pages are not all of one process that is there */
+function checkRange(k: Kernel, operation: Operation, values: readonly number[]): void {
+  const range = rangeOf(k, operation, values);
+  if (range === null) return;
+  const last = range[0] + range[1] - 1;
+  const mm = mm_of(k, range[0]);
+  if (last >= k.geometry.virtualPages || mm_of(k, last) !== mm)
+    throw new Error(
+      `virtual pages ${range[0]} to ${last} are not all of one process: process ${mm} has pages ${pagesOf(k, mm)}`,
+    );
+  if (!isThere(k, mm))
+    throw new Error(
+      `virtual page ${range[0]} is process ${mm}'s, which is not there${mm === 1 ? ": fork makes it" : ""}`,
+    );
 }
 
 /**
- * Refuse what no program can ask for: a call for a process that is gone or going, two calls that share an array, a range that
- * begins in one process and ends in another.
+ * Refuse what no program can ask for: a call of a process that is gone or going, or of another one, two calls that share an array,
+ * a range that begins in one process and ends in another.
  *
  * @throws Error with one sentence
  */
 function checkOrder(k: Kernel, id: number, operation: Operation, values: readonly number[]): void {
+  const { name } = operation;
   const others = running(k, id);
-  const { life } = k.of(mm_struct);
-  const array = arrayOf(operation, values);
-  const sharer = others.find((other) => arrayOf(other.operation, other.values) === array);
-  if (array >= 0 && operation.name !== "dma" && sharer !== undefined && sharer.operation.name !== "dma")
+  const mine = processOf(id);
+  const caller = callerOf(k, operation, values);
+  if (!isThere(k, mine))
     throw new Error(
-      `array ${array} is in use by ${sharer.operation.name} of thread ${sharer.letter}: name another`,
+      mine === 0
+        ? "process 0 is gone: go back, or begin anew"
+        : "thread D is process 1's, which is not there: fork makes it",
+    );
+  if (caller !== null && caller !== mine)
+    throw new Error(
+      `${name} is for process ${caller} to call: say --by ${THREADS[caller === 1 ? CHILD : 0]}, or nothing`,
     );
   const going = others.find((other) => ["exit", "fork"].includes(other.operation.name));
-  if (going !== undefined && ["exit", "fork"].includes(operation.name))
-    throw new Error(`thread ${going.letter} is busy with ${going.operation.name}: let it end first`);
-  if (operation.name === "fork" && life[1] === MM_FORKED)
-    throw new Error("process 1 is there already: exit 1 ends it");
-  if (operation.name === "exit" && others.length > 0)
+  if (going !== undefined && (name === "exit" || name === "fork" || processOf(going.id) === mine))
+    if (going.operation.name === "exit" || name !== operation.name || ["exit", "fork"].includes(name))
+      throw new Error(`thread ${going.letter} is busy with ${going.operation.name}: let it end first`);
+  if (name === "fork" && isThere(k, 1)) throw new Error("process 1 is there already: exit 1 ends it");
+  if (name === "exit" && others.length > 0)
     throw new Error(
-      `a process exits when its threads have come back from the kernel, and thread ${others[0].letter} is in ${others[0].operation.name}`,
+      `a process exits when nobody uses its memory, and thread ${others[0].letter} is in ${others[0].operation.name}`,
     );
-  if (going?.operation.name === "exit" || (life[0] === MM_GONE && operation.name !== "exit"))
-    throw new Error("process 0 is gone: go back, or begin anew");
-  const range = rangeOf(operation, values);
-  if (range === null) return;
-  const last = range[0] + range[1] - 1;
-  if (last >= k.geometry.virtualPages || mm_of(k, range[0]) !== mm_of(k, last))
-    throw new Error(
-      `virtual pages ${range[0]} to ${last} are not all of one process: it has pages ${pagesOf(k, mm_of(k, range[0]))}`,
-    );
+  checkSharing(k, operation, values, others);
+  checkRange(k, operation, values);
 }
 
 /** The virtual pages of a process, as a person says them. */
@@ -158,58 +238,6 @@ function pagesOf(k: Kernel, mm: number): string {
   const last = areas[areas.length - 1];
   return `${areas[0].start} to ${last.start + last.pages - 1}`;
 }
-
-const thread = path(
-  "thread",
-  {
-    source: "a process",
-    args: { id: int },
-    locals: { nr: int, a0: int, a1: int, a2: int, a3: int, ret: int },
-  },
-  [
-    repeat(
-      () => true,
-      [
-        pause("no orders"),
-        wait(
-          "next order",
-          (k, f) => k.of(syscall).nr[f.id] !== 0,
-          (k, f) => {
-            const row = k.of(syscall);
-            f.nr = row.nr[f.id];
-            for (const name of ARGUMENTS) f[name] = row[name][f.id];
-          },
-        ),
-        branch(
-          (_, f) => f.nr - 1,
-          OPERATIONS.map(({ name }) => name),
-        ),
-        ...OPERATIONS.flatMap(({ name, path: called }) => [
-          label<ThreadFrame>(name),
-          call<ThreadFrame, never>(
-            () => called as Path<Kernel, never>,
-            Object.fromEntries(Object.keys(called.args).map((arg, at) => [arg, ARGUMENTS[at]])) as never,
-            called.returns ? "ret" : null,
-          ),
-          goto<ThreadFrame>("return"),
-        ]),
-        label("return"),
-        step("returns", (k, f) => {
-          const row = k.of(syscall);
-          keep(k, f.id, f.ret);
-          row.ret[f.id] = f.ret;
-          row.nr[f.id] = 0;
-          for (const name of ARGUMENTS) {
-            row[name][f.id] = 0;
-            f[name] = 0;
-          }
-          f.nr = 0;
-          f.ret = 0;
-        }),
-      ],
-    ),
-  ],
-);
 
 interface ThreadFrame {
   id: number;
@@ -221,6 +249,65 @@ interface ThreadFrame {
   ret: number;
 }
 
+/** A thread's program on a machine: every operation that the machine has. */
+const threadOn = (has: (operation: Operation) => Path<Kernel> | null) => {
+  const there = OPERATIONS.flatMap((operation) => {
+    const called = has(operation);
+    return called === null ? [] : [{ name: operation.name, called }];
+  });
+  return path(
+    "thread",
+    {
+      source: "a process",
+      args: { id: int },
+      locals: { nr: int, a0: int, a1: int, a2: int, a3: int, ret: int },
+    },
+    [
+      repeat(
+        () => true,
+        [
+          pause("no orders"),
+          wait(
+            "next order",
+            (k, f) => k.of(syscall).nr[f.id] !== 0,
+            (k, f) => {
+              const row = k.of(syscall);
+              f.nr = row.nr[f.id];
+              for (const name of ARGUMENTS) f[name] = row[name][f.id];
+            },
+          ),
+          branch(
+            (_, f) => f.nr - 1,
+            OPERATIONS.map((operation) => (has(operation) === null ? "return" : operation.name)),
+          ),
+          ...there.flatMap(({ name, called }) => [
+            label<ThreadFrame>(name),
+            call<ThreadFrame, never>(
+              () => called as Path<Kernel, never>,
+              Object.fromEntries(Object.keys(called.args).map((arg, at) => [arg, ARGUMENTS[at]])) as never,
+              called.returns ? "ret" : null,
+            ),
+            goto<ThreadFrame>("return"),
+          ]),
+          label("return"),
+          step("returns", (k, f) => {
+            const row = k.of(syscall);
+            keep(k, f.id, f.ret);
+            row.ret[f.id] = f.ret;
+            row.nr[f.id] = 0;
+            for (const name of ARGUMENTS) {
+              row[name][f.id] = 0;
+              f[name] = 0;
+            }
+            f.nr = 0;
+            f.ret = 0;
+          }),
+        ],
+      ),
+    ],
+  );
+};
+
 /** The operation of a name. @throws Error with one sentence */
 export function findOperation(name: string): Operation {
   const found = OPERATIONS.find((each) => each.name === name);
@@ -229,6 +316,17 @@ export function findOperation(name: string): Operation {
       `there is no operation "${name}"; known: ${OPERATIONS.map((each) => each.name).join(", ")}`,
     );
   return found;
+}
+
+/** What an order to a thread calls its path with. @throws Error with one sentence when it cannot be given */
+function valuesOf(k: Kernel, id: number, operation: Operation, words: readonly string[]): readonly number[] {
+  pathOf(k, operation);
+  const said = operation.read(k, words, id);
+  const values =
+    operation.releases.length === 0 ? said : releaseArguments(k, operation, said[said.length - 1]);
+  checkOrder(k, id, operation, values);
+  if (operation.releases.length === 0) checkArray(k, operation, arrayOf(k, operation, said));
+  return values;
 }
 
 /**
@@ -244,10 +342,7 @@ function order(k: Kernel, line: string): number {
   const operation = findOperation(name ?? "");
   const row = k.of(syscall);
   if (row.nr[id] !== 0) throw new Error(`thread ${who} is busy with ${OPERATIONS[row.nr[id] - 1].name}`);
-  const said = operation.read(k, words, id);
-  if (operation.releases === null) checkArray(k, operation, arrayOf(operation, said));
-  const values = operation.releases === null ? said : releaseArguments(k, operation, said[said.length - 1]);
-  checkOrder(k, id, operation, values);
+  const values = valuesOf(k, id, operation, words);
   row.nr[id] = OPERATIONS.indexOf(operation) + 1;
   values.forEach((value, at) => {
     row[ARGUMENTS[at]][id] = value;
@@ -255,63 +350,161 @@ function order(k: Kernel, line: string): number {
   return id;
 }
 
+/**
+ * The thread that an order is for when nobody says which: the first idle one of the process whose call it is.
+ *
+ * @throws Error with one sentence when no thread can take it
+ */
+export function threadFor(k: Kernel, operation: Operation, words: readonly string[]): number {
+  let why: unknown = null;
+  for (let id = 0; id < THREADS.length; id++) {
+    if (!isIdle(k, id)) continue;
+    try {
+      valuesOf(k, id, operation, words);
+      return id;
+    } catch (error) {
+      // What the child's thread cannot do says less than what the others cannot.
+      if (why === null || callsFor(k, operation, words, id)) why = error;
+    }
+  }
+  if (why !== null) throw why;
+  throw new Error("every thread is busy: step moves them, tasks says where they are");
+}
+
+/** Whether a call is one of the thread's own process. */
+function callsFor(k: Kernel, operation: Operation, words: readonly string[], id: number): boolean {
+  try {
+    return callerOf(k, operation, operation.read(k, words, id)) === processOf(id);
+  } catch {
+    return false;
+  }
+}
+
 /** What a thread's last call gave, in words. */
-export function resultOf(k: Kernel, id: number, { path: called }: Operation): string {
+export function resultOf(k: Kernel, id: number, operation: Operation): string {
   const ret = k.of(syscall).ret[id];
-  if (!called.returns || ret === 0) return "done";
+  if (!pathOf(k, operation).returns || ret === 0) return "done";
   return ret < 0 ? errnoName(ret) : String(ret);
 }
 
 /** Whether a thread has done what it was told. */
 export const isIdle = (k: Kernel, id: number): boolean => k.of(syscall).nr[id] === 0;
 
-const FILESYSTEM = { ext4: FS.ext4, tmpfs: FS.tmpfs } as const;
+/** What a sandbox's file lies on. */
+interface Ground {
+  readonly help: string;
+  readonly fs: number;
+  readonly config?: readonly Config[];
+  readonly mount?: Partial<Mount>;
+}
+
+const GROUNDS = {
+  ext4: { help: "ext4, every block allocated: buffers, and nothing else that can go wrong", fs: FS.ext4 },
+  "ext4-delalloc": {
+    help: "ext4 with delayed allocation and a journal (data=ordered)",
+    fs: FS.ext4,
+    config: ["blocks", "journal"],
+  },
+  "ext4-nodelalloc": {
+    help: "ext4 that allocates at the fault, with a journal (data=ordered): the commit writes pages",
+    fs: FS.ext4,
+    config: ["blocks", "journal"],
+    mount: { delalloc: false },
+  },
+  "ext4-journal": {
+    help: "ext4 with data=journal: file data goes through the journal",
+    fs: FS.ext4,
+    config: ["blocks", "journal"],
+    mount: { data: "journal", delalloc: false },
+  },
+  xfs: { help: "xfs: no buffers; file 2 can share its blocks (clone)", fs: FS.xfs, config: ["blocks"] },
+  btrfs: { help: "btrfs: every write goes to a new block", fs: FS.btrfs, config: ["blocks"] },
+  tmpfs: { help: "memory", fs: FS.tmpfs },
+  hugetlbfs: { help: "huge pages of two pages each", fs: FS.hugetlbfs, config: ["compound"] },
+  "ext4-dax": {
+    help: "ext4 on persistent memory: the pages are the blocks",
+    fs: FS.ext4_dax,
+    config: ["dax"],
+  },
+  "xfs-dax": { help: "xfs on persistent memory", fs: FS.xfs_dax, config: ["dax"] },
+} as const satisfies Record<string, Ground>;
+
+const helpOf = <N extends string>(table: Readonly<Record<N, { readonly help: string }>>): Record<N, string> =>
+  Object.fromEntries((Object.keys(table) as N[]).map((name) => [name, table[name].help])) as Record<
+    N,
+    string
+  >;
+
+const daemon = (name: string, letter: string, taskPath: TaskPlan["path"], args: readonly number[] = []) => ({
+  name,
+  letter,
+  path: taskPath,
+  args,
+  daemon: true,
+});
+
+/** The machine of a sandbox. */
+function geometryOf(ground: Ground, pages: number, map: "shared" | "private"): GeometryOptions {
+  const { fs, config = [], mount } = ground;
+  const cached = !is_dax_fs(fs) && fs !== FS.hugetlbfs;
+  return {
+    pages: 4 * pages,
+    // A second file, not cached, where there is a cache.
+    files: [{ pages, fs }, ...(cached ? [{ pages, fs }] : [])],
+    vmas: [
+      { pages, file: 1, flags: VM_WRITE | (map === "shared" ? VM_SHARED : 0) },
+      { pages, flags: VM_WRITE },
+      { pages, flags: 0, mm: 1, forked: 0 },
+      { pages, flags: 0, mm: 1, forked: 1 },
+    ],
+    mms: 2,
+    dios: ARRAYS,
+    dioPages: pages,
+    mount,
+    blocks: 4 * pages,
+    ...(fs === FS.hugetlbfs ? { hugePages: Math.ceil(pages / 2), hugeOrder: 1 } : {}),
+    config: ["mmap", "truncate", "mlock", "rlimit", "migration", ...config],
+  };
+}
 
 export const sandbox = scenario({
   name: "sandbox",
   help: "a machine that does what you say: store, pread, fsync, reclaim ...",
   story:
-    "One process with a file of a few pages, cached and mapped from virtual page 0 on, and as much anonymous memory after it. Its threads A, B and C wait for orders: each verb " +
-    "that names a kernel operation is one. A child that fork makes has the same pages again, after these. kswapd and the flusher sleep until you step them; the card writes " +
-    "into registered pages when you step it. Everything you say is part of the replay line.",
+    "A process with a file of a few pages, cached and mapped from virtual page 0 on, and as much anonymous memory after it. Its threads A, B and C wait for orders: each verb " +
+    "that names a kernel operation is one. A child that fork makes has the same pages again, after these, and thread D. File 2 is there to be read, written and cloned. kswapd, the flusher and the " +
+    "filesystem's own daemons sleep until you step them; the card writes into registered pages when you step it. Everything you say is part of the replay line.",
   parameters: {
-    fs: choice("the file's filesystem", { ext4: "a disk filesystem with buffers", tmpfs: "memory" }),
+    fs: choice("the file's filesystem", helpOf(GROUNDS)),
     pages: whole("pages of the file", 4, 1, 64),
     map: choice("how the file is mapped", { shared: "MAP_SHARED", private: "MAP_PRIVATE" }),
   },
   setup: ({ fs, pages, map }) => {
+    const ground: Ground = GROUNDS[fs];
+    const { fs: row, config = [] } = ground;
+    if (map === "private" && (is_dax_fs(row) || row === FS.hugetlbfs))
+      throw new Error(`a sandbox on ${fs} has shared mappings only: leave map=private out`);
+    const geometry = geometryOf(ground, row === FS.hugetlbfs ? 2 * Math.ceil(pages / 2) : pages, map);
+    const plan = completeGeometry(geometry);
+    const thread = threadOn((operation) => operation.pathOn(plan));
     const tasks: TaskPlan[] = [
-      ...THREADS.map((letter, id) => ({ name: letter, letter, path: thread, args: [id], daemon: true })),
-      { name: "kswapd", letter: "k", path: kswapd, args: [], daemon: true },
-      { name: "flusher", letter: "f", path: wb_workfn, args: [], daemon: true },
-      { name: "disk", letter: "d", path: disk_daemon, args: [0], daemon: true },
-      ...THREADS.map((letter, dio) => ({
-        name: `dma${letter}`,
-        letter: `m${letter.toLowerCase()}`,
-        path: dma_engine,
-        args: [dio],
-        daemon: true,
-      })),
-      { name: "card", letter: "c", path: device, args: [REGION, 0], daemon: true },
+      ...THREADS.map((letter, id) => daemon(letter, letter, thread, [id])),
+      daemon("kswapd", "k", kswapd),
+      daemon("flusher", "f", wb_workfn),
+      daemon("disk", "d", disk_daemon, [0]),
+      ...(config.includes("journal") ? [daemon("jbd2", "j", kjournald2, [0])] : []),
+      ...(row === FS.btrfs ? [daemon("fixup", "x", btrfs_writepage_fixup_worker)] : []),
+      ...THREADS.map((letter, dio) => daemon(`dma${letter}`, `m${letter.toLowerCase()}`, dma_engine, [dio])),
+      daemon("card", "c", device, [REGION, 0]),
     ];
     return {
-      geometry: {
-        pages: 4 * pages,
-        files: [{ pages, fs: FILESYSTEM[fs] }],
-        vmas: [
-          { pages, file: 1, flags: VM_WRITE | (map === "shared" ? VM_SHARED : 0) },
-          { pages, flags: VM_WRITE },
-          { pages, flags: 0, mm: 1, forked: 0 },
-          { pages, flags: 0, mm: 1, forked: 1 },
-        ],
-        mms: 2,
-        dios: ARRAYS,
-        dioPages: pages,
-        config: ["mmap", "truncate", "mlock", "rlimit"],
-      },
+      geometry,
       tasks,
-      pace: { kswapd: 100, flusher: 150, disk: 20 },
-      prepare: (k) => cache_file(k, 1),
+      pace: { kswapd: 100, flusher: 150, disk: 20, jbd2: 100, fixup: 50 },
+      prepare: (k) => {
+        if (is_dax_fs(row)) dax_allocate_file(k, 1);
+        else if (row !== FS.hugetlbfs) cache_file(k, 1);
+      },
       tables: [
         { struct: syscall, rows: () => THREADS.length },
         { struct: taken, rows: () => ARRAYS },

@@ -37,8 +37,15 @@ function drawn(random: Random, parameter: Parameter): Value {
 /** A scenario with every parameter drawn. */
 function machine(random: Random, name: string): World {
   const { parameters } = scenarios.find((each) => each.name === name) as (typeof scenarios)[number];
-  const values = Object.entries(parameters).map(([key, parameter]) => [key, drawn(random, parameter)]);
-  return open(name, { parameters: Object.fromEntries(values), record: false });
+  for (;;) {
+    const values = Object.entries(parameters).map(([key, parameter]) => [key, drawn(random, parameter)]);
+    try {
+      return open(name, { parameters: Object.fromEntries(values), record: false });
+    } catch (error) {
+      // Values that do not go together.
+      if (!(error as Error).message.includes("leave map=private out")) throw error;
+    }
+  }
 }
 
 /** A word for an argument; sometimes none, where none need be said. */

@@ -9,9 +9,9 @@
  * page that stays all the same: its PTEs come back clean and old, and their dirt is the page's now.
  *
  * Left out: huge pages, movable pages of drivers, KSM, zones and their gauges, the buffer lock (MIGRATE_ASYNC tries it under the
- * xa_lock), memory failure, direct compaction (PF_MEMALLOC, which waits for no page lock), filesystems without migratepage
- * (fallback_migrate_page, for which a page must be clean and lose its private data): btrfs has none and is taken for one with
- * buffer_migrate_page, as ext4 is, which for a page without buffers is migrate_page.
+ * xa_lock), memory failure, direct compaction (PF_MEMALLOC,
+ * which waits for no page lock). Every filesystem with a migratepage is taken for one with buffer_migrate_page, which for a page
+ * without buffers is migrate_page; btrfs has none, nor has ext4 with data=journal.
  */
 
 import type { FrameOf } from "../../machine/path.js";
@@ -23,6 +23,7 @@ import { PFN_SHIFT, PTE } from "../kernel.js";
 import {
   call,
   config,
+  dispatch,
   given,
   gives,
   goto,
@@ -40,6 +41,7 @@ import {
   when,
 } from "../language.js";
 import { PG_locked, ptl, xa_lock } from "../locks.js";
+import { a_ops, FS, fs_of_page } from "../operations.js";
 import { isAnon, VM_LOCKED, VM_WRITE } from "../structs.js";
 import { int, NONE, type Pfn, pfn, type Vpn, vpn } from "../types.js";
 import { page_mapping } from "./filemap.js";
@@ -84,7 +86,7 @@ import {
   wait_on_page_writeback,
 } from "./page.js";
 import { alloc_page } from "./page_alloc.js";
-import { set_page_dirty } from "./page_writeback.js";
+import { clear_page_dirty_for_io, set_page_dirty } from "./page_writeback.js";
 import { page_add_rmap, page_remove_rmap, set_pte } from "./rmap.js";
 import { next_vma, rmap_walk } from "./rmap_walk.js";
 import { put_page, putback_lru_page } from "./swap.js";
@@ -94,6 +96,7 @@ import {
   make_migration_entry,
   migration_entry_to_page,
 } from "./swapops.js";
+import { try_to_release_page } from "./vmscan.js";
 
 /** enum migrate_mode: how long migration may wait. ASYNC never, SYNC_LIGHT for locks, SYNC for writeback too. */
 export const MIGRATE = { ASYNC: 0, SYNC_LIGHT: 1, SYNC: 2 } as const;
@@ -275,11 +278,53 @@ function migrate_page_copy(k: Kernel, newpage: Pfn, page: Pfn): void {
   }
 }
 
-/** Move a locked, unmapped page to a new, locked page. Gives 0 or -EAGAIN. */
+/** Whether a page's filesystem can move it with what it keeps on it: address_space_operations.migratepage. */
+const has_migratepage = (k: Kernel, page: Pfn): boolean => {
+  const fs = fs_of_page(k, page);
+  return fs !== FS.btrfs && !(fs === FS.ext4 && k.geometry.mount.data === "journal");
+};
+
+/**
+ * fallback_migrate_page, up to where it is migrate_page: a page must be clean and without private data. A dirty one is written, if the
+ * caller can wait so long, and stays where it is this time. Gives 0 when the page can be moved.
+ */
+const fallback_migrate_page = path(
+  "fallback_migrate_page",
+  {
+    source: "mm/migrate.c v4.20",
+    args: { page: pfn, mode: int },
+    locals: { cleared: int, released: int },
+    returns: int,
+  },
+  [
+    when("PageDirty", (k, f) => PageDirty(k, f.page), [
+      given((_, f) => f.mode !== MIGRATE.SYNC, [leave(() => -ERRNO.EBUSY)]),
+      call(() => clear_page_dirty_for_io, { page: "page" }, "cleared"),
+      given((_, f) => f.cleared === 0, [leave(() => -ERRNO.EAGAIN)]),
+      call(() => remove_migration_ptes, { old: "page", page: "page" }),
+      dispatch(a_ops, "writepage", (k, f) => fs_of_page(k, f.page), { page: "page" }),
+      lock_page(),
+      leave(() => -ERRNO.EAGAIN),
+    ]),
+    when("page_has_private", (k, f) => page_has_private(k, f.page), [
+      call(() => try_to_release_page, { page: "page" }, "released"),
+      given((_, f) => f.released === 0, [leave(() => -ERRNO.EAGAIN)]),
+    ]),
+  ],
+);
+
+/** Move a locked, unmapped page to a new, locked page. Gives 0, -EAGAIN or -EBUSY. */
 export const move_to_new_page = path(
   "move_to_new_page",
-  { source: "mm/migrate.c v4.20", args: { newpage: pfn, page: pfn }, returns: int },
+  { source: "mm/migrate.c v4.20", args: { newpage: pfn, page: pfn, mode: int }, returns: int },
   [
+    given(
+      (k, f) => !has_migratepage(k, f.page),
+      [
+        call(() => fallback_migrate_page, { page: "page", mode: "mode" }, "ret"),
+        given((_, f) => f.ret !== 0, [leave()]),
+      ],
+    ),
     under(xa_lock, [
       step("migrate_page_move_mapping", (k, f) => {
         f.ret = migrate_page_move_mapping(k, f.newpage, f.page);
@@ -358,7 +403,7 @@ export const __unmap_and_move = path(
       ],
     ),
     when("!page_mapped", (k, f) => !page_mapped(k, f.page), [
-      call(() => move_to_new_page, { newpage: "newpage", page: "page" }, "ret"),
+      call(() => move_to_new_page, { newpage: "newpage", page: "page", mode: "mode" }, "ret"),
     ]),
     given(
       (_, f) => f.page_was_mapped === 1,

@@ -4,7 +4,7 @@
  */
 import type { Desk } from "../desk.js";
 import { exampleOf, OPERATIONS, type Operation, type OperationArgument } from "../operations.js";
-import { isIdle, resultOf, syscall, THREADS } from "../sandbox.js";
+import { isIdle, resultOf, syscall, THREADS, threadFor } from "../sandbox.js";
 import { logLine, logOf } from "../views.js";
 import { isFault } from "../world.js";
 import { type Argument, count, oneOf, optional, type Result, result, type Verb } from "./verb.js";
@@ -86,10 +86,14 @@ function verbOf(operation: Operation): Verb {
         throw new Error(
           `${operation.name} is an order, and ${world.scenario.name} takes none: say scenario sandbox`,
         );
-      const free = THREADS.findIndex((_, id) => isIdle(world.k, id));
-      const id = values.by === undefined ? free : THREADS.indexOf(values.by as (typeof THREADS)[number]);
-      if (id < 0) throw new Error(`every thread is busy: step moves them, tasks says where they are`);
-      const said = operation.args.map(({ name }) => values[name]).filter((value) => value !== undefined);
+      const said = operation.args
+        .map(({ name }) => values[name])
+        .filter((value) => value !== undefined)
+        .map(String);
+      const id =
+        values.by === undefined
+          ? threadFor(world.k, operation, said)
+          : THREADS.indexOf(values.by as (typeof THREADS)[number]);
       desk.say([THREADS[id], operation.name, ...said].join(" "));
       if (values.hold !== "yes") obey(desk, id);
       return report(desk, from, id, operation);
