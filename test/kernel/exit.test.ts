@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
+import { wait4 } from "../../src/kernel/exit.js";
 import { MM_GONE, mm_struct } from "../../src/kernel/mm/mmap.js";
 import { FS } from "../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
 import { lockReportText } from "../../src/machine/lockdep.js";
 import { disk, dma, flusher, load, read, store } from "./actors.js";
 import { Hand, type Small, small } from "./harness.js";
-import { anonymous, exit } from "./processes.js";
+import { anonymous, child_exits, exit, fork } from "./processes.js";
 
 const shared = (fs: number = FS.ext4): Small => ({
   fs,
@@ -65,6 +66,22 @@ describe("exit (exit_mmap)", () => {
     expect([h.k.page.mapcount[0], h.refs()]).toEqual([0, 1]);
     h.go("dma").go("read");
     expect([h.finished("read"), h.refs()]).toEqual([true, 0]);
+  });
+
+  it("wait4 sleeps until the child's memory is gone", () => {
+    const h = new Hand(
+      small(anonymous(), {
+        fork: fork(),
+        wait: { path: wait4, args: [1], ends: true },
+        child: child_exits(),
+      }),
+    );
+    h.go("fork").go("wait");
+    expect([h.enabled("wait"), h.finished("wait")]).toEqual([false, false]);
+    h.until("child", "exit_notify");
+    expect(h.enabled("wait")).toBe(false);
+    h.go("child").go("wait");
+    expect(h.finished("wait")).toBe(true);
   });
 
   it("lockdep has nothing to say", () => {

@@ -43,7 +43,7 @@ import { clear_page_mlock, mlock_vma_page } from "./mlock.js";
 import { invalidate_page_end, invalidate_page_start } from "./mmu_notifier.js";
 import { PageMlocked, page_mapped, trylock_page, unlock } from "./page.js";
 import { set_page_dirty } from "./page_writeback.js";
-import { next_vma, rmap_walk } from "./rmap_walk.js";
+import { next_vma, rmap_walk, rmap_walk_file } from "./rmap_walk.js";
 import { put_page } from "./swap.js";
 
 /** The same among VMAs that keep their pages in memory: munlock has nothing to gain from the others. */
@@ -84,10 +84,10 @@ const MKCLEAN = {
   returns: int,
 } as const;
 
-/** Write-protect and clean every shared PTE of a page. Gives how many were dirty or writable. */
+/** Write-protect and clean every shared PTE of a page of a file. Gives how many were dirty or writable. */
 export const page_mkclean = path("page_mkclean", MKCLEAN, [
   held(when("page_mapped", (k, f) => !page_mapped(k, f.page), [leave()])),
-  ...rmap_walk<FrameOf<typeof MKCLEAN>>([
+  ...rmap_walk_file<FrameOf<typeof MKCLEAN>>([
     local((k, f) => {
       f.vma = next_vma(k, f.page, 0, true);
     }),

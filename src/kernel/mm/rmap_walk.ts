@@ -24,6 +24,15 @@ export function next_vma(k: Kernel, page: Pfn, from: number, sharedOnly: boolean
   return 0;
 }
 
+/** rmap_walk_file: nodes that walk the VMAs of a page's mapping under its semaphore. */
+export const rmap_walk_file = <F extends { readonly page: Pfn }>(
+  nodes: readonly Node<Kernel, F>[],
+): Node<Kernel, F>[] => [
+  down_read(i_mmap_rwsem, (k, f) => k.page.mapping[f.page]),
+  ...nodes,
+  up_read(i_mmap_rwsem, (k, f) => k.page.mapping[f.page]),
+];
+
 /** rmap_walk: nodes that walk the VMAs of a page's mapping, or of its anon_vma, under its semaphore. */
 export const rmap_walk = <F extends { readonly page: Pfn }>(
   nodes: readonly Node<Kernel, F>[],

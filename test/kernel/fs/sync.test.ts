@@ -12,6 +12,7 @@ import {
   syncfs,
 } from "../../../src/kernel/fs/sync.js";
 import { call, path, step } from "../../../src/kernel/language.js";
+import { filemap_write_and_wait_range } from "../../../src/kernel/mm/filemap_writeback.js";
 import { ClearPageDirty } from "../../../src/kernel/mm/page.js";
 import { generic_writepages, LONG_MAX, RANGE_END } from "../../../src/kernel/mm/page_writeback.js";
 import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
@@ -26,6 +27,13 @@ const caller = path(
   [call(() => fsync_file, { mapping: "mapping", file: "file" }, "got"), step("done", () => {})],
 );
 const fsyncs = (file = FILE): Actor => ({ path: caller, args: [FILE, file], ends: true });
+
+/** The same with filemap_write_and_wait_range. */
+const waiter = path("waiter", { source: "a test", args: { mapping: inode }, locals: { got: int } }, [
+  call(() => filemap_write_and_wait_range, { mapping: "mapping", range_start: 0, range_end: 1 }, "got"),
+  step("done", () => {}),
+]);
+const waits = (): Actor => ({ path: waiter, args: [FILE], ends: true });
 
 /** What fsync gave to a task that has returned from it. */
 const got = (h: Hand, task: string): number => {
@@ -46,7 +54,10 @@ describe("writeback errors", () => {
             k.of(bad_block).left[0] = left;
           },
         },
-        { store: store(0), again: store(0), flusher, one: fsyncs(), two: fsyncs(2), three: fsyncs(), disk },
+        {
+          ...{ store: store(0), again: store(0), flusher, disk },
+          ...{ one: fsyncs(), two: fsyncs(2), three: fsyncs(), wait: waits(), wait2: waits() },
+        },
       ),
     );
     return h.go("store");
@@ -61,6 +72,11 @@ describe("writeback errors", () => {
   it("every file that is open is told, each once, also of a write that the flusher made", () => {
     const h = broken(1).go("flusher").go("disk");
     expect([got(h, "one"), got(h, "two"), got(h, "three")]).toEqual([-5, -5, 0]);
+  });
+
+  it("filemap_write_and_wait_range, which has no open file, is told by the mapping's flags, once; files are told all the same", () => {
+    const h = broken(1).go("flusher").go("disk");
+    expect([got(h, "wait"), got(h, "wait2"), got(h, "one")]).toEqual([-5, 0, -5]);
   });
 
   it("the page is clean after the failure: a second fsync gives 0 and the old bytes stay on the disk", () => {

@@ -201,3 +201,36 @@ describe("a write to a read-only shared PTE of a filesystem that asks for nothin
     expect([h.pte(), h.has("dirty"), h.has("locked")]).toEqual(["rwdy", true, false]);
   });
 });
+
+describe("a private mapping without memory for the copy: VM_FAULT_OOM, and nothing is held", () => {
+  /** As many free pages as min says, and nothing that could be reclaimed: the file's page is held by somebody. */
+  const short = () => {
+    const h = new Hand(
+      small(
+        {
+          pages: 5,
+          vmas: [VM_WRITE],
+          geometry: { min_free_pages: 4, config: ["watermarks", "direct_reclaim"] },
+        },
+        { load: load(), store: store() },
+      ),
+    );
+    h.k.page._refcount[0]++;
+    return h;
+  };
+
+  it("first write (do_cow_fault)", () => {
+    const h = short().go("store");
+    expect([h.finished("store"), h.pte(), h.refs()]).toEqual([true, "none", 2]);
+    expect(h.faults()).toEqual(["REFUSED out_of_memory: -ENOMEM"]);
+  });
+
+  it("a write to a page that is mapped for reading (wp_page_copy); its own reclaim has taken the PTE meanwhile", () => {
+    const h = short().go("load");
+    expect([h.pte(), h.refs()]).toEqual(["ry", 3]);
+    const steps = h.trace("store", () => h.go("store"));
+    expect(steps).toContain("do_wp_page");
+    expect([h.finished("store"), h.pte(), h.refs()]).toEqual([true, "none", 2]);
+    expect(h.faults()).toEqual(["REFUSED out_of_memory: -ENOMEM"]);
+  });
+});

@@ -296,6 +296,28 @@ describe("W16: contiguous memory and memory that is to go offline", () => {
     expect(h.lru(0)).toBe("inactive");
   });
 
+  it("a page that left its file with its buffers on loses them there, and is free at the next look", () => {
+    const h = open({ pages: 2 }, { s: store(0), off: offline(0, 1) }).go("s");
+    // As truncation leaves a page whose buffers a commit holds: in no file, of no process, its buffers' reference left.
+    h.clear(["dirty"]);
+    h.k.xa_mark.dirty[0] = 0;
+    h.k.pte.entry[0] = 0;
+    h.k.page.mapcount[0] = 0;
+    h.k.xa_slot.page[0] = 0;
+    h.k.page.mapping[0] = 0;
+    h.k.page.b_state[0] = 0;
+    lru_add_drain(h.k);
+    h.k.page._refcount[0] = 1;
+    expect([h.has("private"), h.lru()]).toEqual([true, "inactive"]);
+    const steps = h.trace("off", () => h.go("off"));
+    expect(steps.filter((step) => step === "drop_buffers" || step === "page_count == 1")).toEqual([
+      "page_count == 1",
+      "drop_buffers",
+      "page_count == 1",
+    ]);
+    expect([h.world.machine.local(1, "ret"), h.refs(), h.flags(), h.faults()]).toEqual([0, 0, [], []]);
+  });
+
   it("offlining waits for a held page for ever: the report is a HANG when patience ends", () => {
     const h = open({ pages: 3 }, { read: read(0), dma: dma(0), off: offline(0, 1) });
     h.until("read", "dio_await_completion").go("off");

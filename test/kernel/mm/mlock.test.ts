@@ -21,7 +21,7 @@ import { lockReportText } from "../../../src/machine/lockdep.js";
 import type { Path } from "../../../src/machine/path.js";
 import { disk, dma, flusher, load, old, read, reclaim, store } from "../actors.js";
 import { type Actor, Hand, type Small, small } from "../harness.js";
-import { anonymous, exit, mlock, munlock, munmap } from "../processes.js";
+import { anonymous, exit, fork, mlock, munlock, munmap } from "../processes.js";
 
 const SHARED = VM_SHARED | VM_WRITE;
 
@@ -205,6 +205,18 @@ describe("munlock", () => {
       false,
       1,
     ]);
+  });
+
+  it("an anonymous page that a child maps, too, is asked for in every locked VMA of its anon_vma; there is none", () => {
+    const h = new Hand(
+      small(anonymous(1, { config: ["mlock"] }), { mlock: mlock(0), fork: fork(), munlock: munlock(0) }),
+    );
+    h.go("mlock").go("fork");
+    lru_add_drain(h.k);
+    expect([h.k.page.mapcount[0], unevictable(h)]).toEqual([2, 1]);
+    const steps = h.trace("munlock", () => h.go("munlock"));
+    expect(steps).toEqual(expect.arrayContaining(["down_read(anon_vma->rwsem)", "up_read(anon_vma->rwsem)"]));
+    expect([drained(h).has("mlocked"), unevictable(h), h.lru()]).toEqual([false, 0, "inactive"]);
   });
 
   it("a page that somebody else has isolated is stranded where it was going", () => {
