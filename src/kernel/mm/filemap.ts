@@ -4,8 +4,7 @@
  * Source: mm/filemap.c, lib/xarray.c in v4.20. The tags are what writeback walks (PAGECACHE_TAG_DIRTY, TOWRITE) and
  * what fsync waits on (WRITEBACK); they change under the xa_lock, so each change is part of one step.
  *
- * Left out: readahead (a miss reads one page), dropping mmap_sem round the read of a missing page (do_sync_mmap_readahead keeps
- * it), shadow entries, truncation.
+ * Left out: readahead (a miss reads one page), VM_RAND_READ, killable waits, shadow entries, page_not_uptodate (no read fails here).
  */
 
 import { struct, u16 } from "../../machine/memory.js";
@@ -228,23 +227,43 @@ export const filemap_fault = path(
         leave(() => no_page(VM_FAULT.SIGBUS)),
       ]),
     ]),
-    label("retry_find"),
     step("find_get_page", (k, f) => {
       f.page = find_get_page(k, f.mapping, f.index);
     }),
     given(
-      (_, f) => f.page === NONE,
+      (_, f) => f.page !== NONE,
       [
-        local((k) => k.count("pgmajfault")),
+        // The same bit means readahead here: the fault takes a page that reclaim has marked for one to read ahead of.
+        given(
+          (_, f) => (f.flags & FAULT_FLAG.TRIED) === 0,
+          [
+            when("PageReadahead", (k, f) => PageReclaim(k, f.page) && !PageWriteback(k, f.page), [
+              step("page_cache_async_readahead", (k, f) => ClearPageReclaim(k, f.page)),
+            ]),
+          ],
+        ),
+      ],
+      [
+        // do_sync_mmap_readahead: that it fails is seen when the page is looked for again.
         call(() => page_cache_read, { mapping: "mapping", index: "index" }, "page"),
-        config("direct_reclaim", [given((_, f) => f.page !== NONE, [leave((_, f) => f.page)])]),
-        goto("retry_find"),
+        local((k, f) => {
+          k.count("pgmajfault");
+          f.page = NONE;
+        }),
+        label("retry_find"),
+        step("find_get_page", (k, f) => {
+          f.page = find_get_page(k, f.mapping, f.index);
+        }),
+        given(
+          (_, f) => f.page === NONE,
+          [
+            call(() => page_cache_read, { mapping: "mapping", index: "index" }, "page"),
+            config("direct_reclaim", [given((_, f) => f.page !== NONE, [leave((_, f) => f.page)])]),
+            goto("retry_find"),
+          ],
+        ),
       ],
     ),
-    // The same bit means readahead here: the fault takes a page that reclaim has marked for one to read ahead of.
-    when("PageReadahead", (k, f) => PageReclaim(k, f.page) && !PageWriteback(k, f.page), [
-      step("page_cache_async_readahead", (k, f) => ClearPageReclaim(k, f.page)),
-    ]),
     // lock_page_or_retry: who would have to wait for the page lets go of mmap_sem first, if the caller allows it.
     config("mmap", [
       given(

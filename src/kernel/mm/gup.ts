@@ -14,7 +14,10 @@
  * Flags are FOLL_*. FOLL_GET and FOLL_TOUCH are not passed: every caller here has them (get_dump_page has no FOLL_TOUCH, and
  * FOLL_DUMP leaves it out).
  *
- * Left out: huge pages, device memory's pgmap references (see mm/memremap.ts), the gate area, NUMA hints, signals
+ * The fast walk runs with interrupts off, so that whoever clears a PTE and flushes the TLBs by interrupts waits for its end. Nobody waits
+ * here: a walk that has seen the old PTE takes a spurious reference at any later moment, and finds out.
+ *
+ * Left out: addresses that are the kernel's (access_ok), protection keys (all that FOLL_REMOTE decides), huge pages, device memory's pgmap references (see mm/memremap.ts), the gate area, NUMA hints, signals
  * (-ERESTARTSYS), FOLL_NOWAIT, FOLL_MIGRATION, FOLL_SPLIT, pages == NULL (populate) and with it the -EINVAL of
  * get_user_pages_longterm, its own vmas array and with it -ENOMEM.
  */

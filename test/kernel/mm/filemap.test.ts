@@ -1,16 +1,19 @@
 /** The page cache's lookups, and what it does with a dirty page that leaves it. */
 import { describe, expect, it } from "vitest";
 import { errseq_check_and_advance, errseq_sample, errseq_set } from "../../../src/kernel/errseq.js";
+import { call, path } from "../../../src/kernel/language.js";
 import {
   __delete_from_page_cache,
+  filemap_fault,
   find_get_page_tag,
   find_tagged,
   xa_set_mark,
 } from "../../../src/kernel/mm/filemap.js";
 import { put_page } from "../../../src/kernel/mm/swap.js";
-import { NONE } from "../../../src/kernel/types.js";
-import { store } from "../actors.js";
-import { FILE, Hand, small } from "../harness.js";
+import { FAULT_FLAG } from "../../../src/kernel/operations.js";
+import { int, NONE, pfn } from "../../../src/kernel/types.js";
+import { disk, store } from "../actors.js";
+import { type Actor, FILE, Hand, small } from "../harness.js";
 
 const hand = (filePages: number) => new Hand(small({ filePages, pages: filePages }, { store: store() }));
 
@@ -43,6 +46,32 @@ describe("F77 a dirty page that leaves the cache", () => {
     const h = hand(1);
     __delete_from_page_cache(h.k, 0);
     expect([h.faults(), h.k.vmstat.nr_dirty[0]]).toEqual([[], 0]);
+  });
+});
+
+describe("PG_reclaim is PG_readahead to a fault", () => {
+  const faults = (flags: number): Actor => ({
+    path: path("faults", { source: "a test", args: { flags: int }, locals: { page: pfn } }, [
+      call(() => filemap_fault, { mapping: FILE, index: 0, vma: 0, flags: "flags" }, "page"),
+    ]),
+    args: [flags],
+    ends: true,
+  });
+
+  it("the first look takes reclaim's mark away, a fault that is tried again leaves it", () => {
+    for (const [flags, left] of [
+      [FAULT_FLAG.WRITE, false],
+      [FAULT_FLAG.WRITE | FAULT_FLAG.TRIED, true],
+    ] as const) {
+      const h = new Hand(small({}, { fault: faults(flags) })).set(["reclaim"]).go("fault");
+      expect([h.finished("fault"), h.has("locked"), h.has("reclaim")]).toEqual([true, true, left]);
+    }
+  });
+
+  it("a miss is one major fault, however often it is looked for", () => {
+    const h = new Hand(small({ cached: false }, { fault: faults(0), disk }));
+    h.go("fault").go("disk").go("fault");
+    expect([h.finished("fault"), h.k.vmstat.pgmajfault[0]]).toEqual([true, 1]);
   });
 });
 

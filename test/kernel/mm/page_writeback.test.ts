@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { btrfs_writepages } from "../../../src/kernel/fs/btrfs.js";
+import { xfs_vm_writepages } from "../../../src/kernel/fs/xfs.js";
 import { call, path } from "../../../src/kernel/language.js";
 import { address_space } from "../../../src/kernel/mm/filemap.js";
 import { lock_page, SetPageDirty, unlock } from "../../../src/kernel/mm/page.js";
@@ -286,6 +288,30 @@ describe("write_cache_pages (7.3)", () => {
     h.go("third");
     expect(under(h)).toEqual([0, 2]);
   });
+
+  for (const [name, fs, writepages] of [
+    ["xfs", FS.xfs, xfs_vm_writepages],
+    ["btrfs", FS.btrfs, btrfs_writepages],
+  ] as const)
+    it(`${name} walks so: round the file with a limit, and waiting for a page's earlier write for integrity`, () => {
+      const h = new Hand(
+        small(
+          { filePages: 3, pages: 3, fs, geometry: { config: ["kupdate", "blocks"], blocks: 9 } },
+          {
+            ...{ a: store(0), b: store(1), c: store(2), disk },
+            device: { path: dirty, args: [0], ends: true },
+            cyclic: { path: writepages, args: [FILE, 0, 0, 2, RANGE_CYCLIC, RANGE_END], ends: true },
+            sync: { path: writepages, args: [FILE, 1, 0, LONG_MAX, 0, 0], ends: true },
+          },
+        ),
+      );
+      h.go("a").go("b").go("c").go("cyclic");
+      expect([under(h), h.k.of(address_space).writeback_index[FILE]]).toEqual([[0, 1], 1]);
+      h.go("device").go("sync");
+      expect([h.next("sync"), h.has("locked")]).toEqual(["wait_on_page_writeback", true]);
+      h.go("disk").go("sync");
+      expect([h.finished("sync"), h.has("dirty"), h.tags(2)]).toEqual([true, false, "dirty"]);
+    });
 
   it("F64 a lookup takes up to fifteen pages: what is dirtied behind it is not met, what it found is held", () => {
     const h = new Hand(
