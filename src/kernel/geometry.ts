@@ -115,7 +115,10 @@ export interface GeometryOptions {
   readonly reclaimers?: number;
   /** Tasks that can walk a mapping at once (config "pagevec"). Default 4. */
   readonly walkers?: number;
-  /** Whether reclaim writes no page before it is desperate, and dirtying wakes no flusher before processes are slowed down. Default false. */
+  /**
+   * Whether reclaim writes no page before it is desperate, and dirtying wakes no flusher before processes are slowed down.
+   * Default false.
+   */
   readonly laptop_mode?: boolean;
   /** CPUs, to which tasks are bound in turn (config "percpu"). Default 2; without the option all tasks share one. */
   readonly cpus?: number;

@@ -17,9 +17,10 @@
  * The fast walk runs with interrupts off, so that whoever clears a PTE and flushes the TLBs by interrupts waits for its end. Nobody waits
  * here: a walk that has seen the old PTE takes a spurious reference at any later moment, and finds out.
  *
- * Left out: addresses that are the kernel's (access_ok), protection keys (all that FOLL_REMOTE decides), huge pages, device memory's pgmap references (see mm/memremap.ts), the gate area, NUMA hints, signals
- * (-ERESTARTSYS), FOLL_NOWAIT, FOLL_MIGRATION, FOLL_SPLIT, pages == NULL (populate) and with it the -EINVAL of
- * get_user_pages_longterm, its own vmas array and with it -ENOMEM.
+ * Left out: addresses that are the kernel's (access_ok), protection keys (all that FOLL_REMOTE decides), huge pages, device
+ * memory's pgmap references (see mm/memremap.ts), the gate area, NUMA hints, signals (-ERESTARTSYS), FOLL_NOWAIT, FOLL_MIGRATION,
+ * FOLL_SPLIT, pages == NULL (populate: mm/mlock.ts) and with it the -EINVAL of get_user_pages_longterm, its own vmas array and
+ * with it -ENOMEM.
  */
 import type { FrameOf } from "../../machine/path.js";
 import { ERRNO } from "../errno.js";
