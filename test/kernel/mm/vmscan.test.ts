@@ -1,9 +1,12 @@
 import { describe, expect, it } from "vitest";
+import type { Config } from "../../../src/kernel/config.js";
+import { try_to_free_pages } from "../../../src/kernel/mm/direct_reclaim.js";
+import { lru_add_drain } from "../../../src/kernel/mm/swap.js";
 import { __remove_mapping, is_page_cache_freeable, SWAP_CLUSTER_MAX } from "../../../src/kernel/mm/vmscan.js";
 import { BH, PGDAT_DIRTY, PGDAT_WRITEBACK, VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { PTE_BIT } from "../../../src/trace/words.js";
 import { deactivate, disk, flusher, load, old, read, reclaim, store } from "../actors.js";
-import { Hand, small } from "../harness.js";
+import { type Actor, Hand, small } from "../harness.js";
 
 const BOTH = [VM_SHARED | VM_WRITE, VM_SHARED | VM_WRITE];
 
@@ -329,4 +332,65 @@ describe("shrink_active_list", () => {
 
 describe("numbers", () => {
   it("F62 SWAP_CLUSTER_MAX is 32", () => expect(SWAP_CLUSTER_MAX).toBe(32));
+});
+
+describe("a page that left its file with its buffers on (R13)", () => {
+  const direct: Actor = { path: try_to_free_pages, ends: true };
+  const orphan = (reclaimer: Actor, ...config: readonly Config[]) => {
+    const h = new Hand(
+      small(
+        { pages: 2, geometry: { min_free_pages: 0, config: ["truncate", ...config] } },
+        { store: store(), reclaimer },
+      ),
+    ).go("store");
+    // As truncation leaves a page whose buffers a commit holds: in no file, of no process, its buffers' reference left.
+    h.clear(["dirty", "referenced"]);
+    h.k.xa_mark.dirty[0] = 0;
+    h.k.pte.entry[0] = 0;
+    h.k.page.mapcount[0] = 0;
+    h.k.xa_slot.page[0] = 0;
+    h.k.page.mapping[0] = 0;
+    h.k.page.b_state[0] = 0;
+    lru_add_drain(h.k);
+    h.k.page._refcount[0] = 1;
+    return h;
+  };
+
+  it("is freed with them, by kswapd and by direct reclaim: its last reference is the isolator's", () => {
+    for (const h of [orphan(reclaim()), orphan(direct, "watermarks", "direct_reclaim")]) {
+      const steps = h.trace("reclaimer", () => h.go("reclaimer"));
+      expect(steps).toContain("put_page_testzero");
+      expect([h.refs(), h.flags(), h.faults()]).toEqual([0, [], []]);
+    }
+  });
+});
+
+describe("direct reclaim and kswapd on other machines", () => {
+  it("direct reclaim unmaps where files change their size, too", () => {
+    const h = new Hand(
+      small(
+        { pages: 2, geometry: { min_free_pages: 0, config: ["watermarks", "direct_reclaim", "truncate"] } },
+        { load: load(), direct: { path: try_to_free_pages, ends: true } },
+      ),
+    ).go("load");
+    lru_add_drain(h.k);
+    old(h);
+    h.clear(["referenced"]).go("direct");
+    expect([h.pte(), h.refs(), h.k.vmstat.pgsteal_direct[0]]).toEqual(["none", 0, 1]);
+  });
+
+  it("kswapd that met marked pages under writeback, on a node full of writeback, waits for the disks (R6)", () => {
+    const h = new Hand(
+      small(
+        { pages: 2, geometry: { min_free_pages: 0, config: ["watermarks"] } },
+        { store: store(), flusher, disk, reclaim: reclaim() },
+      ),
+    );
+    h.go("store").go("flusher").set(["reclaim"]);
+    lru_add_drain(h.k);
+    h.k.pgdat.flags[0] |= PGDAT_WRITEBACK;
+    const steps = h.trace("reclaim", () => h.go("reclaim"));
+    expect(steps).toContain("congestion_wait");
+    expect(h.has("writeback")).toBe(true);
+  });
 });
