@@ -4,10 +4,16 @@
  */
 import { describe, expect, it } from "vitest";
 import type { Config } from "../../src/kernel/config.js";
+import { disk_version } from "../../src/kernel/fs/blocks.js";
 import { bdi_flusher } from "../../src/kernel/fs/fs_writeback.js";
+import { kjournald2 } from "../../src/kernel/fs/jbd2.js";
+import { recovered_version } from "../../src/kernel/fs/power_cut.js";
+import { generic_file_write_iter } from "../../src/kernel/fs/read_write.js";
 import { sync } from "../../src/kernel/fs/sync.js";
+import type { Mount } from "../../src/kernel/geometry.js";
+import { VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
 import { disk, dma, flusher, fsync, read, reclaim, store } from "../kernel/actors.js";
-import { type Actor, type Small, small } from "../kernel/harness.js";
+import { type Actor, FILE, Hand, type Small, small } from "../kernel/harness.js";
 
 /** The kinds of fault that some interleaving meets. */
 function found(options: Small, actors: Readonly<Record<string, Actor>>): string[] {
@@ -54,6 +60,36 @@ describe("W5 what fsync promises", () => {
   it("is kept for a device's bytes once they were marked; before that it does not cover them", () => {
     const actors = { read: read(0), dma: dma(0), fsync, flusher, disk };
     expect(found(machine(["fsync_oracle"], { parts: 1 }), actors)).toEqual([]);
+  });
+});
+
+describe("W5 what fsync promises, and a power cut", () => {
+  const MOUNTS: readonly (readonly [string, Mount])[] = [
+    ["ordered, delayed allocation", { data: "ordered", delalloc: true }],
+    ["ordered, nodelalloc", { data: "ordered", delalloc: false }],
+    ["journal", { data: "journal", delalloc: false }],
+  ];
+  const mounted = (mount: Mount): Small => ({
+    pages: 1,
+    geometry: {
+      files: [{ pages: 1, extents: ["hole"] }],
+      vmas: [{ pages: 1, file: FILE, flags: VM_SHARED | VM_WRITE }],
+      config: ["blocks", "journal", "fsync_oracle"],
+      mount,
+    },
+  });
+  const jbd2: Actor = { path: kjournald2, args: [0] };
+  for (const [name, mount] of MOUNTS)
+    it(`ext4, ${name}: is there after recovery, for CPU stores and write(2)`, () => {
+      expect(found(mounted(mount), { store: store(), fsync, jbd2, disk })).toEqual([]);
+      const write: Actor = { path: generic_file_write_iter, args: [FILE, 0, 1], ends: true };
+      expect(found(mounted(mount), { write, fsync, jbd2, disk })).toEqual([]);
+    });
+
+  it("without a commit it would not be: the bytes are on the disk, and nothing says where", () => {
+    const h = new Hand(small(mounted(MOUNTS[0][1]), { store: store(), flusher, jbd2, disk }));
+    h.go("store").go("flusher").go("disk");
+    expect([disk_version(h.k, FILE, 0, 0), recovered_version(h.k, FILE, 0, 0)]).toEqual([1, 0]);
   });
 });
 

@@ -53,6 +53,61 @@ describe("verdicts, every interleaving", () => {
     });
 });
 
+/** What some of a few runs meet, where the machine is too big for a search over every interleaving. */
+const met = (scenario: string, seeds: number): { outcomes: string[]; victims: string[] } => {
+  const outcomes = new Set<string>();
+  const victims = new Set<string>();
+  for (let seed = 1; seed <= seeds; seed++)
+    for (const { kind, path } of run(scenario, { seed }).faults) {
+      outcomes.add(kind);
+      if (kind === "BUG") victims.add(path);
+    }
+  return { outcomes: [...outcomes].sort(), victims: [...victims].sort() };
+};
+
+describe("W1 and W2 on ext4 with a journal, in some runs", () => {
+  const { ext4_writepage, mpage } = {
+    ext4_writepage: "ext4_writepage",
+    mpage: "mpage_prepare_extent_to_map",
+  };
+  const TABLE: readonly (readonly [
+    scenario: string,
+    outcomes: readonly string[],
+    victims: readonly string[],
+    why: string,
+  ])[] = [
+    ["W1,fs=ext4-delalloc", ["BUG", "HANG", "WARN"], [ext4_writepage, mpage], "as without a journal"],
+    ["W1,fs=ext4-nodelalloc", ["BUG", "HANG", "WARN"], [ext4_writepage, mpage], "the same"],
+    [
+      "W1,fs=ext4-journal",
+      ["BUG", "HANG"],
+      [ext4_writepage],
+      "nobody warns, and every way is writepage (trap 18)",
+    ],
+    [
+      "W4,fs=ext4-journal",
+      ["BUG", "HANG"],
+      [ext4_writepage],
+      "the same for a region that is registered for long",
+    ],
+    ["W2,fs=ext4-delalloc", [], [], "the buffers stay"],
+    ["W2,fs=ext4-nodelalloc", [], [], "the same"],
+    ["W2,fs=ext4-journal", [], [], "the same"],
+  ];
+  for (const [scenario, outcomes, victims, why] of TABLE)
+    it(`${scenario}: ${outcomes.join(", ") || "OK"} (${why})`, () => {
+      expect(met(scenario, 40)).toEqual({ outcomes, victims });
+    });
+});
+
+describe("W5: after fsync and a power cut", () => {
+  for (const fs of ["ext4-delalloc", "ext4-nodelalloc", "ext4-journal"])
+    it(`fs=${fs}: what the device had written is gone (D14); a read that has not returned has promised nothing`, () => {
+      expect(explore(`W5,fs=${fs}`, { maxStates: 100_000 }).outcomes).toEqual(["LOST"]);
+      expect(met(`W5,fs=${fs},holder=dio`, 1).outcomes).toEqual([]);
+    });
+});
+
 describe("a run", () => {
   it("says what a search says: STALE of a page that was written after its file had let go of it", () => {
     const outcomes = new Set<string>();

@@ -1,7 +1,7 @@
 /**
  * W5, W6: what is on the disk when somebody asks, and what the disk gets to see of a page that a device writes.
  */
-import { disk_version } from "../../kernel/fs/blocks.js";
+import { recovered_version } from "../../kernel/fs/power_cut.js";
 import { fsync } from "../../kernel/fs/sync.js";
 import type { Kernel } from "../../kernel/kernel.js";
 import { call, path, step } from "../../kernel/language.js";
@@ -9,7 +9,7 @@ import { inode } from "../../kernel/types.js";
 import { choice, type Oracle, scenario, type View } from "../scenario.js";
 import { holderChoices } from "./holders.js";
 import { FILE, pinned } from "./pinned.js";
-import { FILESYSTEMS, fsOf, SIZES } from "./sizes.js";
+import { FILESYSTEMS, fsOf, MOUNTS, mountOf, SIZES } from "./sizes.js";
 
 /** The program that asks for its data to be safe once its device has finished. */
 const application = path("application", { source: "a process", args: { mapping: inode } }, [
@@ -17,12 +17,15 @@ const application = path("application", { source: "a process", args: { mapping: 
   call(() => fsync, { mapping: "mapping" }),
 ]);
 
-/** A pinned page of the file whose bytes are not on the disk, or -1. */
+/** A pinned page of the file whose bytes are not there after a power cut, or -1. */
 function unsaved(k: Kernel): number {
   for (let page = 0; page < k.geometry.pages; page++) {
     if (k.page.mapping[page] !== FILE || k.page.pins[page] === 0) continue;
     for (let part = 0; part < k.geometry.parts; part++)
-      if (disk_version(k, FILE, k.page.index[page], part) < k.content.version[page * k.geometry.parts + part])
+      if (
+        recovered_version(k, FILE, k.page.index[page], part) <
+        k.content.version[page * k.geometry.parts + part]
+      )
         return page;
   }
   return -1;
@@ -51,13 +54,13 @@ export const fsyncPinned = scenario({
     "on the disk only if somebody had marked the pages dirty, and the driver does that when it lets go.",
   parameters: {
     holder: choice("how the pin is held", holderChoices("rdma")),
-    fs: choice("the file's filesystem", FILESYSTEMS),
+    fs: choice("the file's filesystem", MOUNTS),
     ...SIZES,
   },
   setup: ({ holder, fs, ...sizes }) => {
     const base = pinned({
       holder,
-      fs: fsOf(fs),
+      ...mountOf(fs),
       ...sizes,
       tasks: [
         {

@@ -7,7 +7,8 @@ import { cache_file } from "../../kernel/boot.js";
 import type { Config } from "../../kernel/config.js";
 import { dax_allocate_file } from "../../kernel/fs/dax.js";
 import { wb_workfn } from "../../kernel/fs/fs_writeback.js";
-import type { GeometryOptions } from "../../kernel/geometry.js";
+import { kjournald2 } from "../../kernel/fs/jbd2.js";
+import type { GeometryOptions, Mount } from "../../kernel/geometry.js";
 import type { Kernel } from "../../kernel/kernel.js";
 import { kswapd } from "../../kernel/mm/vmscan.js";
 import { is_dax_fs } from "../../kernel/operations.js";
@@ -28,6 +29,8 @@ export interface Pinned {
   readonly parts: number;
   /** Row of FS. */
   readonly fs: number;
+  /** How ext4 is mounted, on a disk with blocks and a journal; default on neither. */
+  readonly mount?: Mount;
   /** VM_* bits of the mapping; default shared and writable. */
   readonly vm_flags?: number;
   /** Whether the flusher runs; default true. */
@@ -73,7 +76,7 @@ function holderTasks(kind: HolderName, { pages, drivers }: Pinned): TaskPlan[] {
 
 /** The machine and the tasks of a pinned-page scenario. */
 export function pinned(spec: Pinned): Setup {
-  const { holder, pages, drivers, parts, fs, config = [], geometry = {} } = spec;
+  const { holder, pages, drivers, parts, fs, mount, config = [], geometry = {} } = spec;
   const filePages = pages * drivers;
   const { arrays, config: needs }: Holder = HOLDERS[holder];
   const tasks: TaskPlan[] = [
@@ -83,6 +86,9 @@ export function pinned(spec: Pinned): Setup {
       ? []
       : [{ name: "flusher", letter: "f", path: wb_workfn, args: [], daemon: true }]),
     { name: "disk", letter: "d", path: disk_daemon, args: [0], daemon: true },
+    ...(mount === undefined
+      ? []
+      : [{ name: "jbd2", letter: "j", path: kjournald2, args: [0], daemon: true }]),
     ...(spec.tasks ?? []),
   ];
   const slow = (names: (task: TaskPlan) => boolean, ticks: number) =>
@@ -91,12 +97,20 @@ export function pinned(spec: Pinned): Setup {
     geometry: {
       pages: filePages,
       parts,
-      files: [{ pages: filePages, fs }],
+      files: [{ pages: filePages, fs, extents: mount && new Array(filePages).fill("hole") }],
+      mount,
       vmas: [{ pages: filePages, file: FILE, flags: spec.vm_flags ?? VM_WRITE | VM_SHARED }],
       dios: drivers * arrays,
       dioPages: pages,
       ...geometry,
-      config: [...new Set([...needs, ...config, ...(geometry.config ?? [])])],
+      config: [
+        ...new Set<Config>([
+          ...needs,
+          ...config,
+          ...(mount === undefined ? [] : (["blocks", "journal"] as const)),
+          ...(geometry.config ?? []),
+        ]),
+      ],
     },
     tasks,
     // Slow devices and memory pressure: a pin outlasts several wakings of the daemons.
@@ -104,6 +118,7 @@ export function pinned(spec: Pinned): Setup {
       kswapd: 100,
       flusher: 150,
       disk: 20,
+      jbd2: 200,
       ...slow(({ name }) => name.startsWith(holder), 1500),
       ...slow(({ name }) => name.startsWith("device"), 600),
     },

@@ -9,7 +9,7 @@ import { inode, int } from "../../kernel/types.js";
 import { choice, scenario, type TaskPlan } from "../scenario.js";
 import { holderChoices } from "./holders.js";
 import { FILE, type Pinned, pinned } from "./pinned.js";
-import { FILESYSTEMS, fsOf, SIZES } from "./sizes.js";
+import { MOUNTS, mountOf, SIZES } from "./sizes.js";
 
 const RANGE = { mapping: inode, start: int, end: int } as const;
 
@@ -61,7 +61,7 @@ function stripper(kind: Stripper, filePages: number): Pick<Pinned, "kswapd" | "t
 }
 
 const BUILT = {
-  fs: choice("the file's filesystem", FILESYSTEMS),
+  fs: choice("the file's filesystem", MOUNTS),
   ...SIZES,
 };
 
@@ -79,7 +79,7 @@ export const dioReclaim = scenario({
     ...BUILT,
   },
   setup: ({ holder, strip, fs, ...sizes }) =>
-    pinned({ holder, fs: fsOf(fs), ...sizes, ...stripper(strip, sizes.pages * sizes.drivers) }),
+    pinned({ holder, ...mountOf(fs), ...sizes, ...stripper(strip, sizes.pages * sizes.drivers) }),
 });
 
 export const dioFlusher = scenario({
@@ -90,7 +90,7 @@ export const dioFlusher = scenario({
     "Kara's second race (January 2018): writeback cleans and write-protects a page while a device holds it. Its buffers stay, so nothing crashes; but the " +
     "filesystem was not asked before the page became dirty again.",
   parameters: { holder: choice("how the pin is held", holderChoices("dio")), ...BUILT },
-  setup: ({ holder, fs, ...sizes }) => pinned({ holder, fs: fsOf(fs), ...sizes }),
+  setup: ({ holder, fs, ...sizes }) => pinned({ holder, ...mountOf(fs), ...sizes }),
 });
 
 export const rdmaLong = scenario({
@@ -101,5 +101,5 @@ export const rdmaLong = scenario({
     "Shared memory of an ext4 file is registered for as long as a program likes. The device writes again and again, the flusher comes by, memory is short. " +
     "Nobody marks a page dirty before the region is given back.",
   parameters: { holder: choice("how the pin is held", holderChoices("rdma")), ...BUILT },
-  setup: ({ holder, fs, ...sizes }) => pinned({ holder, fs: fsOf(fs), ...sizes, kswapd: true }),
+  setup: ({ holder, fs, ...sizes }) => pinned({ holder, ...mountOf(fs), ...sizes, kswapd: true }),
 });

@@ -1,4 +1,5 @@
 /** Parameters that most workloads have. */
+import type { Mount } from "../../kernel/geometry.js";
 import { FS } from "../../kernel/operations.js";
 import { whole } from "../scenario.js";
 
@@ -16,6 +17,29 @@ export const FILESYSTEMS = {
   btrfs: "copy on write",
   tmpfs: "memory",
 } as const;
+
+/** Mounts of ext4 on a disk with blocks and a journal: the file has no block yet. */
+const EXT4_MOUNTS: Readonly<Record<string, Mount>> = {
+  "ext4-delalloc": { data: "ordered", delalloc: true },
+  "ext4-nodelalloc": { data: "ordered", delalloc: false },
+  "ext4-journal": { data: "journal", delalloc: false },
+};
+
+/** FILESYSTEMS, and ext4 with a journal. */
+export const MOUNTS = {
+  ...FILESYSTEMS,
+  "ext4-delalloc": "ext4 with a journal, data=ordered, blocks chosen when pages are written",
+  "ext4-nodelalloc": "the same with blocks chosen when pages are dirtied",
+  "ext4-journal": "ext4 with data=journal",
+} as const;
+
+/** What a scenario's machine has for one of MOUNTS. */
+export const mountOf = (
+  name: keyof typeof MOUNTS,
+): { readonly fs: number; readonly mount: Mount | undefined } => ({
+  fs: name in EXT4_MOUNTS ? FS.ext4 : fsOf(name as keyof typeof FILESYSTEMS),
+  mount: EXT4_MOUNTS[name],
+});
 
 /** Row of FS by its name. */
 export const fsOf = (name: keyof typeof FS): number => FS[name];
