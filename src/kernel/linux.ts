@@ -212,9 +212,9 @@ export const tables: readonly Table[] = [
 /** Row of the address_space_operations of a machine's ext4 files. */
 function ext4_set_aops({ config, mount }: Geometry): number {
   if (mount.data === "journal") return EXT4_AOPS.journalled;
-  if (config.has("blocks") && mount.delalloc) return EXT4_AOPS.da;
   const simple = !(["blocks", "kupdate", "truncate"] as const).some((option) => config.has(option));
-  return simple ? FS.ext4 : EXT4_AOPS.ordered;
+  if (simple) return FS.ext4;
+  return mount.delalloc ? EXT4_AOPS.da : EXT4_AOPS.ordered;
 }
 
 /** The operations of the filesystems and of the drivers with notifiers that a machine has. */

@@ -220,16 +220,18 @@ export const ext4_da_invalidatepage = path(
   "ext4_da_invalidatepage",
   { source: "fs/ext4/inode.c v4.20", args: { page: pfn, offset: int, length: int } },
   [
-    given(
-      (k, f) => f.offset === 0 && f.length === k.geometry.parts,
-      [
-        step("ext4_da_page_release_reservation", (k, f) => {
-          if (!buffer_delay(k, f.page)) return;
-          release_delayed(k, k.page.mapping[f.page], k.page.index[f.page]);
-          write_buffer(k, f.page, 0, BH.delay);
-        }),
-      ],
-    ),
+    config("blocks", [
+      given(
+        (k, f) => f.offset === 0 && f.length === k.geometry.parts,
+        [
+          step("ext4_da_page_release_reservation", (k, f) => {
+            if (!buffer_delay(k, f.page)) return;
+            release_delayed(k, k.page.mapping[f.page], k.page.index[f.page]);
+            write_buffer(k, f.page, 0, BH.delay);
+          }),
+        ],
+      ),
+    ]),
     call(() => ext4_invalidatepage, { page: "page", offset: "offset", length: "length" }),
   ],
 );

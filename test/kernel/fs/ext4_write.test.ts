@@ -53,6 +53,7 @@ const file = (...given: Parameters<typeof world>): Hand => new Hand(world(...giv
 const page0 = (h: Hand) => h.k.xa_slot.page[0] - 1;
 const MODES = [
   ["all blocks mapped", {}, { config: ["truncate"] }],
+  ["all blocks mapped, of one size", {}, { config: [] }],
   ["delalloc", { extents: ["hole"] }, {}],
   ["nodelalloc", { extents: ["hole"] }, { mount: { delalloc: false } }],
 ] as const;
@@ -75,7 +76,7 @@ describe("write(2)", () => {
   }
 
   it("the page lock is dropped for the handle, which comes before it, and taken again", () => {
-    for (const [, spec, more] of MODES.slice(1)) {
+    for (const [, spec, more] of MODES.slice(2)) {
       const h = file(spec, {}, more);
       const order = [
         "add_to_page_cache_lru",
@@ -98,23 +99,27 @@ describe("write(2)", () => {
   });
 
   it("a page that is truncated in between is looked up again, without the handle", () => {
-    const h = file({}, { cut: truncate(0) }).until("write", "jbd2_journal_start");
-    const first = page0(h);
-    // i_rwsem keeps truncation away; somebody who ignores it shows why the test is there.
-    h.k.page.mapping[first] = 0;
-    h.k.xa_slot.page[0] = 0;
-    const steps = h.trace("write", () => h.go("write"));
-    expect(steps.filter((step) => step === "jbd2_journal_start")).toHaveLength(2);
-    expect([h.finished("write"), page0(h) !== first]).toEqual([true, true]);
-    expect(h.k.of(journal).t_updates[0]).toBe(0);
+    for (const delalloc of [true, false]) {
+      const h = file({}, { cut: truncate(0) }, { mount: { delalloc } }).until("write", "jbd2_journal_start");
+      const first = page0(h);
+      // i_rwsem keeps truncation away; somebody who ignores it shows why the test is there.
+      h.k.page.mapping[first] = 0;
+      h.k.xa_slot.page[0] = 0;
+      const steps = h.trace("write", () => h.go("write"));
+      expect(steps.filter((step) => step === "jbd2_journal_start")).toHaveLength(2);
+      expect([h.finished("write"), page0(h) !== first]).toEqual([true, true]);
+      expect(h.k.of(journal).t_updates[0]).toBe(0);
+    }
   });
 
   it("waits for a stable page, also if writeback began while the page was unlocked", () => {
-    const h = file({ stable_writes: true }, { again: write(0, 1) }).go("write");
-    h.until("again", "jbd2_journal_start").go("flusher").go("again");
-    expect([h.next("again"), h.has("locked", page0(h))]).toEqual(["wait_on_page_writeback", true]);
-    h.go("disk").go("again");
-    expect(h.finished("again")).toBe(true);
+    for (const delalloc of [true, false]) {
+      const h = file({ stable_writes: true }, { again: write(0, 1) }, { mount: { delalloc } }).go("write");
+      h.until("again", "jbd2_journal_start").go("flusher").go("again");
+      expect([h.next("again"), h.has("locked", page0(h))]).toEqual(["wait_on_page_writeback", true]);
+      h.go("disk").go("again");
+      expect(h.finished("again")).toBe(true);
+    }
   });
 
   it("a write to a page that is dirty already is written with it", () => {
@@ -140,7 +145,7 @@ describe("a write of a part of a page that is not cached", () => {
   });
 
   it("finds zeroes where there is no block yet", () => {
-    for (const [, spec, more] of MODES.slice(1)) {
+    for (const [, spec, more] of MODES.slice(2)) {
       const h = file(spec, { write: write(1, 1) }, { ...more, parts: 2 });
       h.k.content.version.fill(9);
       expect(h.trace("write", () => h.go("write"))).toContain("zero_user_segments");
@@ -223,10 +228,14 @@ describe("blocks and sizes", () => {
 describe("locks", () => {
   for (const [name, spec, more] of MODES)
     it(`${name}: lockdep has nothing to say; i_rwsem, then the handle, then the page`, () => {
-      const { reports, edges } = world(spec, { cut: truncate(0), hole: punch(0, 1) }, more).lockdep;
+      const { reports, edges } = world(
+        spec,
+        { ...(name.endsWith("size") ? {} : { cut: truncate(0), hole: punch(0, 1) }) },
+        more,
+      ).lockdep;
       expect(reports.map(lockReportText)).toEqual([]);
       const orders = edges.map(({ held, taken }) => `${held.name} -> ${taken.name}`);
-      if (name !== "all blocks mapped")
+      if (!name.startsWith("all blocks mapped"))
         expect(orders).toEqual(
           expect.arrayContaining(["inode->i_rwsem -> jbd2_handle", "jbd2_handle -> PG_locked"]),
         );
