@@ -2,10 +2,20 @@
 import { describe, expect, it } from "vitest";
 import { bad_block, FOR_EVER } from "../../../src/kernel/block/disk.js";
 import type { Config } from "../../../src/kernel/config.js";
-import { disk_block, EXTENT, extent_state, PENDING, sb_info } from "../../../src/kernel/fs/blocks.js";
+import {
+  block_owner,
+  DELETED,
+  disk_block,
+  EXTENT,
+  extent_state,
+  PENDING,
+  sb_info,
+} from "../../../src/kernel/fs/blocks.js";
 import { ext4_punch_hole, ext4_setattr } from "../../../src/kernel/fs/ext4/truncate.js";
 import { ext4_page_mkwrite } from "../../../src/kernel/fs/ext4.js";
 import { ext4_inode_info, JI, jbd2_inode, journal, kjournald2 } from "../../../src/kernel/fs/jbd2.js";
+import { stale_after_power_cut } from "../../../src/kernel/fs/power_cut.js";
+import { generic_file_write_iter } from "../../../src/kernel/fs/read_write.js";
 import type { FileSpec, GeometryOptions } from "../../../src/kernel/geometry.js";
 import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { disk, dma, flusher, fsync, old, read, reclaim, store } from "../actors.js";
@@ -146,6 +156,22 @@ describe("ext4_punch_hole", () => {
     const h = file({ pages: 2, size: 1 }, { punch: punch(1, 2) });
     expect(h.trace("punch", () => h.go("punch"))).not.toContain("jbd2_journal_start");
     expect([h.finished("punch"), extent_state(h.k, FILE, 1)]).toEqual([true, EXTENT.mapped]);
+  });
+
+  it("a write(2) between its flush and i_rwsem: a commit before the hole shows what the new block had; not with delayed allocation", () => {
+    const stale = (delalloc: boolean) => {
+      const write: Actor = { path: generic_file_write_iter, args: [FILE, 0, 1], ends: true };
+      const h = file({ extents: ["hole"] }, { punch: punch(0, 1), write }, { mount: { delalloc } });
+      h.k.block.version[0] = 9;
+      h.k.of(block_owner).slot.fill(DELETED | 0x7000);
+      // Nothing is dirty when it looks. Then the page is thrown away that the commit would have written.
+      h.past("punch", "mapping_tagged").go("write").until("punch", "jbd2_journal_start");
+      const shown = stale_after_power_cut(h.go("jbd2").k).length;
+      h.go("punch").go("jbd2");
+      return [shown, stale_after_power_cut(h.k).length];
+    };
+    expect(stale(false)).toEqual([1, 0]);
+    expect(stale(true)).toEqual([0, 0]);
   });
 
   it("the size that delayed pages would have brought to the disk is journalled before they go", () => {
