@@ -207,6 +207,10 @@ const byFilesystem =
   (g: Geometry): AnyPath | null =>
     paths[g.files[0].fs] ?? null;
 
+/** A path that works on the page cache: not on DAX, nor on huge pages. */
+const cached = (does: AnyPath) =>
+  byFilesystem({ [FS.ext4]: does, [FS.xfs]: does, [FS.btrfs]: does, [FS.tmpfs]: does });
+
 const is_dax = (k: Kernel, file: InodeNr): boolean => is_dax_fs(k.inode.fs[file]);
 
 /** A device writes each part of each page of an array once. */
@@ -338,7 +342,8 @@ export const OPERATIONS: readonly Operation[] = [
     name: "read",
     help: "read(2) of a page of a file, through the page cache",
     args: [index, inode],
-    path: generic_file_buffered_read,
+    path: cached(generic_file_buffered_read),
+    where: "a sandbox with a page cache",
     values: ([page, file]) => [file, page],
   }),
   operation({
@@ -438,7 +443,8 @@ export const OPERATIONS: readonly Operation[] = [
     name: "dwrite",
     help: "Write the file itself with O_DIRECT: its cached pages are dropped, held or not",
     args: [inode],
-    path: generic_file_write_direct,
+    path: cached(generic_file_write_direct),
+    where: "a sandbox with a page cache",
     values: ([file], k) => [file, 0, k.inode.i_pages[file] - 1],
   }),
   operation({

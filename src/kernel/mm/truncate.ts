@@ -39,7 +39,7 @@ import {
   when,
 } from "../language.js";
 import { lru_lock, PG_locked, xa_lock } from "../locks.js";
-import { a_ops, fs_of_page, mapping_cap_account_dirty } from "../operations.js";
+import { a_ops, fs_of_page, is_dax_fs, mapping_cap_account_dirty } from "../operations.js";
 import { type InodeNr, inode, int, NONE, type Pfn, pfn } from "../types.js";
 import { __delete_from_page_cache, find_get_page, page_mapping } from "./filemap.js";
 import { remember_orphan } from "./orphan.js";
@@ -437,6 +437,8 @@ export const invalidate_mapping_pages = path(
         throw new Error('invalidate_mapping_pages: this machine lacks config "truncate"');
       f.index = f.start;
     }),
+    // invalidate_exceptional_entry: nothing is done to the entries of a DAX file.
+    given((k, f) => is_dax_fs(k.inode.fs[f.mapping]), [leave(() => 0)]),
     label("next"),
     step("pagevec_lookup_entries", (k, f) => pagevec_lookup_entries(k, f, f.end + 1)),
     given((_, f) => f.page === NONE, [leave()]),
