@@ -7,6 +7,7 @@
  * run.plot.pins();
  * explore("kara-2018-quiet").verdict; // "safe"
  */
+import { sandboxOf } from "./lab/box.js";
 import { explore } from "./lab/explore.js";
 import { run } from "./lab/run.js";
 import { scenarios } from "./lab/scenarios.js";
@@ -15,9 +16,10 @@ import { open } from "./lab/world.js";
 import { kernels } from "./patches/kernels.js";
 
 /** The laboratory under one name, for notebooks. */
-export const lab = { run, explore, open, Session, scenarios, kernels };
+export const lab = { run, explore, open, sandbox: sandboxOf, Session, scenarios, kernels };
 
 export { type Beside, beside, besideTable, type Call, realCalls, simulatedCalls } from "./lab/beside.js";
+export { type Box, type BoxOptions, type OrderOptions, type OrderResult, sandboxOf } from "./lab/box.js";
 export {
   type ExploreOptions,
   explore,

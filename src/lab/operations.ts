@@ -3,7 +3,6 @@
  * depend on the file's filesystem; where there is none, the operation is not there.
  */
 
-import { amdgpu_ttm_tt_get_user_pages, amdgpu_ttm_tt_unpin_userptr } from "../kernel/drivers/amdgpu_ttm.js";
 import { ib_umem_get, ib_umem_release } from "../kernel/drivers/infiniband.js";
 import { io_sqe_buffer_register, io_sqe_buffer_unregister } from "../kernel/drivers/io_uring.js";
 import { vfio_dma_do_map, vfio_dma_do_unmap } from "../kernel/drivers/vfio.js";
@@ -76,6 +75,8 @@ export interface Operation {
   readonly pathOn: (g: Geometry) => AnyPath | null;
   /** Where it is to be had, for complaints. */
   readonly where: string;
+  /** A sandbox in which the example works. */
+  readonly scenario: string;
   /** The operations whose pages this one lets go of; none for most. */
   readonly releases: readonly string[];
   /** Whether it works on another process's memory. */
@@ -113,14 +114,15 @@ function readArgument(name: string, arg: OperationArgument, k: Kernel, word: str
   return value;
 }
 
-interface OperationSpec {
-  readonly name: string;
+interface OperationSpec<N extends string, A extends readonly OperationArgument[]> {
+  readonly name: N;
   readonly help: string;
   readonly details?: readonly string[];
-  readonly args?: readonly OperationArgument[];
+  readonly args?: A;
   /** The path, or how it depends on the filesystem of the sandbox's file. */
   readonly path: AnyPath | ((g: Geometry) => AnyPath | null);
   readonly where?: string;
+  readonly scenario?: string;
   /** The path's arguments from what was said; default as said. */
   readonly values?: (said: readonly number[], k: Kernel) => readonly number[];
   readonly releases?: readonly string[];
@@ -129,17 +131,18 @@ interface OperationSpec {
   readonly example?: string;
 }
 
-function operation({
+function operation<const N extends string, const A extends readonly OperationArgument[] = readonly []>({
   values = (said) => said,
-  args = [],
+  args = [] as unknown as A,
   details = [],
   releases = [],
   takes = false,
   remote = false,
   where = "every sandbox",
+  scenario = "sandbox",
   path: does,
   ...spec
-}: OperationSpec): Operation {
+}: OperationSpec<N, A>): Operation & { readonly name: N; readonly args: A } {
   return {
     ...spec,
     args,
@@ -147,6 +150,7 @@ function operation({
     example: spec.example ?? spec.name,
     pathOn: typeof does === "function" ? does : () => does,
     where,
+    scenario,
     releases,
     remote,
     takes,
@@ -167,18 +171,22 @@ function operation({
 
 // ---- arguments
 
-const number = (
-  name: string,
+const number = <const N extends string>(
+  name: N,
   help: string,
   standard: number | undefined,
   min: number,
   max: (k: Kernel) => number,
-): OperationArgument => ({ name, help, default: standard, min, max });
+): OperationArgument & { readonly name: N } => ({ name, help, default: standard, min, max });
 
-const word = (name: string, help: string, words: Readonly<Record<string, number>>): OperationArgument => ({
+const word = <const N extends string, const W extends string>(
+  name: N,
+  help: string,
+  words: Readonly<Record<W, number>>,
+): OperationArgument & { readonly name: N; readonly words: Readonly<Record<W, number>> } => ({
   name,
   help,
-  default: Object.values(words)[0],
+  default: Object.values<number>(words)[0],
   min: 0,
   max: () => 0,
   words,
@@ -276,7 +284,7 @@ const gup_longterm = path(
 );
 
 /** What can be ordered, in the order of help. */
-export const OPERATIONS: readonly Operation[] = [
+const TABLE = [
   // ---- memory
   operation({
     name: "load",
@@ -335,6 +343,7 @@ export const OPERATIONS: readonly Operation[] = [
     help: "A process gives its memory back",
     args: [{ ...mm, default: 1 }],
     path: do_exit,
+    example: "fork; exit",
   }),
 
   // ---- files
@@ -437,6 +446,7 @@ export const OPERATIONS: readonly Operation[] = [
     help: "ioctl(FICLONE): file 2 gets every block of file 1, shared",
     path: byFilesystem({ [FS.xfs]: xfs_reflink_remap_range }),
     where: "a sandbox on xfs",
+    scenario: "sandbox,fs=xfs",
     values: () => [1, 2],
   }),
   operation({
@@ -466,7 +476,7 @@ export const OPERATIONS: readonly Operation[] = [
     takes: true,
   }),
   operation({
-    name: "gup_longterm",
+    name: "longterm",
     help: "get_user_pages_longterm: the same for as long as a program likes; refused on DAX",
     args: [at, nr, mode, own],
     path: gup_longterm,
@@ -478,14 +488,14 @@ export const OPERATIONS: readonly Operation[] = [
     help: "put_page of every page of an array, and nothing else",
     args: [own],
     path: put,
-    releases: ["gup", "gup_longterm"],
+    releases: ["gup", "longterm"],
   }),
   operation({
     name: "unpin",
     help: "set_page_dirty_lock, then put_page, of every page of an array",
     args: [own],
     path: unpin,
-    releases: ["gup", "gup_longterm"],
+    releases: ["gup", "longterm"],
   }),
   operation({
     name: "pread",
@@ -601,22 +611,6 @@ export const OPERATIONS: readonly Operation[] = [
     releases: ["uring_reg"],
   }),
 
-  operation({
-    name: "gpu_get",
-    help: "amdgpu userptr: give pages to a graphics card, which marks them dirty without the page lock",
-    args: [at, nr, region],
-    path: amdgpu_ttm_tt_get_user_pages,
-    values: ([start, count, array]) => [start, count, 0, array],
-    takes: true,
-  }),
-  operation({
-    name: "gpu_put",
-    help: "Take them away again",
-    args: [region],
-    path: amdgpu_ttm_tt_unpin_userptr,
-    releases: ["gpu_get"],
-  }),
-
   // ---- memory pressure, and pages that move
   operation({ name: "reclaim", help: "One pass of reclaim over the LRU lists", path: shrink_node }),
   operation({
@@ -651,7 +645,19 @@ export const OPERATIONS: readonly Operation[] = [
     path: offline_pages,
     values: ([start, count], k) => [start, Math.min(start + count, ram(k)), 3],
   }),
-];
+] as const;
+
+export const OPERATIONS: readonly Operation[] = TABLE;
+
+type Row = (typeof TABLE)[number];
+/** Name of an operation. */
+export type OperationName = Row["name"];
+/** What an argument can be set to: a number, or one of its words. */
+type ValueOf<A> = A extends { readonly words: Readonly<Record<infer W, number>> } ? W : number;
+/** The arguments of an operation by name. */
+export type ValuesOf<N extends OperationName> = {
+  readonly [A in Extract<Row, { readonly name: N }>["args"][number] as A["name"]]?: ValueOf<A>;
+};
 
 /** Statements that do an operation in a fresh sandbox that has it. */
 export function exampleOf({ example, releases }: Operation): string {

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { runLine, statements } from "../../src/cli/shell.js";
 import { Desk } from "../../src/lab/desk.js";
 import { exampleOf, OPERATIONS } from "../../src/lab/operations.js";
-import { isIdle } from "../../src/lab/sandbox.js";
+import { isIdle, sandbox, THREADS } from "../../src/lab/sandbox.js";
 import { applySchedule, open } from "../../src/lab/world.js";
 
 let desk: Desk;
@@ -80,9 +80,49 @@ describe("orders", () => {
   it("every operation is there as a verb and does something", async () => {
     for (const operation of OPERATIONS) {
       const { name } = operation;
-      await say(`scenario sandbox; store 0; ${exampleOf(operation)}`);
-      expect([name, isIdle(desk.world.k, 0)]).toEqual([name, true]);
+      await say(`scenario ${operation.scenario}; store 0; ${exampleOf(operation)}`);
+      expect([name, THREADS.every((_, id) => isIdle(desk.world.k, id))]).toEqual([name, true]);
     }
+  });
+});
+
+describe("every filesystem", () => {
+  const grounds = Object.keys((sandbox.parameters.fs as { choices: Record<string, string> }).choices);
+  it.each(grounds)("%s: stores, a pin, a device, writeback, reclaim, truncation, by hand", async (fs) => {
+    await say(`scenario sandbox,fs=${fs},pages=2; store 0; gup 0; dma; writeback; reclaim; unpin`);
+    expect(desk.world.k.content.version.some((version) => version > 0)).toBe(true);
+    const { text } = await say("power_cut");
+    const onDisk = !["tmpfs", "hugetlbfs", "ext4-dax", "xfs-dax"].includes(fs);
+    expect(text.includes("file 1, page 0")).toBe(onDisk);
+    if (fs !== "hugetlbfs") {
+      await say("truncate 0");
+      expect([fs, desk.world.k.inode.i_size[1]]).toEqual([fs, 0]);
+    }
+    expect(desk.world.k.faults.map(({ kind }) => kind)).not.toContain("BUG");
+  });
+
+  it("the child that fork makes has thread D: it stores, and its parent's page is another one", async () => {
+    await say("scenario sandbox; store 4; fork; store 12; load 4");
+    const { k, machine } = desk.world;
+    expect(machine.tasks.map(({ name }) => name)).toContain("D");
+    expect(desk.world.replay).toContain("[D store 12]");
+    expect(k.pte.entry[12] >>> 4).not.toBe(k.pte.entry[4] >>> 4);
+    await expect(say("fork")).rejects.toThrow("process 1 is there already: exit 1 ends it");
+    await expect(say("store 12 --by A")).rejects.toThrow(
+      "store is for process 1 to call: say --by D, or nothing",
+    );
+    await say("exit 1");
+    await expect(say("store 12")).rejects.toThrow("process 1's, which is not there: fork makes it");
+    await say("fork; load 12");
+  });
+
+  it("power_cut says what is gone, and what fsync has saved", async () => {
+    await say("scenario sandbox,fs=ext4-delalloc,pages=1; store 0");
+    expect((await say("power_cut")).text).toContain("file 1, page 0: 0, memory has 1: that is gone");
+    await say("fsync --hold yes");
+    for (let steps = 0; !isIdle(desk.world.k, 0) && steps < 500; steps++)
+      desk.step([0, 6, 7].find((task) => desk.world.enabled(task)) as number);
+    expect((await say("power_cut")).text).toContain("file 1, page 0: 1, as in memory");
   });
 });
 

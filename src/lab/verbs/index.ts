@@ -14,6 +14,7 @@ import { lockdepVerb } from "./lock_order.js";
 import { counters, diff, faults, log, page, pages, paths, tasks } from "./look.js";
 import { back, goto, replay, run, step, until } from "./move.js";
 import { orders } from "./order.js";
+import { powerCut } from "./power_cut.js";
 import { guide } from "./story.js";
 import type { Verb } from "./verb.js";
 
@@ -42,6 +43,7 @@ export const verbs: readonly Verb[] = [
   counters,
   paths,
   lockdepVerb,
+  powerCut,
   ...orders,
   explore,
   plot,

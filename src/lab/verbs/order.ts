@@ -3,29 +3,12 @@
  * thread has done it, or can go no further.
  */
 import type { Desk } from "../desk.js";
+import { obey } from "../obey.js";
 import { exampleOf, OPERATIONS, type Operation, type OperationArgument } from "../operations.js";
 import { isIdle, resultOf, syscall, THREADS, threadFor } from "../sandbox.js";
 import { logLine, logOf } from "../views.js";
 import { isFault } from "../world.js";
 import { type Argument, count, oneOf, optional, type Result, result, type Verb } from "./verb.js";
-
-/** Tasks that only answer: a disk, a device. They may move while somebody waits for them. */
-const SERVANTS = /^(disk|dma)/;
-
-/** Steps after which an order that is not done is left as it is. */
-const PATIENCE = 100_000;
-
-/** Let a thread go on until its order is done or it waits for a daemon; gives whether it is done. */
-function obey(desk: Desk, id: number): boolean {
-  const { machine } = desk.world;
-  const servants = machine.tasks.flatMap(({ name }, task) => (SERVANTS.test(name) ? [task] : []));
-  for (let steps = 0; steps < PATIENCE && !isIdle(desk.world.k, id); steps++) {
-    const mover = [id, ...servants].find((task) => desk.world.enabled(task));
-    if (mover === undefined) return false;
-    desk.step(mover);
-  }
-  return isIdle(desk.world.k, id);
-}
 
 /** What an order did: its last steps, and its result. */
 function report(desk: Desk, from: number, id: number, operation: Operation): Result {
@@ -74,7 +57,7 @@ function verbOf(operation: Operation): Verb {
       ...operation.details,
       "An order to a thread of the scenario sandbox. The thread is stepped until it has done it; disks and devices move when it waits for them, kswapd and the flusher do not. With --hold it is only told, and step moves it.",
     ],
-    example: `scenario sandbox; ${exampleOf(operation)}`,
+    example: `scenario ${operation.scenario}; ${exampleOf(operation)}`,
     args,
     options: {
       by: optional(oneOf("thread", THREADS), "the thread; default the first that has nothing to do"),
