@@ -112,6 +112,14 @@ describe("write(2)", () => {
     }
   });
 
+  it("a page that leaves the file while it is waited for is looked up again", () => {
+    const h = file({}, {}, { config: [] }, { cached: true }).until("write", "lock_page");
+    h.k.page.mapping[0] = 0;
+    h.k.xa_slot.page[0] = 0;
+    h.go("write");
+    expect([h.finished("write"), h.k.xa_slot.page[0] > 1, h.has("locked")]).toEqual([true, true, false]);
+  });
+
   it("waits for a stable page, also if writeback began while the page was unlocked", () => {
     for (const delalloc of [true, false]) {
       const h = file({ stable_writes: true }, { again: write(0, 1) }, { mount: { delalloc } }).go("write");
