@@ -27,6 +27,8 @@ export const CONFIGS = {
   migration: "pages move: compaction, CMA, memory offline",
   unlocked_dirty: "drivers that mark pages dirty without the page lock: no step is held by it",
   notifier: "drivers that are told when a page is unmapped",
+  debug_vm:
+    "CONFIG_DEBUG_VM: get_page and put_page look at the count, a page's flags are checked when it is freed",
 } as const;
 
 /** Name of an option. */

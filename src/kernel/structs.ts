@@ -148,7 +148,9 @@ export const user_pages = struct("user_pages", {
   state: u8("PAGES: what its transfer is doing"),
 });
 
-export const user_page = struct("user_page", { page: i32("a page of the array, pfn + 1") });
+export const user_page = struct("user_page", {
+  page: i32("a page of the array, pfn + 1; negative once it has been freed under the array"),
+});
 
 /** Counters under their /proc/vmstat names. nr_ ones that v4.20 shows as gauges go down again. */
 export const VMSTAT = [

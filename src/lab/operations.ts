@@ -40,7 +40,7 @@ import { RANGE_END, set_page_dirty_lock } from "../kernel/mm/page_writeback.js";
 import { memory_hog } from "../kernel/mm/pressure.js";
 import { process_vm_rw } from "../kernel/mm/process_vm_access.js";
 import { truncate_pagecache_range, truncate_setsize } from "../kernel/mm/truncate.js";
-import { dma_write, page_of, put_pages } from "../kernel/mm/user_pages.js";
+import { dma_write, put_pages } from "../kernel/mm/user_pages.js";
 import { shrink_active_list, shrink_node } from "../kernel/mm/vmscan.js";
 import { FS, is_dax_fs } from "../kernel/operations.js";
 import { type InodeNr, int, NONE, pages_nr, pfn, vpn } from "../kernel/types.js";
@@ -225,7 +225,7 @@ const is_dax = (k: Kernel, file: InodeNr): boolean => is_dax_fs(k.inode.fs[file]
 const dma = path("dma", { source: "a device", args: { pages: pages_nr }, locals: { at: int, part: int } }, [
   step("DMA", (k, f) => {
     for (f.at = 0; f.at < k.user_pages.nr[f.pages]; f.at++)
-      for (f.part = 0; f.part < k.geometry.parts; f.part++) dma_write(k, page_of(k, f.pages, f.at), f.part);
+      for (f.part = 0; f.part < k.geometry.parts; f.part++) dma_write(k, f.pages, f.at, f.part);
     f.at = 0;
     f.part = 0;
   }),

@@ -103,6 +103,8 @@ function busy(fs: number, pages: number, parts: number, stableWrites: boolean): 
       vmas: [VM_SHARED | VM_WRITE, VM_WRITE],
       stableWrites,
       cached: fs === FS.tmpfs,
+      // The flags of a page that is freed are looked at, too.
+      geometry: { config: ["debug_vm"] },
     },
     {
       store: { path: process, args: [shared, pages, 1] },

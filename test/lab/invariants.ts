@@ -118,6 +118,8 @@ export class Invariants {
   /** The first invariant that does not hold, as a sentence; null when all hold. */
   violated(): string | null {
     const { k, machine } = this.world;
+    const bad = k.faults.find(({ message }) => message.includes("Bad page state"));
+    if (bad) return `I9: page ${bad.pfn}: ${bad.message}`;
     const { flags, _refcount, mapcount, mapping, b_state, index } = k.page;
     const pages = k.geometry.pages;
     const expected = this.expectedReferences();

@@ -9,7 +9,7 @@
  */
 import type { Kernel } from "../kernel.js";
 import { path, pause, repeat, wait } from "../language.js";
-import { dma_write, PAGES, page_of } from "../mm/user_pages.js";
+import { dma_write, PAGES } from "../mm/user_pages.js";
 import { int, type PagesNr, pages_nr } from "../types.js";
 
 /** dma_map_sg: from now on the device may read the pages, and write into them if `write`. */
@@ -39,7 +39,7 @@ export const device = path(
           (k, f) => dma_mapped(k, f.pages) && k.user_pages.nr[f.pages] > 0,
           (k, f) => {
             if (f.at >= k.user_pages.nr[f.pages]) f.at = 0;
-            dma_write(k, page_of(k, f.pages, f.at), f.part);
+            dma_write(k, f.pages, f.at, f.part);
             f.part = (f.part + 1) % k.geometry.parts;
             if (f.part === 0) f.at = (f.at + 1) % k.user_pages.nr[f.pages];
             if (f.stores !== 0) f.made++;

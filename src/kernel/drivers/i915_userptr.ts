@@ -40,7 +40,7 @@ import { mm_of } from "../mm/memory.js";
 import { pages_of_notifier } from "../mm/mmu_notifier.js";
 import { set_page_dirty } from "../mm/page_writeback.js";
 import { mark_page_accessed } from "../mm/swap.js";
-import { dma_write, PAGES, page_of, put_pages } from "../mm/user_pages.js";
+import { dma_write, PAGES, put_pages } from "../mm/user_pages.js";
 import { int, type PagesNr, pages_nr, pfn, vpn } from "../types.js";
 
 const userptr = struct("i915_gem_userptr", {
@@ -252,7 +252,7 @@ export const gpu_engine = path(
           (k, f) => f.at < k.user_pages.nr[f.pages],
           [
             step("DMA", (k, f) => {
-              dma_write(k, page_of(k, f.pages, f.at), f.part);
+              dma_write(k, f.pages, f.at, f.part);
               f.part = (f.part + 1) % k.geometry.parts;
               if (f.part === 0) f.at++;
             }),

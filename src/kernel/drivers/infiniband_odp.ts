@@ -38,7 +38,7 @@ import { FOLL, get_user_pages_locked } from "../mm/gup.js";
 import { mm_of } from "../mm/memory.js";
 import { pages_of_notifier } from "../mm/mmu_notifier.js";
 import { set_page_dirty } from "../mm/page_writeback.js";
-import { dma_write, page_of, put_user_page } from "../mm/user_pages.js";
+import { page_of, put_user_page, write_part } from "../mm/user_pages.js";
 import { int, NONE, type Pfn, pages_nr, pfn, vpn } from "../types.js";
 
 const umem_odp = struct("ib_umem_odp", {
@@ -164,7 +164,7 @@ export const odp_device = path(
         step("DMA", (k, f) => {
           const page = dma_entry(k, f.notifier, f.at);
           f.stored = page === NONE ? 0 : 1;
-          if (page !== NONE) dma_write(k, page, f.part);
+          if (page !== NONE) write_part(k, page, f.part);
         }),
         given(
           (_, f) => f.stored === 0,

@@ -10,7 +10,7 @@
 
 import type { Kernel } from "../kernel.js";
 import { given, leave, path, pause, repeat, step, wait } from "../language.js";
-import { dma_write, PAGES, page_of } from "../mm/user_pages.js";
+import { dma_write, PAGES } from "../mm/user_pages.js";
 import { int, pages_nr } from "../types.js";
 
 /** What a controller does: moves all bytes and completes; the same, and obeys Abort; moves bytes and never completes. */
@@ -56,7 +56,7 @@ export const nvme_controller = path(
           [
             step("DMA", (k, f) => {
               if (!in_flight(k, f.pages)) return;
-              dma_write(k, page_of(k, f.pages, f.at), f.part);
+              dma_write(k, f.pages, f.at, f.part);
               f.part = (f.part + 1) % k.geometry.parts;
               if (f.part === 0) f.at++;
             }),

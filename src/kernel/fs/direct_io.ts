@@ -127,7 +127,7 @@ const engine = (
 
 /** No lock, no PTE, no flag: memory changes. */
 const dma = step<Engine>("DMA", (k, f) => {
-  dma_write(k, f.page, f.part);
+  dma_write(k, f.pages, f.at, f.part);
   f.part++;
 });
 

@@ -48,7 +48,7 @@ const __access_remote_vm = path(
               (k, f) => f.part < k.geometry.parts,
               [
                 step("copy_to_user_page", (k, f) => {
-                  dma_write(k, f.page, f.part);
+                  dma_write(k, f.pages, 0, f.part);
                   f.part++;
                 }),
               ],

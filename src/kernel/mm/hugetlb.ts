@@ -40,6 +40,7 @@ import { find_get_page, i_size_pages } from "./filemap.js";
 import { get_page, lock_page, page_ref_add, SetPageUptodate, trylock_page, unlock } from "./page.js";
 import { page_add_rmap, set_pte } from "./rmap.js";
 import { put_page } from "./swap.js";
+import { forget_users } from "./user_pages.js";
 
 const hstate = struct("hstate", { free: i32("first huge page of hugepage_freelists, pfn + 1") });
 
@@ -85,9 +86,12 @@ export function free_huge_pages(k: Kernel): number {
   return nr;
 }
 
-/** The destructor of a huge page: the last reference is gone, it goes back to the pool. */
+/**
+ * The destructor of a huge page: the last reference is gone, it goes back to the pool. Nobody looks whether it is mapped (VM_BUG_ON_PAGE
+ * does, which is left out).
+ */
 export function free_huge_page(k: Kernel, page: Pfn): void {
-  if (k.page.mapcount[page] !== 0) throw new Error(`free_huge_page: page ${page} is mapped`);
+  for (let each = page; each < page + (1 << compound_order(k, page)); each++) forget_users(k, each);
   k.page.flags[page] = pg("head");
   k.page.mapping[page] = 0;
   k.page.index[page] = 0;

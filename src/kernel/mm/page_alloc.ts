@@ -7,8 +7,13 @@
  * has a page or gives up.
  *
  * Every allocation modelled is one page for user space or the page cache (GFP_HIGHUSER_MOVABLE, mapping_gfp_mask): it may
- * sleep, do I/O and enter filesystems. Left out: orders above 0 and compaction, free pages kept per CPU, the fair spread of
- * dirty pages, PF_MEMALLOC and ALLOC_HARDER (nobody here allocates while reclaiming, in interrupts or in real time). An
+ * sleep, do I/O and enter filesystems.
+ *
+ * A page is looked at when it is freed and when it is allocated: one that is still mapped, in a mapping or referenced then has been
+ * put once too often. It is reported and taken out of circulation (bad_page). v4.20 does so when pages move between a CPU's list
+ * and the zone's; here at once.
+ *
+ * Left out: orders above 0 and compaction, free pages kept per CPU, the limit of bad_page's reports, the fair spread of dirty pages, PF_MEMALLOC and ALLOC_HARDER (nobody here allocates while reclaiming, in interrupts or in real time). An
  * allocation fails where the OOM killer would be asked, and its fault ends with VM_FAULT_OOM: the killer's choice of a
  * victim, its reserves and the reaper are not modelled (sysctl oom_kill_allocating_task: who asks is who goes).
  */
@@ -17,6 +22,7 @@ import { pg } from "../../trace/words.js";
 import { ERRNO } from "../errno.js";
 import type { Kernel } from "../kernel.js";
 import { call, config, given, goto, label, leave, local, path, pause, step, wait } from "../language.js";
+import { isAnon } from "../structs.js";
 import { int, NONE, type Pfn, pfn } from "../types.js";
 import { try_to_free_pages } from "./direct_reclaim.js";
 import {
@@ -30,9 +36,21 @@ import {
 import { forget_orphan } from "./orphan.js";
 import { page_ref_add, write_flags } from "./page.js";
 import { is_migrate_isolate } from "./page_isolation.js";
+import { forget_users } from "./user_pages.js";
 
 /** Whether alloc_page would give a page now. */
-export const has_free_page = (k: Kernel): boolean => free_page_before(k) !== null;
+export function has_free_page(k: Kernel): boolean {
+  const before = free_page_before(k);
+  if (before === null) return false;
+  let page = first_free(k, before);
+  // One that is bad is not given.
+  while (
+    page !== NONE &&
+    (is_migrate_isolate(k, page) || !page_expected_state(k, page, PAGE_FLAGS_CHECK_AT_PREP))
+  )
+    page = k.page.lru_next[page] - 1;
+  return page !== NONE;
+}
 
 /** Of the first free page that may be allocated, the one before it in the list (NONE: it is the first); null when there is none. */
 function free_page_before(k: Kernel): Pfn | null {
@@ -45,32 +63,86 @@ function free_page_before(k: Kernel): Pfn | null {
   return page === NONE ? null : before;
 }
 
-/** A free page with one reference and no flags, whatever the watermarks say; or NONE. */
+/** The free page after another one in the list (NONE: the first). */
+const first_free = (k: Kernel, before: Pfn): Pfn =>
+  (before === NONE ? k.pgdat.free[0] : k.page.lru_next[before]) - 1;
+
+/** A free page with one reference and no flags, whatever the watermarks say; or NONE. Bad ones on the way are left out for good. */
 export function alloc_page(k: Kernel): Pfn {
-  const before = free_page_before(k);
-  if (before === null) return NONE;
-  const page = (before === NONE ? k.pgdat.free[0] : k.page.lru_next[before]) - 1;
-  if (before === NONE) k.pgdat.free[0] = k.page.lru_next[page];
-  else k.page.lru_next[before] = k.page.lru_next[page];
-  k.page.lru_next[page] = 0;
-  mod_free_pages(k, 1);
-  page_ref_add(k, page, 1);
-  return page;
+  for (;;) {
+    const before = free_page_before(k);
+    if (before === null) return NONE;
+    const page = first_free(k, before);
+    if (before === NONE) k.pgdat.free[0] = k.page.lru_next[page];
+    else k.page.lru_next[before] = k.page.lru_next[page];
+    k.page.lru_next[page] = 0;
+    mod_free_pages(k, 1);
+    if (check_new_page(k, page)) continue;
+    page_ref_add(k, page, 1);
+    return page;
+  }
 }
 
-/** Flags that a page must not have when it is freed (PAGE_FLAGS_CHECK_AT_FREE, as far as modelled). PG_dirty is not among them. */
-const CHECK_AT_FREE =
-  pg("lru") | pg("locked") | pg("private") | pg("writeback") | pg("active") | pg("unevictable");
+/** PAGE_FLAGS_CHECK_AT_FREE: flags that a page must not have when it is freed. PG_dirty is not among them. */
+const PAGE_FLAGS_CHECK_AT_FREE =
+  pg("lru") |
+  pg("locked") |
+  pg("private") |
+  pg("private_2") |
+  pg("writeback") |
+  pg("reserved") |
+  pg("slab") |
+  pg("active") |
+  pg("unevictable") |
+  pg("mlocked");
+/** PAGE_FLAGS_CHECK_AT_PREP: flags that a page must not have when it is allocated, all of them. */
+const PAGE_FLAGS_CHECK_AT_PREP = -1;
+
+/** page_expected_state: what a page looks like that is nobody's. */
+const page_expected_state = (k: Kernel, page: Pfn, check_flags: number): boolean =>
+  k.page.mapcount[page] === 0 &&
+  (k.page.mapping[page] | k.page._refcount[page] | (k.page.flags[page] & check_flags)) === 0;
+
+/** What is wrong with a page that is nobody's: of several things the last one is said. */
+function bad_reason(k: Kernel, page: Pfn, check_flags: number, when: string): string {
+  if ((k.page.flags[page] & check_flags) !== 0) return `PAGE_FLAGS_CHECK_AT_${when} flag(s) set`;
+  if (k.page._refcount[page] !== 0) return when === "FREE" ? "nonzero _refcount" : "nonzero _count";
+  return k.page.mapping[page] !== 0 ? "non-NULL mapping" : "nonzero mapcount";
+}
+
+/**
+ * bad_page: says so, and leaves the page as it is but for its mapcount. Whoever calls it lets go of the page: it is on no list and
+ * in no pool from then on, so that nobody gets it again.
+ */
+function bad_page(k: Kernel, page: Pfn, reason: string): void {
+  k.fault("WARN", `bad_page: BUG: Bad page state: ${reason}`, page);
+  k.page.mapcount[page] = 0;
+}
+
+/** free_pages_check. Gives whether the page is bad. */
+function free_pages_check(k: Kernel, page: Pfn): boolean {
+  // Without CONFIG_DEBUG_VM a page is looked at when it leaves its CPU's list, and its flags have been cleared by then.
+  const check_flags = k.has("debug_vm") ? PAGE_FLAGS_CHECK_AT_FREE : 0;
+  if (page_expected_state(k, page, check_flags)) return false;
+  bad_page(k, page, bad_reason(k, page, check_flags, "FREE"));
+  return true;
+}
+
+/** check_new_page. Gives whether the page is bad. */
+function check_new_page(k: Kernel, page: Pfn): boolean {
+  if (page_expected_state(k, page, PAGE_FLAGS_CHECK_AT_PREP)) return false;
+  bad_page(k, page, bad_reason(k, page, PAGE_FLAGS_CHECK_AT_PREP, "PREP"));
+  return true;
+}
 
 /** Give a page that has no references and is on no list back (free_unref_page). */
 export function free_page(k: Kernel, page: Pfn): void {
-  const bad = k.page.flags[page] & CHECK_AT_FREE;
-  if (bad !== 0 || k.page.mapcount[page] !== 0) {
-    throw new Error(`free_page: page ${page} is freed with flags ${k.page.flags[page].toString(16)}`);
-  }
   forget_orphan(k, page);
+  forget_users(k, page);
+  // PageMappingFlags: an anonymous page keeps its mapping until here.
+  if (isAnon(k.page.mapping[page])) k.page.mapping[page] = 0;
+  if (free_pages_check(k, page)) return;
   write_flags(k, page, 0);
-  k.page.mapping[page] = 0;
   k.page.index[page] = 0;
   k.page.device[page] = 0;
   k.content.version.fill(0, page * k.geometry.parts, (page + 1) * k.geometry.parts);

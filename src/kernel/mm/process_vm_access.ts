@@ -46,7 +46,7 @@ const process_vm_rw_pages = path(
               (k, f) => f.part < k.geometry.parts,
               [
                 step("copy_page_from_iter", (k, f) => {
-                  dma_write(k, f.page, f.part);
+                  dma_write(k, f.pages, f.at, f.part);
                   f.part++;
                 }),
               ],

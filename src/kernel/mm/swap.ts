@@ -81,14 +81,18 @@ export function del_page_from_lru_list(k: Kernel, page: Pfn, lru: number): void 
   size[lru]--;
 }
 
-/** Drop a reference; the last one takes the page off its list (__page_cache_release) and frees it. */
+/**
+ * Drop a reference; the last one takes the page off its list (__page_cache_release) and frees it. Where there was none, the count goes
+ * below zero and nobody notices before the page is allocated again; CONFIG_DEBUG_VM notices at once.
+ */
 export function put_page(k: Kernel, tail: Pfn): void {
   const page = k.compound ? compound_head(k, tail) : tail;
   if (is_zone_device_page(k, page)) {
     put_devmap_managed_page(k, page);
     return;
   }
-  if (page_count(k, page) <= 0) throw new Error(`put_page: page ${page} has no reference`);
+  if (page_count(k, page) === 0 && k.has("debug_vm"))
+    k.BUG_ON(true, "put_page_testzero: VM_BUG_ON_PAGE(page_ref_count(page) == 0)", page);
   page_ref_add(k, page, -1);
   if (page_count(k, page) !== 0) return;
   if (k.compound && PageHead(k, page)) {

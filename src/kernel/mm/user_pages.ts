@@ -3,14 +3,16 @@
  *
  * One array is one request: a direct I/O, a memory region, a buffer object. It knows how many pages it has, and what its
  * transfer is doing. A page in it carries one reference, which is counted in `pins` so that figures can show it; struct page
- * itself does not know (the article's complaint).
+ * itself does not know (the article's complaint). What an array names is what its owner believes: a page whose reference somebody has
+ * put once too often is freed under it, and the array names it still.
  */
 import type { Node } from "../../machine/path.js";
 import type { Kernel } from "../kernel.js";
 import { local, repeat, step } from "../language.js";
 import { NONE, type PagesNr, type Pfn } from "../types.js";
+import { compound_head } from "./compound.js";
 import { device_stores } from "./memremap.js";
-import { count_pin, set_device_wrote } from "./page.js";
+import { count_pin, page_count, set_device_wrote } from "./page.js";
 import { put_page } from "./swap.js";
 
 /** States of an array's transfer: the bio's, or the registration's. */
@@ -33,9 +35,24 @@ export const PAGES = {
 
 const slot = (k: Kernel, pages: PagesNr, at: number): number => pages * k.geometry.dioPages + at;
 
-/** The page at a place of an array, or NONE. */
+/** The page at a place of an array, or NONE. The array may have lost it: see page_lost. */
 export const page_of = (k: Kernel, pages: PagesNr, at: number): Pfn =>
-  k.user_page.page[slot(k, pages, at)] - 1;
+  Math.abs(k.user_page.page[slot(k, pages, at)]) - 1;
+
+/** Whether the page at a place of an array has been freed since it came there: somebody has put the array's reference. */
+export const page_lost = (k: Kernel, pages: PagesNr, at: number): boolean =>
+  k.user_page.page[slot(k, pages, at)] < 0;
+
+/** A page is freed. Arrays that name it have lost it, and do not know. */
+export function forget_users(k: Kernel, page: Pfn): void {
+  if (k.page.pins[page] === 0) return;
+  const entries = k.user_page.page;
+  for (let at = 0; at < entries.length; at++)
+    if (entries[at] === page + 1) {
+      entries[at] = -entries[at];
+      count_pin(k, page, -1);
+    }
+}
 
 /** Append a page whose reference the caller has. */
 export function store_page(k: Kernel, pages: PagesNr, page: Pfn): void {
@@ -46,19 +63,23 @@ export function store_page(k: Kernel, pages: PagesNr, page: Pfn): void {
   count_pin(k, page, 1);
 }
 
-/** put_page of a page of an array: its place is empty from then on. */
-export function put_user_page(k: Kernel, pages: PagesNr, at: number): void {
+/** A place of an array is empty from now on. Its reference has been put, or is not. Gives the page that was there. */
+export function forget_user_page(k: Kernel, pages: PagesNr, at: number): Pfn {
   const page = page_of(k, pages, at);
+  if (!page_lost(k, pages, at)) count_pin(k, page, -1);
   k.user_page.page[slot(k, pages, at)] = 0;
-  count_pin(k, page, -1);
-  put_page(k, page);
+  return page;
 }
+
+/** put_page of a page of an array: its place is empty from then on. */
+export const put_user_page = (k: Kernel, pages: PagesNr, at: number): void =>
+  put_page(k, forget_user_page(k, pages, at));
 
 /** Hand the page at a place of an array to another one, with its reference. */
 export function move_user_page(k: Kernel, from: PagesNr, at: number, to: PagesNr): void {
-  const page = page_of(k, from, at);
-  k.user_page.page[slot(k, from, at)] = 0;
-  k.user_page.page[slot(k, to, k.user_pages.nr[to])] = page + 1;
+  const { page } = k.user_page;
+  page[slot(k, to, k.user_pages.nr[to])] = page[slot(k, from, at)];
+  page[slot(k, from, at)] = 0;
   k.user_pages.nr[to]++;
 }
 
@@ -73,11 +94,25 @@ export function put_first_page(k: Kernel, pages: PagesNr): Pfn {
   return page;
 }
 
-/** A device, or the kernel's own mapping, writes one part of a page: no lock, no PTE, no flag. */
-export function dma_write(k: Kernel, page: Pfn, part: number): void {
+/** A device writes one part of a page that it was told of: no lock, no PTE, no flag. */
+export function write_part(k: Kernel, page: Pfn, part: number): void {
   k.content.version[page * k.geometry.parts + part]++;
   if (k.page.device[page] === 0) set_device_wrote(k, page, 1);
   device_stores(k, page);
+  if (page_count(k, compound_head(k, page)) <= 0) report_uaf(k, page, "is free");
+}
+
+/** The same, or the kernel through its own mapping, to a page of an array. */
+export function dma_write(k: Kernel, pages: PagesNr, at: number, part: number): void {
+  const page = page_of(k, pages, at);
+  write_part(k, page, part);
+  if (page_lost(k, pages, at) && page_count(k, page) > 0) report_uaf(k, page, "is somebody else's by now");
+}
+
+/** Bytes go where their writer has no reference; said once for each way. */
+function report_uaf(k: Kernel, page: Pfn, whose: string): void {
+  const message = `DMA: the device writes into a page that was freed under it and ${whose}`;
+  if (!k.faults.some((fault) => fault.message === message)) k.fault("UAF", message, page);
 }
 
 interface Walk {
