@@ -168,6 +168,7 @@ export class Kernel implements Running {
     const first = geometry.hugePages << geometry.hugeOrder;
     for (let p = geometry.pages - geometry.devicePages - 1; p >= first; p--) {
       this.page.lru_next[p] = this.pgdat.free[0];
+      this.page.lru_prev[p] = p + 1;
       this.pgdat.free[0] = p + 1;
     }
   }

@@ -12,7 +12,7 @@ export const page = struct("page", {
   mapcount: i32("PTEs that map the page (the kernel's _mapcount plus one)"),
   index: u32("offset in the mapping; of an anonymous page, its offset as its VMA counts (linear_page_index)"),
   lru_next: i32("next page towards the tail of its list, pfn + 1"),
-  lru_prev: i32("next page towards the head of its list, pfn + 1"),
+  lru_prev: i32("next page towards the head of its list, pfn + 1; of a free page, itself"),
   io_next: i32("next page in its disk's queue, pfn + 1"),
   mapping: u16("inode number; 0 is NULL; with PAGE_MAPPING_ANON set an anonymous page"),
   locked_by: u16("task that holds PG_locked, plus one; LOCKED_FOR_READ while a read is in flight"),

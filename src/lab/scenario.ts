@@ -70,6 +70,8 @@ export interface View {
   readonly step: (task: string) => string;
   /** Whether a task has finished. */
   readonly finished: (task: string) => boolean;
+  /** Whether nobody is in the middle of a kernel path: all have ended, are dead, or wait in their own outermost one. */
+  readonly resting: () => boolean;
 }
 
 /** What must not happen, beyond what the kernel itself reports. */

@@ -147,6 +147,8 @@ export class World {
       k: this.k,
       step: (task) => this.machine.at(numberOf(task)).step,
       finished: (task) => this.machine.finished(numberOf(task)),
+      resting: () =>
+        this.plans.every((_, task) => this.gone(task) || this.machine.at(task).stack.length === 1),
     };
     this.hung = new Uint8Array(specs.length);
     if (options.record ?? true) this.startRecording();

@@ -6,14 +6,13 @@
  * path, at which steps a local holds a reference. So the sum is exact at every step, not only at rest.
  */
 import { disk_version } from "../../src/kernel/fs/blocks.js";
-import { btrfs_fixup } from "../../src/kernel/fs/btrfs.js";
 import { dax_block } from "../../src/kernel/fs/dax.js";
 import { should_journal_data } from "../../src/kernel/fs/jbd2/journal_head.js";
 import { PTE } from "../../src/kernel/kernel.js";
 import { compound_head, PageTail } from "../../src/kernel/mm/compound.js";
 import { is_zero_pfn, pte_pfn } from "../../src/kernel/mm/memory.js";
 import { is_zone_device_page } from "../../src/kernel/mm/memremap.js";
-import { pagevec_pages } from "../../src/kernel/mm/pagevec.js";
+import { references_held } from "../../src/kernel/mm/references.js";
 import { FS, mapping_cap_account_dirty } from "../../src/kernel/operations.js";
 import { isAnon } from "../../src/kernel/structs.js";
 import type { World } from "../../src/lab/world.js";
@@ -74,30 +73,7 @@ export class Invariants {
   /** The references that each page should have, from all that hold one. */
   expectedReferences(): number[] {
     const { k, machine } = this.world;
-    const refs = new Array<number>(k.geometry.pages).fill(0);
-    // A DAX entry holds no reference, nor does a PTE of device memory; the idle count is 1.
-    const device = (page: number): boolean => is_zone_device_page(k, page);
-    for (const page of k.xa_slot.page) if (page !== 0 && !device(page - 1)) refs[page - 1]++;
-    for (let page = 0; page < refs.length; page++) {
-      if ((k.page.flags[page] & pg("private")) !== 0) refs[page]++;
-      refs[page] += k.page.pins[page];
-    }
-    for (const entry of k.pte.entry)
-      if (
-        (entry & PTE.present) !== 0 &&
-        !is_zero_pfn(k, pte_pfn(entry)) &&
-        !device(pte_pfn(entry)) &&
-        !PageTail(k, pte_pfn(entry))
-      )
-        refs[pte_pfn(entry)]++;
-    for (let page = 0; page < refs.length; page++) if (device(page)) refs[page]++;
-    k.of(btrfs_fixup).queued.forEach((queued, page) => {
-      refs[page] += queued;
-    });
-    for (let batch = 0; batch < k.pagevec.nr.length; batch++)
-      for (let at = 0; at < k.pagevec.nr[batch]; at++)
-        refs[k.pagevec_page.page[batch * k.pagevecSize + at] - 1]++;
-    for (const page of pagevec_pages(k)) refs[page]++;
+    const refs = references_held(k);
     const chain = (first: number): number[] => {
       const pages: number[] = [];
       for (let at = first; at !== 0; at = k.page.lru_next[at - 1]) pages.push(at - 1);

@@ -37,7 +37,15 @@ import { VM_SHARED, VM_WRITE } from "../structs.js";
 import { inode, int, NONE, type Pfn, pfn, type Vpn, vpn } from "../types.js";
 import { compound_order, PageHead, prep_compound_page } from "./compound.js";
 import { find_get_page, i_size_pages } from "./filemap.js";
-import { get_page, lock_page, page_ref_add, SetPageUptodate, trylock_page, unlock } from "./page.js";
+import {
+  get_page,
+  lock_page,
+  page_count,
+  page_ref_add,
+  SetPageUptodate,
+  trylock_page,
+  unlock,
+} from "./page.js";
 import { page_add_rmap, set_pte } from "./rmap.js";
 import { put_page } from "./swap.js";
 import { forget_users } from "./user_pages.js";
@@ -75,7 +83,8 @@ function alloc_huge_page(k: Kernel): Pfn {
   if (page === NONE) return NONE;
   free[0] = k.page.lru_next[page];
   k.page.lru_next[page] = 0;
-  page_ref_add(k, page, 1);
+  // set_page_refcounted: whatever the count was.
+  page_ref_add(k, page, 1 - page_count(k, page));
   return page;
 }
 

@@ -76,6 +76,7 @@ export function alloc_page(k: Kernel): Pfn {
     if (before === NONE) k.pgdat.free[0] = k.page.lru_next[page];
     else k.page.lru_next[before] = k.page.lru_next[page];
     k.page.lru_next[page] = 0;
+    k.page.lru_prev[page] = 0;
     mod_free_pages(k, 1);
     if (check_new_page(k, page)) continue;
     page_ref_add(k, page, 1);
@@ -135,8 +136,16 @@ function check_new_page(k: Kernel, page: Pfn): boolean {
   return true;
 }
 
+/** Whether a page is on the free list: such a page names itself as the one before it. */
+export const is_free = (k: Kernel, page: Pfn): boolean => k.page.lru_prev[page] === page + 1;
+
 /** Give a page that has no references and is on no list back (free_unref_page). */
 export function free_page(k: Kernel, page: Pfn): void {
+  if (is_free(k, page)) {
+    // Its CPU's list would have it twice; CONFIG_DEBUG_LIST finds it where the two are neighbours, and does not add it.
+    k.fault("WARN", "__list_add_valid: list_add double add: the page is free already", page);
+    return;
+  }
   forget_orphan(k, page);
   forget_users(k, page);
   // PageMappingFlags: an anonymous page keeps its mapping until here.
@@ -147,7 +156,7 @@ export function free_page(k: Kernel, page: Pfn): void {
   k.page.device[page] = 0;
   k.content.version.fill(0, page * k.geometry.parts, (page + 1) * k.geometry.parts);
   k.page.lru_next[page] = k.pgdat.free[0];
-  k.page.lru_prev[page] = 0;
+  k.page.lru_prev[page] = page + 1;
   k.pgdat.free[0] = page + 1;
   mod_free_pages(k, -1);
 }

@@ -10,9 +10,10 @@ import type { Node } from "../../machine/path.js";
 import type { Kernel } from "../kernel.js";
 import { local, repeat, step } from "../language.js";
 import { NONE, type PagesNr, type Pfn } from "../types.js";
-import { compound_head } from "./compound.js";
+import { compound_head, PageCompound } from "./compound.js";
 import { device_stores } from "./memremap.js";
 import { count_pin, page_count, set_device_wrote } from "./page.js";
+import { is_free } from "./page_alloc.js";
 import { put_page } from "./swap.js";
 
 /** States of an array's transfer: the bio's, or the registration's. */
@@ -99,14 +100,15 @@ export function write_part(k: Kernel, page: Pfn, part: number): void {
   k.content.version[page * k.geometry.parts + part]++;
   if (k.page.device[page] === 0) set_device_wrote(k, page, 1);
   device_stores(k, page);
-  if (page_count(k, compound_head(k, page)) <= 0) report_uaf(k, page, "is free");
+  if (is_free(k, page) || (PageCompound(k, page) && page_count(k, compound_head(k, page)) === 0))
+    report_uaf(k, page, "is free");
 }
 
 /** The same, or the kernel through its own mapping, to a page of an array. */
 export function dma_write(k: Kernel, pages: PagesNr, at: number, part: number): void {
   const page = page_of(k, pages, at);
   write_part(k, page, part);
-  if (page_lost(k, pages, at) && page_count(k, page) > 0) report_uaf(k, page, "is somebody else's by now");
+  if (page_lost(k, pages, at) && !is_free(k, page)) report_uaf(k, page, "is somebody else's by now");
 }
 
 /** Bytes go where their writer has no reference; said once for each way. */

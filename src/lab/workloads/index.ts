@@ -4,7 +4,9 @@
  * at each.
  */
 import type { Scenario } from "../scenario.js";
+import { counting } from "./counting.js";
 import { fsyncPinned, writeDuringWriteback } from "./integrity.js";
+import { misuses } from "./misuse.js";
 import { control, migrate, noRevoke, pressure, pvmWritev } from "./pressure.js";
 import { forkWrite, roLongPrivate } from "./processes.js";
 import { dioFlusher, dioReclaim, rdmaLong } from "./reclaim.js";
@@ -24,6 +26,8 @@ export const workloads: readonly Scenario[] = [
   pressure,
   forkWrite,
   roLongPrivate,
+  misuses,
+  counting,
   migrate,
   noRevoke,
   control,
