@@ -11,7 +11,7 @@
  * An invalidation that comes between the fault and the entry makes the fault start again (ib_umem_mmu_notifier_retry): the count
  * of invalidations under way, and a sequence number, here the bit that one has ended since the fault began.
  *
- * Left out: regions without invalidate_range (they keep references), read-only regions, prefetch, the kworker that serves the
+ * Left out: the card's own table (dma_list stands for it), the range of an invalidation (all of a region goes), regions without invalidate_range (they keep references), read-only regions, prefetch, the kworker that serves the
  * card's faults (the card's task does it), several pages a fault.
  */
 
@@ -31,10 +31,11 @@ import {
   pause,
   repeat,
   step,
+  up_read,
   up_write,
 } from "../language.js";
 import { mmap_sem } from "../locks.js";
-import { FOLL, get_user_pages_locked } from "../mm/gup.js";
+import { FOLL, get_user_pages } from "../mm/gup.js";
 import { mm_of } from "../mm/memory.js";
 import { pages_of_notifier } from "../mm/mmu_notifier.js";
 import { set_page_dirty } from "../mm/page_writeback.js";
@@ -75,6 +76,8 @@ export const ib_umem_notifier_invalidate_range_start = path(
     step("ib_umem_notifier_start_account", (k, f) => {
       k.of(umem_odp).notifiers_count[f.notifier]++;
     }),
+    up_write(umem_mutex, () => 0),
+    down_write(umem_mutex, () => 0),
     repeat(
       (k, f) => f.at < k.geometry.notifiers[f.notifier].nr,
       [
@@ -103,11 +106,13 @@ export const ib_umem_notifier_invalidate_range_end = path(
   "ib_umem_notifier_invalidate_range_end",
   { source: "drivers/infiniband/core/umem_odp.c v4.20", args: { notifier: int } },
   [
+    down_write(umem_mutex, () => 0),
     step("ib_umem_notifier_end_account", (k, f) => {
       const columns = k.of(umem_odp);
       columns.moved[f.notifier] = 1;
       columns.notifiers_count[f.notifier]--;
     }),
+    up_write(umem_mutex, () => 0),
   ],
 );
 
@@ -127,10 +132,11 @@ export const ib_umem_odp_map_dma_pages = path(
     }),
     down_read(mmap_sem, (k, f) => mm_of(k, f.at)),
     call(
-      () => get_user_pages_locked,
+      () => get_user_pages,
       { start: "at", nr: 1, flags: FOLL.WRITE | FOLL.REMOTE, pages: "pages" },
       "got",
     ),
+    up_read(mmap_sem, (k, f) => mm_of(k, f.at)),
     given((_, f) => f.got !== 1, [leave((_, f) => f.got)]),
     down_write(umem_mutex, () => 0),
     step("ib_umem_odp_map_dma_single_page", (k, f) => {

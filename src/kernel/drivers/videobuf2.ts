@@ -2,15 +2,15 @@
  * Video capture into a program's own memory (V4L2_MEMORY_USERPTR).
  *
  * Source: drivers/media/common/videobuf2/videobuf2-memops.c and videobuf2-dma-contig.c, mm/frame_vector.c in v4.20.
- * Acquire: get_vaddr_frames with FOLL_FORCE | FOLL_WRITE, also for buffers that are only shown; fsdax is refused before anything
- * is taken. All or nothing: fewer pages give -EFAULT.
- * Dirty: when the buffer is given back, every page, set_page_dirty_lock.
- * Release: put_vaddr_frames, put_page.
+ * Acquire: get_vaddr_frames with FOLL_FORCE, and FOLL_WRITE for a buffer that the device writes; fsdax is refused before anything
+ * is taken. All or nothing: fewer pages give -EFAULT (videobuf2-dma-sg.c makes -ENOMEM of every error).
+ * Dirty: when the buffer is given back, every page, set_page_dirty_lock (dma-sg: the last first).
+ * Release: put_vaddr_frames, put_page of each, once all are dirty.
  *
  * A camera may go on for days: the buffer is held from the first QBUF until the queue is freed, and the camera writes
  * frame after frame. A program that never frees it never lets go.
  *
- * Left out: PFN mappings (VM_IO, VM_PFNMAP), which have no pages; pages taken from another user pointer at the same place.
+ * Left out: buffers that are only shown (FOLL_FORCE alone, never dirtied), that the frames must be contiguous for the device, PFN mappings (VM_IO, VM_PFNMAP), which have no pages; pages taken from another user pointer at the same place.
  */
 import type { FrameOf } from "../../machine/path.js";
 import { ERRNO } from "../errno.js";
@@ -20,7 +20,7 @@ import { FOLL, get_user_pages_locked } from "../mm/gup.js";
 import { find_vma, mm_of } from "../mm/memory.js";
 import { vma_is_fsdax } from "../mm/memremap.js";
 import { set_page_dirty_lock } from "../mm/page_writeback.js";
-import { put_pages } from "../mm/user_pages.js";
+import { for_each_page, put_pages } from "../mm/user_pages.js";
 import { VM_IO, VM_PFNMAP } from "../structs.js";
 import { int, NONE, pages_nr, pfn, vpn } from "../types.js";
 import { dma_map, dma_unmap } from "./device.js";
@@ -96,5 +96,6 @@ const PUT = {
 /** The buffer is given back. */
 export const vb2_put_userptr = path("vb2_put_userptr", PUT, [
   step("dma_unmap_sg", (k, f) => dma_unmap(k, f.pages)),
-  ...put_pages<FrameOf<typeof PUT>>([call(() => set_page_dirty_lock, { page: "page" })]),
+  ...for_each_page<FrameOf<typeof PUT>>([call(() => set_page_dirty_lock, { page: "page" })]),
+  call(() => put_vaddr_frames, { pages: "pages" }),
 ]);
