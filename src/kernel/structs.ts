@@ -173,7 +173,7 @@ export const VMSTAT = [
   "pgscan_direct",
   "pgsteal_direct",
   "pgscan_direct_throttle",
-  "allocstall_normal",
+  "allocstall_movable",
   "pageoutrun",
   "kswapd_low_wmark_hit_quickly",
   "kswapd_high_wmark_hit_quickly",

@@ -111,8 +111,8 @@ describe("random runs of machines short of memory", () => {
   it("both kinds of reclaimer get to work in them, and lockdep finds nothing", () => {
     const world = crowded(40, -10, ["watermarks", "direct_reclaim"]);
     check(world, 1, 20_000);
-    const { pgsteal_kswapd, pgsteal_direct, allocstall_normal } = world.k.vmstat;
-    expect([pgsteal_kswapd[0] > 0, pgsteal_direct[0] > 0, allocstall_normal[0] > 0]).toEqual([
+    const { pgsteal_kswapd, pgsteal_direct, allocstall_movable } = world.k.vmstat;
+    expect([pgsteal_kswapd[0] > 0, pgsteal_direct[0] > 0, allocstall_movable[0] > 0]).toEqual([
       true,
       true,
       true,

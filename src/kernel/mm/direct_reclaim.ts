@@ -39,7 +39,7 @@ export const try_to_free_pages = path(
     given((_, f) => f.allowed === 0, [wait("pfmemalloc_wait", (k) => allow_direct_reclaim(k))]),
     local((k, f) => {
       f.allowed = 0;
-      k.count("allocstall_normal");
+      k.count("allocstall_movable");
       begin_direct(k);
     }),
     label("do_try_to_free_pages"),

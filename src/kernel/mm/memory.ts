@@ -33,6 +33,7 @@ import {
   path,
   step,
   under,
+  when,
 } from "../language.js";
 import { PG_locked, ptl } from "../locks.js";
 import {
@@ -65,6 +66,7 @@ import {
   get_page_unless_zero,
   lock_page,
   PageLocked,
+  PageMlocked,
   PageReclaim,
   PageUptodate,
   SetPageSwapBacked,
@@ -474,6 +476,8 @@ export const wp_page_copy = path(
       step("ptep_clear_flush_notify", (k, f) => {
         if (k.pte.entry[f.at] !== f.orig_pte) {
           f.stale = 1;
+          put_page(k, f.new_page);
+          f.new_page = NONE;
           return;
         }
         k.pte.entry[f.at] = 0;
@@ -488,7 +492,6 @@ export const wp_page_copy = path(
       }),
     ]),
     config("notifier", [call(() => invalidate_at_end, { at: "at" })]),
-    given((_, f) => f.stale === 1, [step("put_page", (k, f) => put_page(k, f.new_page))]),
     given(
       (_, f) => f.page !== NONE,
       [
@@ -496,17 +499,24 @@ export const wp_page_copy = path(
           // Or a page that only somebody else maps would stay mlocked.
           given(
             (k, f) => f.stale === 0 && (k.vma.vm_flags[f.vma] & VM_LOCKED) !== 0,
-            [lock_page(), call(() => munlock_vma_page, { page: "page" }), unlock()],
+            [
+              lock_page(),
+              when("PageMlocked", (k, f) => PageMlocked(k, f.page), [
+                call(() => munlock_vma_page, { page: "page" }),
+              ]),
+              unlock(),
+            ],
           ),
         ]),
         step("put_page", (k, f) => put_page(k, f.page)),
       ],
     ),
+    leave((k, f) => (f.stale === 1 ? 0 : fault_write(k, f.vma))),
   ],
 );
 
-/** What do_wp_page decided under the ptl. */
-const WP = { done: 0, copy: 1, lock: 2 } as const;
+/** What do_wp_page decided under the ptl; changed: the PTE is another one by now. */
+const WP = { changed: 0, done: 1, copy: 2, lock: 3 } as const;
 
 /** reuse_swap_page: whether this PTE is the only one of the page. Whoever holds it by reference is not asked. */
 const reuse_swap_page = (k: Kernel, page: Pfn): boolean => k.page.mapcount[page] <= 1;
@@ -560,7 +570,7 @@ export const do_wp_page = path(
             PG_locked,
             step("pte_same", (k, f) => {
               const same = k.pte.entry[f.at] === f.orig_pte;
-              f.wp = same ? reuse_or_copy(k, f.at, f.vma, f.page) : WP.done;
+              f.wp = same ? reuse_or_copy(k, f.at, f.vma, f.page) : WP.changed;
               unlock_page(k, f.page);
               put_page(k, f.page);
             }),
@@ -572,10 +582,10 @@ export const do_wp_page = path(
       (_, f) => f.wp === WP.copy,
       [
         call(() => wp_page_copy, { at: "at", vma: "vma", orig_pte: "orig_pte", page: "page" }, "ret"),
-        config("direct_reclaim", [given((_, f) => f.ret !== 0, [leave()])]),
+        leave(),
       ],
     ),
-    leave((k, f) => fault_write(k, f.vma)),
+    leave((k, f) => (f.wp === WP.done ? fault_write(k, f.vma) : 0)),
   ],
 );
 

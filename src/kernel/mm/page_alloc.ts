@@ -13,7 +13,9 @@
  * put once too often. It is reported and taken out of circulation (bad_page). v4.20 does so when pages move between a CPU's list
  * and the zone's; here at once.
  *
- * Left out: orders above 0 and compaction, free pages kept per CPU, the limit of bad_page's reports, the fair spread of dirty pages, PF_MEMALLOC and ALLOC_HARDER (nobody here allocates while reclaiming, in interrupts or in real time). An
+ * Left out: GFP_NOFS, with which xfs fills its page cache and ext4 begins a write (v4.20's direct reclaim writes no file page in any
+ * case), orders above 0 and compaction, free pages kept per CPU, the limit of bad_page's reports, the fair spread of dirty pages,
+ * PF_MEMALLOC and ALLOC_HARDER (nobody here allocates while reclaiming, in interrupts or in real time). An
  * allocation fails where the OOM killer would be asked, and its fault ends with VM_FAULT_OOM: the killer's choice of a
  * victim, its reserves and the reaper are not modelled (sysctl oom_kill_allocating_task: who asks is who goes).
  */
@@ -186,9 +188,9 @@ export const __alloc_pages_slowpath = path(
           f.ret = get_page_from_freelist(k, k.geometry.watermarks.min);
         }),
         given((_, f) => f.ret !== NONE, [leave()]),
-        label("retry"),
         // It makes sure that kswapd does not fall asleep as long as this goes on.
         step("wake_all_kswapds", (k) => wakeup_kswapd(k)),
+        label("woken"),
         step("get_page_from_freelist", (k, f) => {
           f.ret = get_page_from_freelist(k, k.geometry.watermarks.min);
         }),
@@ -207,12 +209,18 @@ export const __alloc_pages_slowpath = path(
           f.no_progress_loops = f.did_some_progress > 0 ? 0 : f.no_progress_loops + 1;
           f.did_some_progress = 0;
         }),
-        // Where most of what could be reclaimed waits to be written, it gives the disks some time first; else it may be preempted.
-        pause("congestion_wait"),
         step("should_reclaim_retry", (k, f) => {
           if (f.no_progress_loops > MAX_RECLAIM_RETRIES || !may_become_enough(k)) f.no_progress_loops = NONE;
         }),
-        given((_, f) => f.no_progress_loops !== NONE, [goto("retry")]),
+        given(
+          (_, f) => f.no_progress_loops !== NONE,
+          [
+            // Where most of what could be reclaimed waits to be written, it gives the disks some time; else it may be preempted.
+            pause("congestion_wait"),
+            step("wake_all_kswapds", (k) => wakeup_kswapd(k)),
+            goto("woken"),
+          ],
+        ),
         // The last look, above the high watermark: only if somebody else has freed much in the meantime.
         step("__alloc_pages_may_oom", (k, f) => {
           f.ret = get_page_from_freelist(k, k.geometry.watermarks.high);

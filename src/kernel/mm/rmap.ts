@@ -11,7 +11,8 @@
  * a process and its children are several, under one lock.)
  *
  * Unmapping for migration (TTU_MIGRATION) is in mm/migrate.ts. Left out: batched TLB flushes (TTU_BATCH_FLUSH; a cleared PTE is flushed at
- * once), swap entries (an anonymous page stays mapped), page_move_anon_rmap.
+ * once), swap entries (an anonymous page stays mapped), page_move_anon_rmap; and page_referenced walks to the end, where the
+ * kernel stops once it has met as many PTEs as the page had.
  */
 import type { FrameOf } from "../../machine/path.js";
 import { WORD } from "../../trace/words.js";
@@ -205,7 +206,7 @@ function unmap_one(k: Kernel, f: { page: Pfn; vma: number; at: number; stop: num
     set_pte(k, at, entry & ~PTE.young, f.page);
     f.stop = 1;
   } else if (isAnon(k.page.mapping[f.page])) {
-    // Here it would leave a swap entry: without swap space there is none.
+    // It would leave a swap entry. shrink_page_list does not come here with a page that has none (v4.20 warns).
     f.stop = 1;
   } else {
     f.at = at + 1;
@@ -249,7 +250,8 @@ export const try_to_unmap = path("try_to_unmap", UNMAP, [
         local((k, f) => {
           f.dirty = 0;
           f.at = 0;
-          f.vma = next_vma(k, f.page, f.vma, false);
+          // page_mapcount_is_zero
+          f.vma = page_mapped(k, f.page) ? next_vma(k, f.page, f.vma, false) : 0;
         }),
       ],
     ),
@@ -272,14 +274,18 @@ export const try_to_munlock = path(
       repeat(
         (_, f) => f.vma !== 0,
         [
+          // It will unmap nothing, and says all the same that it may.
+          config("notifier", [call(() => invalidate_page_start, { page: "page", vma: "vma" })]),
           under(ptl, [
             step("try_to_unmap_one", (k, f) => {
               const locked = (k.vma.vm_flags[f.vma - 1] & VM_LOCKED) !== 0;
               if (locked && k.pteAt(f.vma - 1, f.page) >= 0) mlock_vma_page(k, f.page);
             }),
           ]),
+          config("notifier", [call(() => invalidate_page_end, { page: "page", vma: "vma" })]),
           local((k, f) => {
-            f.vma = PageMlocked(k, f.page) ? 0 : next_locked_vma(k, f.page, f.vma);
+            const done = PageMlocked(k, f.page) || !page_mapped(k, f.page);
+            f.vma = done ? 0 : next_locked_vma(k, f.page, f.vma);
           }),
         ],
       ),

@@ -100,8 +100,10 @@ export function put_page(k: Kernel, tail: Pfn): void {
     return;
   }
   if (PageLRU(k, page)) {
-    del_page_from_lru_list(k, page, page_lru(k, page));
     ClearPageLRU(k, page);
+    // page_off_lru
+    del_page_from_lru_list(k, page, page_lru(k, page));
+    if (PageUnevictable(k, page)) ClearPageUnevictable(k, page);
   }
   if (PageActive(k, page)) ClearPageActive(k, page);
   free_page(k, page);

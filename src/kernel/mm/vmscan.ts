@@ -17,8 +17,10 @@
  * few pages stands for the tail of a long list: at least one page of each list is scanned at a time.
  *
  * Left out: swap and with it the anonymous lists (without swap space the kernel scans the file lists only, and does not age
- * the others), shrink_slab, memcgs, refaults (mm/workingset.c), vmpressure, congested disks, and what reclaim here may always do:
- * may_unmap, may_swap, may_enter_fs.
+ * the others), lazyfree pages (MADV_FREE puts them on the file lists), shrink_slab, memcgs, refaults (mm/workingset.c), readahead
+ * marks, vmpressure, congested disks, what a writepage may say to pageout (none modelled fails or gives AOP_WRITEPAGE_ACTIVATE, which
+ * is tmpfs's answer), is_dirty_writeback (block devices and NFS have one), and what reclaim here may always do: may_unmap, may_swap,
+ * may_enter_fs.
  */
 import type { Node } from "../../machine/path.js";
 import { RECLAIM, type ReclaimAct, WORD } from "../../trace/words.js";
@@ -65,7 +67,9 @@ import {
 } from "./mmzone.js";
 import {
   ClearPageActive,
+  ClearPageDirty,
   ClearPageReclaim,
+  PageActive,
   PageDirty,
   PageMlocked,
   PageReclaim,
@@ -78,6 +82,7 @@ import {
   page_ref_freeze,
   page_ref_unfreeze,
   SetPageActive,
+  SetPageLRU,
   SetPageReclaim,
   SetPageReferenced,
   settledUnlessWriteback,
@@ -91,12 +96,15 @@ import { clear_page_dirty_for_io } from "./page_writeback.js";
 import { page_referenced, referenced_ptes, referenced_vm_flags, try_to_unmap } from "./rmap.js";
 import { begin, count_stat, DEF_PRIORITY, end, KSWAPD, row_of_task, sc } from "./scan_control.js";
 import {
+  add_page_to_lru_list,
   inactive_list_is_low,
   isolate_lru_pages,
   lru_add_drain,
   page_evictable,
+  page_lru,
   put_page,
   putback_inactive_page,
+  putback_lru_page,
 } from "./swap.js";
 
 export const SWAP_CLUSTER_MAX = 32;
@@ -184,7 +192,30 @@ const pageout = path(
   { source: "mm/vmscan.c v4.20", args: { page: pfn }, locals: { dirty: int }, returns: int },
   [
     check("is_page_cache_freeable", (k, f) => is_page_cache_freeable(k, f.page), "keep"),
-    held(check("page_mapping", (k, f) => page_mapping(k, f.page) !== 0, "keep")),
+    held(
+      when("page_mapping", (k, f) => page_mapping(k, f.page) === 0, [
+        // An orphan with buffers passes the test above only while somebody else holds it too.
+        config("truncate", [
+          given(
+            (k, f) => page_has_private(k, f.page),
+            [
+              call(() => free_buffers, { page: "page" }, "dirty"),
+              given(
+                (_, f) => f.dirty === 1,
+                [
+                  step("ClearPageDirty", (k, f) => {
+                    act(k, f.page, "stripped");
+                    ClearPageDirty(k, f.page);
+                  }),
+                  leave(() => PAGE.CLEAN),
+                ],
+              ),
+            ],
+          ),
+        ]),
+        goto("keep"),
+      ]),
+    ),
     call(() => clear_page_dirty_for_io, { page: "page" }, "dirty"),
     given((_, f) => f.dirty === 0, [leave(() => PAGE.CLEAN)]),
     step("SetPageReclaim", (k, f) => SetPageReclaim(k, f.page)),
@@ -253,16 +284,42 @@ export function buffer_heads_over_limit(k: Kernel): boolean {
   return heads > max_buffer_heads;
 }
 
+/** Take a page out of a chain of isolated pages; gives the chain. */
+function unlink(k: Kernel, chain: number, page: Pfn): number {
+  const rest = k.page.lru_next[page];
+  k.page.lru_next[page] = 0;
+  if (chain === page + 1) return rest;
+  let before = chain - 1;
+  while (k.page.lru_next[before] !== page + 1) before = k.page.lru_next[before] - 1;
+  k.page.lru_next[before] = rest;
+  return chain;
+}
+
+/**
+ * move_active_pages_to_lru, for what stays active and for what does not. Nobody asks again whether a page is evictable: one that
+ * was mlocked meanwhile waits on an evictable list until reclaim meets it.
+ */
+function move_active_pages_to_lru(k: Kernel, chain: number): void {
+  for (let first = chain; first !== 0; ) {
+    const page = first - 1;
+    first = unlink_first(k, first);
+    SetPageLRU(k, page);
+    add_page_to_lru_list(k, page, page_lru(k, page));
+    if (!PageActive(k, page) && page_count(k, page) > 1) k.count("pgdeactivate");
+    put_page(k, page);
+  }
+}
+
 /**
  * Age the active list: everything goes to the inactive one, but for executable pages of files that were used through
- * their PTEs. Pages that have become unevictable are put back with the others, and find their list.
+ * their PTEs.
  */
 export const shrink_active_list = path(
   "shrink_active_list",
   {
     source: "mm/vmscan.c v4.20",
     args: { nr_to_scan: int },
-    locals: { l_hold: int, rest: int, page: pfn, used: int },
+    locals: { l_hold: int, rest: int, page: pfn, used: int, nr_taken: int },
   },
   [
     under(lru_lock, [step("lru_add_drain", (k) => lru_add_drain(k))]),
@@ -270,9 +327,9 @@ export const shrink_active_list = path(
       step("isolate_lru_pages", (k, f) => {
         f.l_hold = isolate_lru_pages(k, LRU.active_file, f.nr_to_scan);
         f.rest = f.l_hold;
-        const taken = chain_length(k, f.l_hold);
-        mod_isolated(k, taken);
-        k.count("pgrefill", taken);
+        f.nr_taken = chain_length(k, f.l_hold);
+        mod_isolated(k, f.nr_taken);
+        k.count("pgrefill", f.nr_taken);
       }),
     ]),
     repeat(
@@ -282,7 +339,15 @@ export const shrink_active_list = path(
           f.page = f.rest - 1;
           f.rest = k.page.lru_next[f.page];
         }),
-        config("mlock", [check("page_evictable", (k, f) => page_evictable(k, f.page), "next")]),
+        config("mlock", [
+          when("!page_evictable", (k, f) => !page_evictable(k, f.page), [
+            step("putback_lru_page", (k, f) => {
+              f.l_hold = unlink(k, f.l_hold, f.page);
+              putback_lru_page(k, f.page);
+            }),
+            goto("next"),
+          ]),
+        ]),
         config("buffer_heads_limit", [
           when("page_has_private", (k, f) => page_has_private(k, f.page) && buffer_heads_over_limit(k), [
             tries(
@@ -309,7 +374,6 @@ export const shrink_active_list = path(
         ),
         step("ClearPageActive", (k, f) => {
           ClearPageActive(k, f.page);
-          k.count("pgdeactivate");
           f.page = NONE;
           f.used = 0;
         }),
@@ -322,9 +386,9 @@ export const shrink_active_list = path(
     ),
     under(lru_lock, [
       step("move_active_pages_to_lru", (k, f) => {
-        mod_isolated(k, -chain_length(k, f.l_hold));
-        putback_pages(k, f.l_hold);
+        move_active_pages_to_lru(k, f.l_hold);
         f.l_hold = 0;
+        mod_isolated(k, -f.nr_taken);
       }),
     ]),
   ],

@@ -36,7 +36,7 @@ import { isAnon } from "../structs.js";
 import { type InodeNr, inode, int, NONE, type Pfn, pfn, type Vpn, vpn } from "../types.js";
 import { PageHead, PageTail } from "./compound.js";
 import { huge_ptep_get_and_clear } from "./hugetlb.js";
-import { is_zero_pfn } from "./memory.js";
+import { is_zero_pfn, vm_normal_page } from "./memory.js";
 import { is_zone_device_page } from "./memremap.js";
 import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.js";
 import { ClearPageReclaim, PageReclaim } from "./page.js";
@@ -55,7 +55,9 @@ function goes(k: Kernel, vma: number, entry: number, details: number): boolean {
   if ((entry & PTE.present) === 0) return details === ZAP.all;
   // The other virtual pages of a huge PTE go with the first.
   if (k.compound && PageTail(k, entry >>> PFN_SHIFT)) return false;
-  return details !== ZAP.file || k.page.mapping[entry >>> PFN_SHIFT] === k.vma.vm_file[vma];
+  // What no struct page is counted for belongs to nobody else: it is not asked.
+  const page = vm_normal_page(k, entry);
+  return details !== ZAP.file || page === NONE || k.page.mapping[page] === k.vma.vm_file[vma];
 }
 
 /** The next virtual page from `at` on whose PTE goes, or `end`. */

@@ -1,8 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { FS } from "../../../src/kernel/operations.js";
+import { PFN_SHIFT } from "../../../src/kernel/kernel.js";
+import { handle_mm_fault } from "../../../src/kernel/mm/memory.js";
+import { FAULT_FLAG, FS, VM_FAULT } from "../../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { PTE_BIT } from "../../../src/trace/words.js";
 import { disk, flusher, load, reclaim, store } from "../actors.js";
+import { ask } from "../drivers/ask.js";
 import { Hand, small } from "../harness.js";
 
 const one = (vma = VM_SHARED | VM_WRITE, fs: number = FS.ext4) =>
@@ -114,6 +117,51 @@ describe("a private mapping (trap 33)", () => {
     h.go("store");
     expect([h.refs(file), h.k.page.mapcount[file], h.k.page.mapcount[1 - file]]).toEqual([1, 0, 1]);
     expect([h.k.content.version[file], h.k.content.version[1 - file]]).toEqual([7, 8]);
+  });
+});
+
+describe("VM_FAULT_WRITE, which only a VMA without VM_WRITE shows (FOLL_FORCE)", () => {
+  const world = (answers: number[]) =>
+    new Hand(
+      small(
+        { pages: 3, vmas: [0], geometry: { config: ["notifier"] } },
+        {
+          load: load(0),
+          write: ask(handle_mm_fault, [0, FAULT_FLAG.WRITE], answers),
+          again: ask(handle_mm_fault, [0, FAULT_FLAG.WRITE], answers),
+        },
+      ),
+    );
+
+  it("a copy was made, or a page reused", () => {
+    const answers: number[] = [];
+    world(answers).go("load").go("write").go("again");
+    expect(answers).toEqual([VM_FAULT.WRITE, VM_FAULT.WRITE]);
+  });
+
+  it("not when the PTE had changed before the copy could take its place: the copy goes back at once, under the ptl", () => {
+    const answers: number[] = [];
+    const h = world(answers).go("load").until("write", "ptep_clear_flush_notify");
+    h.k.pte.entry[0] &= ~PTE_BIT.young;
+    const copy = h.k.page._refcount.lastIndexOf(1);
+    h.step("write");
+    expect(h.k.page._refcount[copy]).toBe(0);
+    h.go("write");
+    expect([answers, h.pte()]).toEqual([[0], "r"]);
+  });
+
+  it("nor when it changed while the page lock was waited for, or before the ptl was taken", () => {
+    const answers: number[] = [];
+    const h = world(answers).go("load").go("write");
+    const page = h.k.pte.entry[0] >>> PFN_SHIFT;
+    h.set(["locked"], page).until("again", "lock_page");
+    h.k.pte.entry[0] &= ~PTE_BIT.young;
+    h.clear(["locked"], page).go("again");
+    expect(answers).toEqual([VM_FAULT.WRITE, 0]);
+    const early = world(answers).go("load").until("write", "do_wp_page");
+    early.k.pte.entry[0] &= ~PTE_BIT.young;
+    early.go("write");
+    expect(answers).toEqual([VM_FAULT.WRITE, 0, 0]);
   });
 });
 

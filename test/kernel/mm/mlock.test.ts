@@ -13,7 +13,7 @@ import {
   over_memlock,
 } from "../../../src/kernel/mm/rlimit.js";
 import { isolate_lru_page, lru_add_drain } from "../../../src/kernel/mm/swap.js";
-import { FS } from "../../../src/kernel/operations.js";
+import { FS, MMU_NOTIFIER } from "../../../src/kernel/operations.js";
 import { LRU, VM_LOCKED, VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { int, vpn } from "../../../src/kernel/types.js";
 import type { World } from "../../../src/lab/world.js";
@@ -241,6 +241,20 @@ describe("munlock", () => {
     const steps = h.trace("munlock", () => h.go("munlock"));
     expect(steps).toContain("try_to_unmap_one");
     expect([h.has("mlocked"), h.k.vma.vm_flags[0] & VM_LOCKED]).toEqual([true, 0]);
+  });
+
+  it("try_to_munlock tells the notifiers of the locked VMA that it looks at, although it unmaps nothing", () => {
+    const h = one({
+      config: ["notifier"],
+      dios: 1,
+      dioPages: 1,
+      notifiers: [{ driver: MMU_NOTIFIER.ib_umem, start: 1, nr: 1, pages: 0 }],
+    });
+    h.go("mlock").go("mlock2");
+    const steps = h.trace("munlock", () => h.go("munlock"));
+    const order = ["ib_umem_notifier_start_account", "try_to_unmap_one", "ib_umem_notifier_end_account"];
+    expect(steps.filter((step) => order.includes(step))).toEqual(order);
+    expect([h.pte(0), h.pte(1), h.has("mlocked")]).toEqual(["ry", "ry", true]);
   });
 
   it("munmap and exit munlock first", () => {

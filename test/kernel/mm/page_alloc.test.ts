@@ -86,7 +86,7 @@ describe("an allocation and kswapd", () => {
     h.go("kswapd");
     expect(free_pages(h.k)).toBeGreaterThan(h.k.geometry.watermarks.high);
     expect([h.next("kswapd"), h.enabled("kswapd")]).toEqual(["schedule", false]);
-    expect(counters(h, "pageoutrun", "pgscan_direct", "allocstall_normal")).toEqual([1, 0, 0]);
+    expect(counters(h, "pageoutrun", "pgscan_direct", "allocstall_movable")).toEqual([1, 0, 0]);
     expect(h.k.vmstat.pgsteal_kswapd[0]).toBe(free_pages(h.k) - 4);
   });
 
@@ -148,7 +148,7 @@ describe("direct reclaim", () => {
     const h = machine(12, { hog: hog(1) }, DIRECT).go("hog");
     expect(h.finished("hog")).toBe(true);
     expect(
-      counters(h, "allocstall_normal", "pgscan_kswapd", "pgsteal_kswapd", "pgscan_direct_throttle"),
+      counters(h, "allocstall_movable", "pgscan_kswapd", "pgsteal_kswapd", "pgscan_direct_throttle"),
     ).toEqual([1, 0, 0, 0]);
     const stolen = h.k.vmstat.pgsteal_direct[0];
     expect(h.k.vmstat.pgscan_direct[0]).toBe(stolen);
@@ -202,7 +202,7 @@ describe("direct reclaim", () => {
     expect([h.finished("hog"), ended]).toEqual([true, VM_FAULT.OOM]);
     expect(h.faults()).toEqual(["REFUSED out_of_memory: -ENOMEM"]);
     // Seventeen times through all priorities without progress, and once more to see that it is too often.
-    expect(counters(h, "allocstall_normal", "oom_kill", "pgsteal_direct")).toEqual([17, 1, 0]);
+    expect(counters(h, "allocstall_movable", "oom_kill", "pgsteal_direct")).toEqual([17, 1, 0]);
     expect(free_pages(h.k)).toBe(4);
   });
 

@@ -6,6 +6,7 @@ import {
   referenced_vm_flags,
   try_to_unmap,
 } from "../../../src/kernel/mm/rmap.js";
+import { MMU_NOTIFIER } from "../../../src/kernel/operations.js";
 import { VM_EXEC, VM_LOCKED, VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { int, pfn } from "../../../src/kernel/types.js";
 import { PTE_BIT } from "../../../src/trace/words.js";
@@ -186,6 +187,33 @@ describe("try_to_unmap of pages that stay", () => {
     old(h);
     h.set(["locked"]).go("unmaps");
     expect([h.pte(), h.has("mlocked"), h.k.page.mapcount[0]]).toEqual(["r", true, 1]);
+  });
+
+  it("every VMA that the walk meets is told before it is looked at, those after the last PTE are not met", () => {
+    const told = (mapped: number, notified: number): number => {
+      const h = new Hand(
+        small(
+          {
+            pages: 3,
+            vmas: [SHARED, SHARED],
+            geometry: {
+              dios: 1,
+              dioPages: 1,
+              notifiers: [{ driver: MMU_NOTIFIER.ib_umem, start: notified, nr: 1, pages: 0 }],
+              config: ["notifier"],
+            },
+          },
+          { load: load(mapped), unmaps: { path: unmaps, args: [0], ends: true } },
+        ),
+      );
+      h.go("load");
+      old(h, mapped);
+      h.set(["locked"]);
+      const steps = h.trace("unmaps", () => h.go("unmaps"));
+      expect(h.k.page.mapcount[0]).toBe(0);
+      return steps.filter((step) => step === "ib_umem_notifier_start_account").length;
+    };
+    expect([told(0, 0), told(1, 0), told(1, 1), told(0, 1)]).toEqual([1, 1, 1, 0]);
   });
 
   it("an anonymous page stays mapped: there is no swap", () => {

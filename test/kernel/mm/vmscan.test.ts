@@ -3,7 +3,7 @@ import type { Config } from "../../../src/kernel/config.js";
 import { try_to_free_pages } from "../../../src/kernel/mm/direct_reclaim.js";
 import { lru_add_drain } from "../../../src/kernel/mm/swap.js";
 import { __remove_mapping, is_page_cache_freeable, SWAP_CLUSTER_MAX } from "../../../src/kernel/mm/vmscan.js";
-import { BH, PGDAT_DIRTY, PGDAT_WRITEBACK, VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
+import { BH, LRU, PGDAT_DIRTY, PGDAT_WRITEBACK, VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { PTE_BIT } from "../../../src/trace/words.js";
 import { deactivate, disk, flusher, load, old, read, reclaim, store } from "../actors.js";
 import { type Actor, Hand, small } from "../harness.js";
@@ -327,6 +327,86 @@ describe("shrink_active_list", () => {
     h.go("age");
     expect(h.lru()).toBe("inactive");
     expect(h.k.pte.entry[0] & PTE_BIT.young).toBe(0);
+  });
+});
+
+describe("shrink_active_list and pages that are mlocked meanwhile", () => {
+  const active = () => {
+    const geometry = { config: ["mlock"] as const };
+    const h = new Hand(
+      small({ pages: 1, geometry }, { store: store(), reclaim: reclaim(), age: deactivate() }),
+    );
+    h.go("store").set(["referenced"]).go("reclaim");
+    expect(h.lru()).toBe("active");
+    return h;
+  };
+
+  it("one that is so already goes through the batch at once, as active as it was", () => {
+    const h = active().set(["mlocked"]);
+    h.past("age", "putback_lru_page");
+    expect([h.next("age"), h.has("lru"), h.k.vmstat.nr_isolated_file[0]]).toEqual([
+      "move_active_pages_to_lru",
+      false,
+      1,
+    ]);
+    h.go("age");
+    lru_add_drain(h.k);
+    expect([h.has("unevictable"), h.has("active"), h.k.lruvec.size[LRU.unevictable]]).toEqual([
+      true,
+      false,
+      1,
+    ]);
+    expect([h.k.vmstat.pgdeactivate[0], h.k.vmstat.nr_isolated_file[0]]).toEqual([0, 0]);
+  });
+
+  it("one that becomes so after the test lands on the inactive list, and waits for reclaim there", () => {
+    const h = active();
+    h.past("age", "ClearPageActive").set(["mlocked"]).go("age");
+    lru_add_drain(h.k);
+    expect([h.has("unevictable"), h.lru(), h.k.lruvec.size[LRU.inactive_file]]).toEqual([
+      false,
+      "inactive",
+      1,
+    ]);
+    expect(h.k.vmstat.pgdeactivate[0]).toBe(1);
+  });
+});
+
+describe("pageout of a page that left its file with its buffers, and was dirtied afterwards", () => {
+  /** Dirty, marked, with clean buffers and no mapping; `holders` have a reference besides. The node is full of dirty pages. */
+  const orphan = (holders: number): Hand => {
+    const h = new Hand(
+      small(
+        { pages: 2, geometry: { config: ["truncate"] } },
+        { store: store(), flusher, disk, reclaim: reclaim(3), later: reclaim(3) },
+      ),
+    );
+    h.go("store").go("flusher").go("disk").clear(["referenced"]);
+    h.k.pte.entry[0] = 0;
+    h.k.page.mapcount[0] = 0;
+    h.k.xa_slot.page[0] = 0;
+    h.k.page.mapping[0] = 0;
+    h.k.page._refcount[0] = 1 + holders;
+    h.k.pgdat.flags[0] |= PGDAT_DIRTY;
+    return h.set(["dirty", "reclaim"]);
+  };
+
+  it("held by one more: it looks freeable, loses its buffers and PG_dirty, and stays", () => {
+    const h = orphan(1);
+    expect(h.trace("reclaim", () => h.go("reclaim"))).toContain("ClearPageDirty");
+    expect([h.has("dirty"), h.has("private"), h.refs(), h.lru()]).toEqual([false, false, 1, "inactive"]);
+  });
+
+  it("its buffers are busy: kept, dirty", () => {
+    const h = orphan(1);
+    h.k.page.b_state[0] |= BH.dirty;
+    h.go("reclaim");
+    expect([h.has("dirty"), h.has("private"), h.refs(), h.lru()]).toEqual([true, true, 2, "inactive"]);
+  });
+
+  it("held by nobody: pageout keeps it at every meeting, and nobody will ever free it", () => {
+    const h = orphan(0).go("reclaim").go("later");
+    expect([h.has("dirty"), h.has("private"), h.refs(), h.lru()]).toEqual([true, true, 1, "inactive"]);
   });
 });
 

@@ -4,12 +4,11 @@ import type { Holder } from "./holder.js";
 export const process: Readonly<Record<string, Holder>> = {
   // wp_page_copy has the page from here, and is its holder while it runs.
   do_wp_page: ({ step, local }) => (step === "lock_page" || step === "pte_same" ? [local("page")] : []),
-  wp_page_copy: ({ step, nth, calling, local }) => {
+  wp_page_copy: ({ step, calling, local }) => {
     // The zero page is counted by nobody.
     const old = local("page") < 0 ? [] : [local("page")];
     const both = step === "cow_user_page" || step === "ptep_clear_flush_notify";
-    const given_up = step === "put_page" && nth === 0;
-    return calling === "" && (both || given_up) ? [...old, local("new_page")] : old;
+    return calling === "" && both && local("new_page") >= 0 ? [...old, local("new_page")] : old;
   },
   do_anonymous_page: ({ step, local }) => (step === "set_pte_at" ? [local("page")] : []),
   // Isolated from its list.
