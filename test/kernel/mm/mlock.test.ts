@@ -12,7 +12,7 @@ import {
   mlock_allowed,
   over_memlock,
 } from "../../../src/kernel/mm/rlimit.js";
-import { isolate_lru_page, lru_add_drain } from "../../../src/kernel/mm/swap.js";
+import { isolate_lru_page, lru_add_drain, put_page } from "../../../src/kernel/mm/swap.js";
 import { FS, MMU_NOTIFIER } from "../../../src/kernel/operations.js";
 import { LRU, VM_LOCKED, VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { int, vpn } from "../../../src/kernel/types.js";
@@ -255,6 +255,17 @@ describe("munlock", () => {
     const order = ["ib_umem_notifier_start_account", "try_to_unmap_one", "ib_umem_notifier_end_account"];
     expect(steps.filter((step) => order.includes(step))).toEqual(order);
     expect([h.pte(0), h.pte(1), h.has("mlocked")]).toEqual(["ry", "ry", true]);
+  });
+
+  it("the last reference of a page takes it off the unevictable list too, and the flag with it (page_off_lru)", () => {
+    const h = drained(one().go("mlock")).clear(["mlocked"]);
+    expect([unevictable(h), h.has("unevictable")]).toEqual([1, true]);
+    h.k.xa_slot.page[0] = 0;
+    h.k.pte.entry[0] = 0;
+    h.k.page.mapcount[0] = 0;
+    h.k.page._refcount[0] = 1;
+    put_page(h.k, 0);
+    expect([unevictable(h), h.refs(), h.flags()]).toEqual([0, 0, []]);
   });
 
   it("munmap and exit munlock first", () => {
