@@ -174,9 +174,6 @@ function ext4_mount({ mount = {}, config = [] }: GeometryOptions): Mount {
   const { data = "ordered", delalloc = true } = mount;
   if (data === "journal" && !(config.includes("blocks") && config.includes("journal")))
     throw new Error('ext4_mount: data=journal needs config "blocks" and "journal"');
-  // ext4_journalled_aops has no migratepage, and fallback_migrate_page is left out (mm/migrate.ts).
-  if (data === "journal" && config.includes("migration"))
-    throw new Error('ext4_mount: pages of data=journal do not move; leave out config "migration"');
   return { data, delalloc: delalloc && data !== "journal" };
 }
 

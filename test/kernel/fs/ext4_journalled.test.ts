@@ -77,12 +77,6 @@ describe("the mount", () => {
     expect(() => completeGeometry({ pages: 1, config: ["journal"], mount: { data: "journal" } })).toThrow(
       'data=journal needs config "blocks" and "journal"',
     );
-    const moving: GeometryOptions = {
-      pages: 1,
-      config: [...JOURNAL, "migration"],
-      mount: { data: "journal" },
-    };
-    expect(() => completeGeometry(moving)).toThrow("pages of data=journal do not move");
   });
 });
 
