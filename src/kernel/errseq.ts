@@ -28,3 +28,6 @@ export function errseq_check_and_advance(
   // -0 is no error number.
   return { value: seen, since: seen, error: 0 - (seen & MAX_ERRNO) };
 }
+
+/** The errno in a value, as a negative error or 0. */
+export const errseq_errno = (value: number): number => 0 - (value & MAX_ERRNO);

@@ -11,7 +11,9 @@ import {
   umem_odp_table,
 } from "./drivers/infiniband_odp.js";
 import { blockTables } from "./fs/blocks.js";
+import { btrfs_file_write_iter, btrfs_sync_file } from "./fs/btrfs/file.js";
 import {
+  btrfs_invalidatepage,
   btrfs_page_mkwrite,
   btrfs_readpage,
   btrfs_releasepage,
@@ -56,6 +58,7 @@ import { hugetlbfs_set_page_dirty } from "./fs/hugetlbfs.js";
 import { iomap_releasepage, iomap_set_page_dirty } from "./fs/iomap.js";
 import { journalHeadTables } from "./fs/jbd2/journal_head.js";
 import { journalTables } from "./fs/jbd2.js";
+import { generic_file_write_iter } from "./fs/read_write.js";
 import { __generic_file_fsync, noop_fsync } from "./fs/sync.js";
 import {
   __set_page_dirty_no_writeback,
@@ -65,6 +68,7 @@ import {
 } from "./fs/tmpfs.js";
 import {
   xfs_end_bio,
+  xfs_file_buffered_aio_write,
   xfs_filemap_fault,
   xfs_filemap_page_mkwrite,
   xfs_vm_readpage,
@@ -143,16 +147,17 @@ export const operations: Implementations = {
       writepage: btrfs_writepage,
       writepages: btrfs_writepages,
       releasepage: btrfs_releasepage,
+      invalidatepage: btrfs_invalidatepage,
     },
     [FS.hugetlbfs]: { set_page_dirty: hugetlbfs_set_page_dirty },
     [FS.ext4_dax]: { set_page_dirty: noop_set_page_dirty },
     [FS.xfs_dax]: { set_page_dirty: noop_set_page_dirty },
   }),
   file_operations: rows({
-    [FS.ext4]: { fsync: ext4_sync_file },
-    [FS.tmpfs]: { fsync: noop_fsync },
-    [FS.xfs]: { fsync: __generic_file_fsync },
-    [FS.btrfs]: { fsync: __generic_file_fsync },
+    [FS.ext4]: { fsync: ext4_sync_file, write_iter: generic_file_write_iter },
+    [FS.tmpfs]: { fsync: noop_fsync, write_iter: generic_file_write_iter },
+    [FS.xfs]: { fsync: __generic_file_fsync, write_iter: xfs_file_buffered_aio_write },
+    [FS.btrfs]: { fsync: btrfs_sync_file, write_iter: btrfs_file_write_iter },
     [FS.hugetlbfs]: { fsync: noop_fsync },
     [FS.ext4_dax]: { fsync: __generic_file_fsync },
     [FS.xfs_dax]: { fsync: __generic_file_fsync },

@@ -10,6 +10,8 @@ import type { Geometry } from "./geometry.js";
 
 /** inode->i_rwsem: write(2), truncate, direct I/O writes. */
 export const i_rwsem = lockClass("inode->i_rwsem", "sleeping", true);
+/** pipe->mutex: whoever puts pages into a pipe, or takes them out; faults happen inside it. */
+export const pipe_mutex = lockClass("pipe->mutex", "sleeping");
 /** mm->mmap_sem: for reading by faults and get_user_pages, for writing by whoever changes VMAs. */
 export const mmap_sem = lockClass("mm->mmap_sem", "sleeping", true);
 /** EXT4_I(inode)->i_mmap_sem, XFS_MMAPLOCK: faults for reading, truncate and punch for writing. */
@@ -50,6 +52,8 @@ export function lockCount(lock: LockClass, g: Geometry): number {
     case i_mmap_sem:
     case i_mmap_rwsem:
       return g.files.length + 1;
+    case pipe_mutex:
+      return g.dios;
     default:
       return 1;
   }

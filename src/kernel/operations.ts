@@ -32,8 +32,11 @@ export const a_ops: Operations = {
   ],
 };
 
-/** struct file_operations: fsync { mapping, file, range_start, range_end, datasync } gives 0 or a negative error. */
-export const f_ops: Operations = { name: "file_operations", operations: ["fsync"] };
+/**
+ * struct file_operations: fsync { mapping, file, range_start, range_end, datasync } gives 0 or a negative error. write_iter { mapping,
+ * pos, count }, in parts of a page, gives how many were written, or a negative error.
+ */
+export const f_ops: Operations = { name: "file_operations", operations: ["fsync", "write_iter"] };
 
 /**
  * struct vm_operations_struct. fault { at, vma, write } is only of filesystems that install their PTEs themselves, DAX and (through

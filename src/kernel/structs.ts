@@ -27,6 +27,8 @@ export const PAGE_MAPPING_ANON = 0x8000;
 export const isAnon = (mapping: number): boolean => (mapping & PAGE_MAPPING_ANON) !== 0;
 /** locked_by while no task but a read in flight holds the page lock. */
 export const LOCKED_FOR_READ = 0xffff;
+/** locked_by while the lock's holder waits for a read of the page, after which it is locked still; 0 until he is awake. */
+export const LOCKED_FOR_SYNC_READ = 0xfffe;
 
 /** BH_* bits of b_state, in the order of WORD.buffers without "attached". */
 export const BH = {

@@ -15,7 +15,7 @@ import {
   PageUptodate,
   PageWriteback,
 } from "../kernel/mm/page.js";
-import { isAnon, LOCKED_FOR_READ, PVEC } from "../kernel/structs.js";
+import { isAnon, LOCKED_FOR_SYNC_READ, PVEC } from "../kernel/structs.js";
 import type { Pfn } from "../kernel/types.js";
 import type { CellChange } from "../machine/memory.js";
 import type { Fault, Recording } from "../trace/recording.js";
@@ -99,7 +99,7 @@ function waitsFor(world: World, task: number): string {
 function lockHolder(world: World, page: Pfn): string {
   const owner = world.k.page.locked_by[page];
   if (owner === 0) return "nobody";
-  if (owner === LOCKED_FOR_READ) return "a read in flight";
+  if (owner >= LOCKED_FOR_SYNC_READ) return "a read in flight";
   const { name } = world.machine.tasks[owner - 1];
   return world.machine.isDead(owner - 1) ? `${name} (dead)` : name;
 }

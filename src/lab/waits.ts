@@ -8,7 +8,7 @@
 import { journal } from "../kernel/fs/jbd2.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { jbd2_handle, PG_locked } from "../kernel/locks.js";
-import { LOCKED_FOR_READ } from "../kernel/structs.js";
+import { LOCKED_FOR_SYNC_READ } from "../kernel/structs.js";
 import type { Lockdep } from "../machine/lockdep.js";
 import type { Machine } from "../machine/machine.js";
 
@@ -22,7 +22,7 @@ export function holdersFor(
   if (lock === null || lock.how !== "takes" || !machine.waiting(task)) return [];
   if (lock.class === PG_locked) {
     const owner = machine.k.page.locked_by[machine.page(task)];
-    return owner === 0 || owner === LOCKED_FOR_READ ? [] : [owner - 1];
+    return owner === 0 || owner >= LOCKED_FOR_SYNC_READ ? [] : [owner - 1];
   }
   // A handle is counted on its transaction; who waits for one waits for those of the transaction that commits.
   const handle = lock.class === jbd2_handle;

@@ -3,6 +3,7 @@
  */
 import { type Explorable, type SearchOptions, type SearchResult, search } from "../explore/search.js";
 import { disk_version, mkfs } from "../kernel/fs/blocks.js";
+import { has_cow_block } from "../kernel/fs/cow.js";
 import { journal_head } from "../kernel/fs/jbd2/journal_head.js";
 import { init_journal } from "../kernel/fs/jbd2.js";
 import { completeGeometry } from "../kernel/geometry.js";
@@ -402,6 +403,8 @@ export class World {
       if (PageDirty(k, page) && (xa_get_mark(k, page, "dirty") || !this.settled())) continue;
       if (k.page.pins[page] > 0 || (k.pteWord(page) & PTE.dirty) !== 0) continue;
       const index = k.page.index[page];
+      // Written to a block that the file is about to get.
+      if (has_cow_block(k, mapping, index)) continue;
       const end = k.inode.i_size[mapping] - index * k.geometry.parts;
       for (let part = 0; part < Math.min(k.geometry.parts, end); part++) {
         const stored = disk_version(k, mapping, index, part);

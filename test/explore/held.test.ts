@@ -6,10 +6,16 @@
 import { describe, expect, it } from "vitest";
 import type { Config } from "../../src/kernel/config.js";
 import { gpu_engine } from "../../src/kernel/drivers/i915_userptr.js";
+import { btrfs_setsize } from "../../src/kernel/fs/btrfs/truncate.js";
 import { btrfs_writepage_fixup_worker } from "../../src/kernel/fs/btrfs.js";
 import { ext4_setattr } from "../../src/kernel/fs/ext4/truncate.js";
 import { jbd2_journal_commit_transaction } from "../../src/kernel/fs/jbd2.js";
-import { generic_file_buffered_read, generic_file_write_iter } from "../../src/kernel/fs/read_write.js";
+import {
+  generic_file_buffered_read,
+  generic_file_write_iter,
+  vfs_write,
+} from "../../src/kernel/fs/read_write.js";
+import { xfs_vn_setattr } from "../../src/kernel/fs/xfs.js";
 import type { GeometryOptions } from "../../src/kernel/geometry.js";
 import { call, local, path } from "../../src/kernel/language.js";
 import { ptl } from "../../src/kernel/locks.js";
@@ -107,6 +113,8 @@ const redirty = (): Actor => ({
   ends: true,
 });
 const write = (): Actor => ({ path: generic_file_write_iter, args: [FILE, 0, 1], ends: true });
+/** write(2) of a filesystem with a write_iter of its own. */
+const writes = (): Actor => ({ path: vfs_write, args: [FILE, 0, 1], ends: true });
 const look = (): Actor => ({ path: generic_file_buffered_read, args: [FILE, 0], ends: true });
 
 /** The first virtual page shows the file, the second a private copy. */
@@ -240,6 +248,24 @@ const worlds: Readonly<Record<string, () => World>> = {
     small(cow(FS.xfs), { read: read(0), dma: dma(0), flusher, disk }),
   "btrfs: two stores and writeback": () =>
     small(cow(FS.btrfs), { store: store(), again: store(), flusher, disk }),
+  "btrfs: write(2), a store, writeback and fsync": () =>
+    small(cow(FS.btrfs), { write: writes(), store: store(), fsync, disk }),
+  "btrfs: a store, truncation and writeback": () =>
+    small(cow(FS.btrfs, ["mapped"], ["truncate"]), {
+      store: store(),
+      truncate: { path: btrfs_setsize, args: [FILE, 0], ends: true },
+      flusher,
+      disk,
+    }),
+  "xfs: write(2), a store and writeback": () =>
+    small(cow(FS.xfs, ["hole"]), { write: writes(), store: store(), flusher, disk }),
+  "xfs: a store, truncation and writeback of a shared extent": () =>
+    small(cow(FS.xfs, ["mapped"], ["truncate"]), {
+      store: store(),
+      truncate: { path: xfs_vn_setattr, args: [FILE, 0], ends: true },
+      flusher,
+      disk,
+    }),
   "btrfs: an O_DIRECT read, writeback and the fixup worker": () =>
     small(cow(FS.btrfs), {
       read: read(0),
@@ -262,7 +288,11 @@ const ext4 = (config: readonly Config[], more: Partial<GeometryOptions> = {}): S
 });
 
 /** A file of one page of a filesystem that copies on write, and one that shares its block unless it has none. */
-function cow(fs: number, extents: readonly ("hole" | "mapped")[] = ["mapped"]): Small {
+function cow(
+  fs: number,
+  extents: readonly ("hole" | "mapped")[] = ["mapped"],
+  config: readonly Config[] = [],
+): Small {
   const shares = extents[0] === "mapped" ? { reflink: FILE } : {};
   return {
     pages: 1,
@@ -272,7 +302,7 @@ function cow(fs: number, extents: readonly ("hole" | "mapped")[] = ["mapped"]): 
         { pages: 1, fs, ...shares },
       ],
       blocks: 4,
-      config: ["blocks"],
+      config: ["blocks", ...config],
     },
   };
 }

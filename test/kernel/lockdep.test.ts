@@ -9,6 +9,8 @@ import { lockReportText } from "../../src/machine/lockdep.js";
 /** Outermost first; classes of one line have no order between them. */
 const LEVELS: readonly (readonly LockClass[])[] = [
   [locks.i_rwsem],
+  // Not in the list of mm/filemap.c: vmsplice takes pages under it.
+  [locks.pipe_mutex],
   [locks.mmap_sem],
   [locks.i_mmap_sem],
   [locks.jbd2_handle],

@@ -1,6 +1,8 @@
 /** Tasks that take pages out of a file, unmap them, or move them, for tests: one call of one path each. */
 import { call, check, label, local, path, step } from "../../src/kernel/language.js";
 import { MIGRATE, unmap_and_move } from "../../src/kernel/mm/migrate.js";
+import { lock_page, unlock } from "../../src/kernel/mm/page.js";
+import { set_page_dirty } from "../../src/kernel/mm/page_writeback.js";
 import { isolate_lru_page, lru_add_drain } from "../../src/kernel/mm/swap.js";
 import {
   invalidate_inode_pages2_range,
@@ -31,6 +33,14 @@ const migrate_one = path("migrate_one", { source: "a test", args: { page: pfn },
   label("out"),
 ]);
 
+const driver = path("driver", { source: "a test", args: { page: pfn } }, [
+  lock_page(),
+  call(() => set_page_dirty, { page: "page" }),
+  unlock(),
+]);
+
+/** set_page_dirty_lock of the first page by a driver, without a fault before it. */
+export const dirties: Actor = { path: driver, args: [0], ends: true };
 export const isolateOne = (page: number): Actor => ({ path: isolate_one, args: [page], ends: true });
 export const migrateOne = (page: number): Actor => ({ path: migrate_one, args: [page], ends: true });
 

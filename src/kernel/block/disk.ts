@@ -19,7 +19,7 @@ import { type Kernel, PTE, type Table } from "../kernel.js";
 import { config, dispatch, given, local, path, pause, repeat, step, under, wait } from "../language.js";
 import { irq } from "../locks.js";
 import { mapping_set_error } from "../mm/mapping_error.js";
-import { PageDirty, PageWriteback, SetPageUptodate, unlock_page } from "../mm/page.js";
+import { complete_sync_read, PageDirty, PageWriteback, SetPageUptodate, unlock_page } from "../mm/page.js";
 import { bio_ops, fs_of_page } from "../operations.js";
 import { type DiskNr, disk, int, NONE, type Pfn, pfn } from "../types.js";
 
@@ -187,6 +187,7 @@ export const disk_daemon = path(
           [
             step("mpage_end_io", (k, f) => {
               k.count("pgpgin", 4);
+              if (complete_sync_read(k, f.page)) return;
               SetPageUptodate(k, f.page);
               unlock_page(k, f.page);
             }),

@@ -12,10 +12,12 @@
  * takes PG_checked off, and nothing is written: the device's bytes are lost. (v5.6 gave -EAGAIN instead, which redirties.)
  * A page whose PG_checked is set gives -EAGAIN here too, and is redirtied.
  *
+ * fs/btrfs/ordered.ts waits for ordered extents, fs/btrfs/file.ts has write(2), fsync and punching, fs/btrfs/truncate.ts truncation.
+ *
  * Needs config "blocks". Left out: checksums, compression, inline extents, the extent lock (its sections are single steps), subpages,
- * truncation (no invalidatepage: do not truncate files of btrfs here), the worker that finishes ordered extents (its step is
- * the disk's, after the end of writeback), extent_write_cache_pages' own order (the walk is write_cache_pages, which looks at
- * PG_dirty once more), bios of more than one page, that a page loses PG_uptodate when the worker fails.
+ * the worker that finishes ordered extents (its step is the disk's, after the end of writeback), bios of more than one page (each is
+ * submitted right after its page is unlocked), that a page loses PG_uptodate when the fixup worker fails, ordered extents whose page is
+ * not submitted yet (block and submission are in one section of the page lock: btrfs_invalidatepage never has to end one).
  */
 import { struct, u8 } from "../../machine/memory.js";
 import { queue_page } from "../block/disk.js";
@@ -40,7 +42,8 @@ import {
   when,
 } from "../language.js";
 import { PG_writeback, xa_lock } from "../locks.js";
-import { end_page_writeback, i_size_pages } from "../mm/filemap.js";
+import { note_pages_skipped } from "../mm/backing_dev.js";
+import { address_space, end_page_writeback, find_get_page_tag } from "../mm/filemap.js";
 import { mapping_set_error } from "../mm/mapping_error.js";
 import {
   ClearPageChecked,
@@ -63,16 +66,22 @@ import {
 } from "../mm/page.js";
 import {
   __set_page_dirty_nobuffers,
+  clear_page_dirty_for_io,
+  LONG_MAX,
+  RANGE_CYCLIC,
+  RANGE_END,
   redirty_page_for_writepage,
   set_page_dirty,
   set_page_writeback,
-  write_cache_pages,
+  tag_pages_for_writeback,
 } from "../mm/page_writeback.js";
 import { put_page } from "../mm/swap.js";
+import { zero_page_tail } from "../mm/truncate.js";
 import { FS, VM_FAULT } from "../operations.js";
 import { type InodeNr, inode, int, NONE, type Pfn, pfn } from "../types.js";
 import { cow_fork, free_blocks, sb_info, set_bi_sector_cow } from "./blocks.js";
-import { COW, cow_allocate, cow_end, cow_state } from "./cow.js";
+import { btrfs_start_ordered_extent, is_ordered } from "./btrfs/ordered.js";
+import { COW, cow_allocate, cow_cancel, cow_end, cow_state } from "./cow.js";
 
 /** fs_info->fixup_workers: pages that wait for the worker, each with a reference. */
 export const btrfs_fixup = struct("btrfs_writepage_fixup", {
@@ -87,7 +96,7 @@ export const btrfsTable: Table = { struct: btrfs_fixup, rows: (g) => (uses(g) ? 
 // ---- space
 
 /** btrfs_delalloc_reserve_space: promise one block. Gives 0 or -ENOSPC. */
-function btrfs_delalloc_reserve_space(k: Kernel, mapping: InodeNr): number {
+export function btrfs_delalloc_reserve_space(k: Kernel, mapping: InodeNr): number {
   if (!k.has("blocks")) throw new Error('btrfs_delalloc_reserve_space: btrfs needs config "blocks"');
   const sb = k.inode.disk[mapping];
   if (free_blocks(k, sb) === 0) return -ERRNO.ENOSPC;
@@ -95,24 +104,21 @@ function btrfs_delalloc_reserve_space(k: Kernel, mapping: InodeNr): number {
   return 0;
 }
 
-function btrfs_delalloc_release_space(k: Kernel, mapping: InodeNr): void {
+/** The promise of a block is given up. */
+export function btrfs_delalloc_release_space(k: Kernel, mapping: InodeNr): void {
   k.of(sb_info).s_dirtyclusters_counter[k.inode.disk[mapping]]--;
 }
 
 /** btrfs_set_extent_delalloc: the promise becomes the page's. One that it had already is given up. */
-function btrfs_set_extent_delalloc(k: Kernel, mapping: InodeNr, index: number): void {
+export function btrfs_set_extent_delalloc(k: Kernel, mapping: InodeNr, index: number): void {
   const { state } = k.of(cow_fork);
   const slot = k.slotOf(mapping, index);
   if (state[slot] === COW.none) state[slot] = COW.delayed;
   else btrfs_delalloc_release_space(k, mapping);
 }
 
-/** btrfs_lookup_ordered_range: a write of the page is under way, or not yet entered in the file. */
-const is_ordered = (k: Kernel, mapping: InodeNr, index: number): boolean =>
-  cow_state(k, mapping, index) === COW.real;
-
 /** The page belongs to btrfs: PG_private, with a reference. */
-function set_page_extent_mapped(k: Kernel, page: Pfn): void {
+export function set_page_extent_mapped(k: Kernel, page: Pfn): void {
   if (PagePrivate(k, page)) return;
   SetPagePrivate(k, page);
   get_page(k, page);
@@ -132,7 +138,7 @@ export const btrfs_page_mkwrite = path(
   {
     source: "fs/btrfs/inode.c v4.20",
     args: { page: pfn, mapping: inode },
-    locals: { ordered: int, index: int },
+    locals: { ordered: int, index: int, size: int },
     returns: int,
   },
   [
@@ -146,14 +152,17 @@ export const btrfs_page_mkwrite = path(
     held(
       when(
         "page->mapping != inode->i_mapping",
-        (k, f) => k.page.mapping[f.page] !== f.mapping || k.page.index[f.page] >= i_size_pages(k, f.mapping),
+        (k, f) => {
+          f.index = k.page.index[f.page];
+          f.size = k.inode.i_size[f.mapping] - f.index * k.geometry.parts;
+          return k.page.mapping[f.page] !== f.mapping || f.size <= 0;
+        },
         [goto("out_unlock")],
       ),
     ),
     settledUnlessWriteback(wait_on_page_writeback()),
     held(step("set_page_extent_mapped", (k, f) => set_page_extent_mapped(k, f.page))),
     step("btrfs_lookup_ordered_range", (k, f) => {
-      f.index = k.page.index[f.page];
       f.ordered = is_ordered(k, f.mapping, f.index) ? 1 : 0;
     }),
     given(
@@ -163,11 +172,17 @@ export const btrfs_page_mkwrite = path(
         local((_, f) => {
           f.ordered = 0;
         }),
-        wait("btrfs_start_ordered_extent", (k, f) => !is_ordered(k, f.mapping, f.index)),
+        call(() => btrfs_start_ordered_extent, { mapping: "mapping", index: "index" }),
         goto("again"),
       ],
     ),
     held(step("btrfs_set_extent_delalloc", (k, f) => btrfs_set_extent_delalloc(k, f.mapping, f.index))),
+    config("truncate", [
+      given(
+        (k, f) => f.size < k.geometry.parts,
+        [held(step("memset", (k, f) => zero_page_tail(k, f.page, f.size)))],
+      ),
+    ]),
     held(step("ClearPageChecked", (k, f) => ClearPageChecked(k, f.page))),
     call(() => set_page_dirty, { page: "page" }),
     held(step("SetPageUptodate", (k, f) => SetPageUptodate(k, f.page))),
@@ -179,11 +194,28 @@ export const btrfs_page_mkwrite = path(
   ],
 );
 
+/** Read a locked page: the block that is being written for it has to be the file's first. */
 export const btrfs_readpage = path(
   "btrfs_readpage",
   { source: "fs/btrfs/extent_io.c v4.20", args: { page: pfn } },
-  [step("submit_bio", (k, f) => queue_page(k, f.page))],
+  [
+    // btrfs_start_ordered_extent: the page itself is not dirty, so that there is nothing to start.
+    awaits(
+      PG_writeback,
+      wait(
+        "btrfs_start_ordered_extent",
+        (k, f) => !is_ordered(k, k.page.mapping[f.page], k.page.index[f.page]),
+        (k, f) => queue_page(k, f.page),
+      ),
+    ),
+  ],
 );
+
+/** try_release_extent_mapping, and what follows it: nothing of the page's extent is under way, so that the page is let go. */
+function __btrfs_releasepage(k: Kernel, page: Pfn): void {
+  ClearPagePrivate(k, page);
+  put_page(k, page);
+}
 
 /** May the page lose PG_private? Not while it is dirty or under writeback. Gives 1 when it is gone. */
 export const btrfs_releasepage = path(
@@ -192,10 +224,42 @@ export const btrfs_releasepage = path(
   [
     step("btrfs_releasepage", (k, f) => {
       if (PageWriteback(k, f.page) || PageDirty(k, f.page)) return;
-      ClearPagePrivate(k, f.page);
-      put_page(k, f.page);
+      __btrfs_releasepage(k, f.page);
       f.ret = 1;
     }),
+  ],
+);
+
+/**
+ * A page leaves the file: what was promised for it is void, and nothing of it will be written. Whether somebody holds it is not asked.
+ * A page of which only the end goes is let go if it is clean.
+ */
+export const btrfs_invalidatepage = path(
+  "btrfs_invalidatepage",
+  {
+    source: "fs/btrfs/inode.c v4.20",
+    args: { page: pfn, offset: int, length: int },
+    locals: { released: int },
+  },
+  [
+    settledUnlessWriteback(wait_on_page_writeback()),
+    given(
+      (_, f) => f.offset > 0,
+      [
+        call(() => btrfs_releasepage, { page: "page" }, "released"),
+        local((_, f) => {
+          f.released = 0;
+        }),
+        leave(),
+      ],
+    ),
+    step("clear_extent_bit", (k, f) => {
+      const mapping = k.page.mapping[f.page];
+      const index = k.page.index[f.page];
+      if (cow_state(k, mapping, index) === COW.delayed) cow_cancel(k, mapping, index);
+    }),
+    step("__btrfs_releasepage", (k, f) => __btrfs_releasepage(k, f.page)),
+    held(step("ClearPageChecked", (k, f) => ClearPageChecked(k, f.page))),
   ],
 );
 
@@ -216,11 +280,31 @@ function btrfs_writepage_start_hook(k: Kernel, page: Pfn): number {
   return HOOK.EBUSY;
 }
 
-/** Write one locked page that has just been cleaned. */
+/** Write one locked page that has just been cleaned. Gives how many pages update_nr_written counts: 1 when it is submitted. */
 export const __extent_writepage = path(
   "__extent_writepage",
-  { source: "fs/btrfs/extent_io.c v4.20", args: { page: pfn }, locals: { hook: int }, returns: int },
+  {
+    source: "fs/btrfs/extent_io.c v4.20",
+    args: { page: pfn },
+    locals: { hook: int, size: int, length: int },
+    returns: int,
+  },
   [
+    config("truncate", [
+      step("i_size_read", (k, f) => {
+        f.size = k.inode.i_size[k.page.mapping[f.page]] - k.page.index[f.page] * k.geometry.parts;
+        f.length = k.geometry.parts;
+      }),
+      given(
+        (_, f) => f.size <= 0,
+        [
+          call(() => btrfs_invalidatepage, { page: "page", offset: 0, length: "length" }),
+          unlock(),
+          leave(() => 0),
+        ],
+      ),
+      given((_, f) => f.size < f.length, [step("memset", (k, f) => zero_page_tail(k, f.page, f.size))]),
+    ]),
     held(step("set_page_extent_mapped", (k, f) => set_page_extent_mapped(k, f.page))),
     held(
       step("writepage_delalloc", (k, f) => {
@@ -239,34 +323,149 @@ export const __extent_writepage = path(
     given(
       (_, f) => f.hook !== HOOK.prepared,
       [
-        given((_, f) => f.hook === HOOK.EAGAIN, [call(() => redirty_page_for_writepage, { page: "page" })]),
+        given(
+          (_, f) => f.hook === HOOK.EAGAIN,
+          [call(() => redirty_page_for_writepage, { page: "page" })],
+          [local((k) => note_pages_skipped(k))],
+        ),
         unlock(),
         leave(() => 0),
       ],
     ),
-    under(xa_lock, [step("set_page_writeback", (k, f) => set_page_writeback(k, f.page))]),
+    under(xa_lock, [step("btrfs_set_range_writeback", (k, f) => set_page_writeback(k, f.page))]),
     unlock(),
     step("submit_extent_page", (k, f) => {
       queue_page(k, f.page);
       set_bi_sector_cow(k, f.page);
     }),
-    leave(() => 0),
+    leave(() => 1),
   ],
 );
 
-const btrfs_walk = write_cache_pages([call(() => __extent_writepage, { page: "page" }, "ret")]);
+const WALK = {
+  source: "fs/btrfs/extent_io.c v4.20",
+  args: { mapping: inode, sync: int, tagged: int, nr_to_write: int, range_start: int, range_end: int },
+  locals: { index: int, end: int, page: pfn, scanned: int, done_index: int },
+  returns: int,
+} as const;
+
+/**
+ * The walk over a file's dirty pages. Unlike write_cache_pages it does not ask whether a page is dirty before it waits for its
+ * writeback, looks at TOWRITE for integrity only, stops at nr_to_write whoever asks, and goes on to the file's end when it has wrapped.
+ */
+export const extent_write_cache_pages = path("extent_write_cache_pages", WALK, [
+  given(
+    (_, f) => f.range_start === RANGE_CYCLIC,
+    [
+      config("kupdate", [
+        step("mapping->writeback_index", (k, f) => {
+          f.index = k.of(address_space).writeback_index[f.mapping];
+        }),
+      ]),
+      local((_, f) => {
+        f.end = RANGE_END;
+      }),
+    ],
+    [
+      local((_, f) => {
+        f.index = f.range_start;
+        f.end = f.range_end;
+        f.scanned = 1;
+      }),
+    ],
+  ),
+  label("retry"),
+  given(
+    (_, f) => f.sync === 1,
+    [
+      under(xa_lock, [
+        step("tag_pages_for_writeback", (k, f) => tag_pages_for_writeback(k, f.mapping, f.index, f.end)),
+      ]),
+    ],
+  ),
+  local((_, f) => {
+    f.done_index = f.index;
+  }),
+  label("next"),
+  step("pagevec_lookup_range_tag", (k, f) => {
+    f.page = find_get_page_tag(k, f.mapping, f.index, f.sync === 1 ? "towrite" : "dirty", f.end);
+  }),
+  given((_, f) => f.page === NONE, [goto("wrap")]),
+  local((k, f) => {
+    f.scanned = 1;
+    f.done_index = k.page.index[f.page];
+    f.index = f.done_index + 1;
+  }),
+  lock_page(),
+  held(
+    when("page->mapping != mapping", (k, f) => k.page.mapping[f.page] !== f.mapping, [
+      goto("continue_unlock"),
+    ]),
+  ),
+  given((_, f) => f.sync === 1, [settledUnlessWriteback(wait_on_page_writeback())]),
+  settledUnlessWriteback(
+    when("PageWriteback", (k, f) => PageWriteback(k, f.page), [goto("continue_unlock")]),
+  ),
+  call(() => clear_page_dirty_for_io, { page: "page" }, "ret"),
+  given((_, f) => f.ret === 0, [goto("continue_unlock")]),
+  call(() => __extent_writepage, { page: "page" }, "ret"),
+  local((_, f) => {
+    if (f.nr_to_write !== LONG_MAX) f.nr_to_write -= f.ret;
+    f.ret = 0;
+  }),
+  step("pagevec_release", (k, f) => {
+    put_page(k, f.page);
+    f.page = NONE;
+  }),
+  given((_, f) => f.nr_to_write <= 0, [goto("out")]),
+  goto("next"),
+  label("continue_unlock"),
+  unlock(),
+  local((_, f) => {
+    f.ret = 0;
+  }),
+  step("pagevec_release", (k, f) => {
+    put_page(k, f.page);
+    f.page = NONE;
+  }),
+  goto("next"),
+  label("wrap"),
+  given(
+    (_, f) => f.scanned === 0,
+    [
+      local((_, f) => {
+        f.scanned = 1;
+        f.index = 0;
+      }),
+      goto("retry"),
+    ],
+  ),
+  label("out"),
+  config("kupdate", [
+    given(
+      (_, f) =>
+        f.range_start === RANGE_CYCLIC ||
+        (f.range_start === 0 && f.range_end === RANGE_END && f.nr_to_write > 0),
+      [
+        step("mapping->writeback_index = done_index", (k, f) => {
+          k.of(address_space).writeback_index[f.mapping] = f.done_index;
+        }),
+      ],
+    ),
+  ]),
+]);
 
 /** Write a file's dirty pages: extent_writepages. */
 export const btrfs_writepages = path(
   "btrfs_writepages",
   {
-    source: "fs/btrfs/extent_io.c v4.20",
+    source: "fs/btrfs/inode.c v4.20",
     args: { mapping: inode, sync: int, tagged: int, nr_to_write: int, range_start: int, range_end: int },
     returns: int,
   },
   [
     call(
-      () => btrfs_walk,
+      () => extent_write_cache_pages,
       {
         mapping: "mapping",
         sync: "sync",
@@ -352,10 +551,7 @@ export const btrfs_writepage_fixup_worker = path(
             local((_, f) => {
               f.ordered = 0;
             }),
-            awaits(
-              PG_writeback,
-              wait("btrfs_start_ordered_extent", (k, f) => !is_ordered(k, f.mapping, f.index)),
-            ),
+            call(() => btrfs_start_ordered_extent, { mapping: "mapping", index: "index" }),
             goto("again"),
           ],
         ),

@@ -27,6 +27,10 @@ export const COW = { none: 0, delayed: 1, real: 2 } as const;
 export const cow_state = (k: Kernel, mapping: InodeNr, index: number): number =>
   k.of(cow_fork).state[k.slotOf(mapping, index)];
 
+/** Whether a page of any file is being written to a block that its file does not have yet. */
+export const has_cow_block = (k: Kernel, mapping: InodeNr, index: number): boolean =>
+  k.of(cow_fork).state[k.slotOf(mapping, index)] === COW.real;
+
 /** Promise space for a page's next block. Nothing when it has a promise or a block already. Gives 0 or -ENOSPC. */
 export function cow_reserve(k: Kernel, mapping: InodeNr, index: number): number {
   const slot = k.slotOf(mapping, index);

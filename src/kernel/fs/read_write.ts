@@ -1,14 +1,18 @@
 /**
  * read(2) and write(2) through the page cache.
  *
- * Source: mm/filemap.c in v4.20 (generic_file_buffered_read, generic_perform_write and what stands around them). A write
+ * Source: mm/filemap.c, fs/read_write.c in v4.20 (generic_file_buffered_read, generic_perform_write and what stands around them). A write
  * asks the filesystem before it touches the page (write_begin: buffers, blocks, stable pages) and tells it afterwards
  * (write_end: dirty), with the page locked in between: what a device that writes through a gup reference does not do.
+ *
+ * Filesystems with a write of their own (xfs: fs/iomap.ts, btrfs: fs/btrfs/file.ts) are reached through
+ * file_operations.write_iter, which every write(2) goes through.
  *
  * Positions and lengths are in parts of a page. Left out: the user's buffer (its bytes come from nowhere, so that nothing has to be
  * faulted in and no copy is short), O_SYNC, signals, times and privileges, read errors. A miss reads its page as a fault
  * does and then looks again, where the kernel keeps the page that it has just read.
  */
+import type { FrameOf, Node } from "../../machine/path.js";
 import { ERRNO } from "../errno.js";
 import type { Kernel } from "../kernel.js";
 import {
@@ -45,6 +49,7 @@ import {
   PageReclaim,
   PageUptodate,
   PageWriteback,
+  SetPageReferenced,
   SetPageSwapBacked,
   trylock_page,
   unlock,
@@ -53,12 +58,20 @@ import { alloc_pages } from "../mm/page_alloc.js";
 import { wait_for_stable_page } from "../mm/page_writeback.js";
 import { mark_page_accessed, put_page } from "../mm/swap.js";
 import { mark_written } from "../mm/written.js";
-import { a_ops, FS, fs_of_inode } from "../operations.js";
+import { a_ops, FS, f_ops, fs_of_inode } from "../operations.js";
 import { inode, int, NONE, type Pfn, pfn } from "../types.js";
 
+const GET_PAGE = {
+  source: "mm/filemap.c v4.20",
+  args: { mapping: inode, index: int },
+  locals: { page: pfn },
+  returns: pfn,
+} as const;
+
 /** Add a new page to the cache, locked by the caller; false, and the page is free again, when somebody was faster. */
-function add_locked(k: Kernel, page: Pfn, mapping: number, index: number): boolean {
+function add_locked(k: Kernel, page: Pfn, mapping: number, index: number, accessed: boolean): boolean {
   trylock_page(k, page);
+  if (accessed) SetPageReferenced(k, page);
   // shmem_getpage_gfp does this itself, before the page can get to a list.
   if (k.inode.fs[mapping] === FS.tmpfs) SetPageSwapBacked(k, page);
   if (add_to_page_cache_lru(k, page, mapping, index)) return true;
@@ -69,18 +82,15 @@ function add_locked(k: Kernel, page: Pfn, mapping: number, index: number): boole
 }
 
 /**
- * The page of a file that is about to be written: locked, with a reference, made if it is missing, stable if it must be.
- * NONE when there is no memory for it.
+ * pagecache_get_page with FGP_LOCK and FGP_CREAT: the page of a file, locked, with a reference, made if it is missing. NONE when there is
+ * no memory for it. `accessed` is FGP_ACCESSED; `then` are the caller's last nodes.
  */
-export const grab_cache_page_write_begin = path(
-  "grab_cache_page_write_begin",
-  {
-    source: "mm/filemap.c v4.20",
-    args: { mapping: inode, index: int },
-    locals: { page: pfn },
-    returns: pfn,
-  },
-  [
+const pagecache_get_page = (
+  name: string,
+  accessed: boolean,
+  then: readonly Node<Kernel, FrameOf<typeof GET_PAGE>>[],
+) =>
+  path(name, GET_PAGE, [
     label("repeat"),
     step("find_get_entry", (k, f) => {
       f.page = find_get_page(k, f.mapping, f.index);
@@ -94,21 +104,31 @@ export const grab_cache_page_write_begin = path(
         goto("repeat"),
       ]),
     ),
-    goto("stable"),
+    ...(accessed
+      ? [step<FrameOf<typeof GET_PAGE>>("mark_page_accessed", (k, f) => mark_page_accessed(k, f.page))]
+      : []),
+    goto("found"),
     label("no_page"),
     alloc_pages("__page_cache_alloc", "page", () => {}, [leave()]),
     tries(
       PG_locked,
-      check("add_to_page_cache_lru", (k, f) => add_locked(k, f.page, f.mapping, f.index), "repeat"),
+      check("add_to_page_cache_lru", (k, f) => add_locked(k, f.page, f.mapping, f.index, accessed), "repeat"),
     ),
-    label("stable"),
-    wait_for_stable_page(),
+    label("found"),
+    ...then,
     leave((_, f) => f.page),
-  ],
-);
+  ]);
+
+/** The page of a file that is about to be written: stable, if it must be. */
+export const grab_cache_page_write_begin = pagecache_get_page("grab_cache_page_write_begin", false, [
+  wait_for_stable_page(),
+]);
+
+/** The same of whoever looks after stable pages himself; the page counts as used. */
+export const find_or_create_page = pagecache_get_page("find_or_create_page", true, []);
 
 /** Copy bytes from the user into parts of a locked page: each part has new bytes. */
-function copy_from_user(k: Kernel, page: Pfn, from: number, to: number): void {
+export function iov_iter_copy_from_user_atomic(k: Kernel, page: Pfn, from: number, to: number): void {
   for (let part = from; part < to; part++) k.content.version[page * k.geometry.parts + part]++;
   // A page that is dirty already is not marked again: from here on these bytes will be written with it.
   if (PageDirty(k, page)) mark_written(k, page);
@@ -143,7 +163,9 @@ export const generic_perform_write = path(
         given((_, f) => f.status < 0, [goto("out")]),
         lockdep_assert_held(PG_locked),
         // The page is locked: a CPU that has it mapped and a device see the new bytes at once.
-        step("iov_iter_copy_from_user_atomic", (k, f) => copy_from_user(k, f.page, f.from, f.to)),
+        step("iov_iter_copy_from_user_atomic", (k, f) =>
+          iov_iter_copy_from_user_atomic(k, f.page, f.from, f.to),
+        ),
         dispatch(
           a_ops,
           "write_end",
@@ -170,7 +192,7 @@ export const generic_perform_write = path(
   ],
 );
 
-/** write(2): one writer of a file at a time. */
+/** write_iter of filesystems that have write_begin and write_end: one writer of a file at a time. */
 export const generic_file_write_iter = path(
   "generic_file_write_iter",
   { source: "mm/filemap.c v4.20", args: { mapping: inode, pos: int, count: int }, returns: int },
@@ -178,6 +200,21 @@ export const generic_file_write_iter = path(
     down_write(i_rwsem, (_, f) => f.mapping),
     call(() => generic_perform_write, { mapping: "mapping", pos: "pos", count: "count" }, "ret"),
     up_write(i_rwsem, (_, f) => f.mapping),
+  ],
+);
+
+/** write(2): what the file's filesystem does with it. `pos` and `count` are in parts; gives how many were written, or an error. */
+export const vfs_write = path(
+  "vfs_write",
+  { source: "fs/read_write.c v4.20", args: { mapping: inode, pos: int, count: int }, returns: int },
+  [
+    dispatch(
+      f_ops,
+      "write_iter",
+      (k, f) => fs_of_inode(k, f.mapping),
+      { mapping: "mapping", pos: "pos", count: "count" },
+      "ret",
+    ),
   ],
 );
 
@@ -191,6 +228,17 @@ export const generic_file_buffered_read = path(
     returns: int,
   },
   [
+    // shmem_file_read_iter asks for the size before it makes a page; the others read a page behind the end, and keep it.
+    config("truncate", [
+      given(
+        (k, f) => fs_of_inode(k, f.mapping) === FS.tmpfs,
+        [
+          when("shmem_file_read_iter", (k, f) => f.index * k.geometry.parts >= k.inode.i_size[f.mapping], [
+            leave(() => 0),
+          ]),
+        ],
+      ),
+    ]),
     label("find_page"),
     step("find_get_page", (k, f) => {
       f.page = find_get_page(k, f.mapping, f.index);
@@ -198,11 +246,6 @@ export const generic_file_buffered_read = path(
     given(
       (_, f) => f.page === NONE,
       [
-        config("truncate", [
-          when("i_size_read", (k, f) => f.index * k.geometry.parts >= k.inode.i_size[f.mapping], [
-            leave(() => 0),
-          ]),
-        ]),
         call(() => page_cache_read, { mapping: "mapping", index: "index" }, "page"),
         config("direct_reclaim", [given((_, f) => f.page !== NONE, [leave(() => -ERRNO.ENOMEM)])]),
         goto("find_page"),

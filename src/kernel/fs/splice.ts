@@ -10,11 +10,28 @@
  * Who maps the page last owns it: a process that has given its page to a pipe and unmapped it still reads what the next
  * owner writes (CVE-2020-29374).
  *
+ * pipe->mutex is held over get_user_pages and all that goes into the pipe: a reader can make no room in between. Whoever sleeps in
+ * pipe_wait gives it back.
+ *
  * The pipe is an array of pages; it has room for as many buffers as the machine's arrays have places (Linux: 16). Left out:
- * SPLICE_F_GIFT and stealing, SPLICE_F_NONBLOCK, splicing to files, partial pages, pipe_lock (each change of the pipe is one step).
+ * SPLICE_F_GIFT and stealing, SPLICE_F_NONBLOCK, splicing to files, partial pages, readers and writers that are gone, reads of more than one buffer.
  */
 import type { Kernel } from "../kernel.js";
-import { call, given, leave, local, path, repeat, step, wait } from "../language.js";
+import {
+  call,
+  down_write,
+  given,
+  goto,
+  label,
+  local,
+  path,
+  repeat,
+  step,
+  up_write,
+  wait,
+  when,
+} from "../language.js";
+import { pipe_mutex } from "../locks.js";
 import { get_user_pages_fast } from "../mm/gup.js";
 import { move_user_page, page_of, put_first_page, put_user_page } from "../mm/user_pages.js";
 import { int, NONE, type PagesNr, pages_nr, pfn, vpn } from "../types.js";
@@ -37,7 +54,14 @@ export const vmsplice_to_pipe = path(
     returns: int,
   },
   [
-    wait("wait_for_space", (k, f) => has_space(k, f.pipe)),
+    down_write(pipe_mutex, (_, f) => f.pipe),
+    label("wait_for_space"),
+    when("wait_for_space", (k, f) => !has_space(k, f.pipe), [
+      up_write(pipe_mutex, (_, f) => f.pipe),
+      wait("pipe_wait", (k, f) => has_space(k, f.pipe)),
+      down_write(pipe_mutex, (_, f) => f.pipe),
+      goto("wait_for_space"),
+    ]),
     repeat(
       (_, f) => f.ret < f.nr,
       [
@@ -50,7 +74,15 @@ export const vmsplice_to_pipe = path(
           f.chunk = f.got;
           f.got = 0;
         }),
-        given((_, f) => f.chunk <= 0, [leave((_, f) => (f.ret > 0 ? f.ret : f.chunk))]),
+        given(
+          (_, f) => f.chunk <= 0,
+          [
+            local((_, f) => {
+              if (f.ret === 0) f.ret = f.chunk;
+            }),
+            goto("out"),
+          ],
+        ),
         // A page for which there is no room any more is put, and so are all after it.
         local((_, f) => {
           f.at = 0;
@@ -79,9 +111,15 @@ export const vmsplice_to_pipe = path(
           f.i = 0;
           f.chunk = 0;
         }),
-        given((_, f) => f.at === 1, [leave()]),
+        given((_, f) => f.at === 1, [goto("out")]),
       ],
     ),
+    label("out"),
+    local((_, f) => {
+      f.at = 0;
+      f.chunk = 0;
+    }),
+    up_write(pipe_mutex, (_, f) => f.pipe),
   ],
 );
 
@@ -90,19 +128,24 @@ export const pipe_read = path(
   "pipe_read",
   { source: "fs/pipe.c v4.20", args: { pipe: pages_nr }, locals: { page: pfn }, returns: int },
   [
-    wait(
-      "pipe_wait",
-      (k, f) => k.user_pages.nr[f.pipe] > 0,
-      (k, f) => {
-        f.page = page_of(k, f.pipe, 0);
-      },
-    ),
+    down_write(pipe_mutex, (_, f) => f.pipe),
+    label("again"),
+    when("pipe->nrbufs", (k, f) => k.user_pages.nr[f.pipe] === 0, [
+      up_write(pipe_mutex, (_, f) => f.pipe),
+      wait("pipe_wait", (k, f) => k.user_pages.nr[f.pipe] > 0),
+      down_write(pipe_mutex, (_, f) => f.pipe),
+      goto("again"),
+    ]),
+    local((k, f) => {
+      f.page = page_of(k, f.pipe, 0);
+    }),
     step("copy_page_to_iter", (k, f) => {
       f.ret = k.content.version[f.page * k.geometry.parts];
     }),
-    step("anon_pipe_buf_release", (k, f) => {
+    step("page_cache_pipe_buf_release", (k, f) => {
       put_first_page(k, f.pipe);
       f.page = NONE;
     }),
+    up_write(pipe_mutex, (_, f) => f.pipe),
   ],
 );

@@ -10,7 +10,7 @@ import { PageDirty, SetPageUptodate, TestSetPageDirty, unlock, unlock_page } fro
 import { set_page_dirty } from "../mm/page_writeback.js";
 import { put_page } from "../mm/swap.js";
 import { inode, int, NONE, type Pfn, pfn } from "../types.js";
-import { grab_cache_page_write_begin } from "./read_write.js";
+import { find_or_create_page } from "./read_write.js";
 
 const set_dirty = step<{ readonly page: Pfn; ret: number }>("TestSetPageDirty", (k, f) => {
   f.ret = PageDirty(k, f.page) || TestSetPageDirty(k, f.page) ? 0 : 1;
@@ -33,12 +33,15 @@ export const shmem_getpage = path("shmem_getpage", { source: "mm/shmem.c v4.20",
 
 const WRITE = { mapping: inode, index: int, from: int, to: int, page: pfn } as const;
 
-/** A page that is about to be written: the file's, or a new one (shmem_getpage with SGP_WRITE, which does not clear it). */
+/**
+ * A page that is about to be written. shmem_getpage with SGP_WRITE marks the page used and does not clear a new one: where nothing
+ * is swapped it does what find_or_create_page does.
+ */
 export const shmem_write_begin = path(
   "shmem_write_begin",
   { source: "mm/shmem.c v4.20", args: WRITE, returns: int },
   [
-    call(() => grab_cache_page_write_begin, { mapping: "mapping", index: "index" }, "page"),
+    call(() => find_or_create_page, { mapping: "mapping", index: "index" }, "page"),
     leave((_, f) => (f.page === NONE ? -ERRNO.ENOMEM : 0)),
   ],
 );

@@ -7,14 +7,17 @@
  * nothing, without a word, and the page is clean; over an extent that is shared with another file and has no COW
  * reservation it overwrites the other file's bytes. Which of these happens is computed from the block map (fs/blocks.ts).
  *
- * MMAPLOCK is the class i_mmap_sem. Needs config "blocks" for more than mapped, unshared extents.
+ * MMAPLOCK is the class i_mmap_sem. Needs config "blocks" for more than mapped, unshared extents. xfs_flush_inodes needs config "kupdate".
+ * iomap_invalidatepage is never called, as no page has PG_private.
  *
  * Left out: the journal, quotas, blocks smaller than a page, extent size hints, errors of allocation in writeback (the space is
  * promised), bios of more than one page (each is submitted right after it is unlocked), the workqueue of
- * completions that change the block map (their steps are the disk's; PG_writeback stays on as long), sb_start_pagefault,
- * pages of the second file's cache in a reflink (that file is new and nobody has it open).
+ * completions that change the block map (their steps are the disk's; PG_writeback stays on as long), sb_start_pagefault, leases
+ * (fs/xfs_dax.ts has them), preallocation behind the end of a file and what frees it, in a reflink the locks and the
+ * cached pages of the second file (it is new and nobody has it open).
  */
 import { queue_page } from "../block/disk.js";
+import { ERRNO } from "../errno.js";
 import type { Kernel } from "../kernel.js";
 import {
   call,
@@ -22,7 +25,9 @@ import {
   down_read,
   down_write,
   given,
+  goto,
   held,
+  label,
   leave,
   local,
   path,
@@ -34,7 +39,7 @@ import {
   when,
 } from "../language.js";
 import { i_mmap_sem, i_rwsem, xa_lock } from "../locks.js";
-import { end_page_writeback, filemap_fault, i_size_pages } from "../mm/filemap.js";
+import { end_page_writeback, filemap_fault } from "../mm/filemap.js";
 import { filemap_write_and_wait_range } from "../mm/filemap_writeback.js";
 import { unlock } from "../mm/page.js";
 import {
@@ -44,8 +49,8 @@ import {
   set_page_writeback,
   write_cache_pages,
 } from "../mm/page_writeback.js";
-import { truncate_setsize } from "../mm/truncate.js";
-import { type InodeNr, inode, int, type Pfn, pfn } from "../types.js";
+import { truncate_setsize, zero_page_tail } from "../mm/truncate.js";
+import { disk, type InodeNr, inode, int, type Pfn, pfn } from "../types.js";
 import {
   allocate,
   convert_unwritten,
@@ -53,24 +58,36 @@ import {
   extent_state,
   free_extent,
   is_shared,
+  release_delayed,
   reserve_delayed,
   set_bi_sector_cow,
   share_extent,
 } from "./blocks.js";
 import { COW, cow_allocate, cow_cancel, cow_end, cow_reserve, cow_state } from "./cow.js";
-import { iomap_page_mkwrite } from "./iomap.js";
+import { IOMAP, iomap_file_buffered_write, iomap_page_mkwrite, iomap_zero_range } from "./iomap.js";
+import { sync_inodes_sb } from "./sync.js";
 
 /** XFS_IO_*: what writeback found for a page. */
 const IO = { HOLE: 0, DELALLOC: 1, UNWRITTEN: 2, OVERWRITE: 3, COW: 4 } as const;
 
 /**
  * xfs_file_iomap_begin_delay for a write of one page: a hole is reserved, a shared extent gets a reservation in the COW fork. One
- * ILOCK section. Gives 0 or -ENOSPC.
+ * ILOCK section. Gives IOMAP.OLD, IOMAP.NEW for what was reserved in the data fork, or -ENOSPC.
  */
 function xfs_file_iomap_begin(k: Kernel, mapping: InodeNr, index: number): number {
-  if (!k.has("blocks")) return 0;
-  if (extent_state(k, mapping, index) === EXTENT.hole) return reserve_delayed(k, mapping, index);
-  return is_shared(k, mapping, index) ? cow_reserve(k, mapping, index) : 0;
+  if (!k.has("blocks")) return IOMAP.OLD;
+  if (extent_state(k, mapping, index) === EXTENT.hole) {
+    const error = reserve_delayed(k, mapping, index);
+    return error < 0 ? error : IOMAP.NEW;
+  }
+  return is_shared(k, mapping, index) ? cow_reserve(k, mapping, index) : IOMAP.OLD;
+}
+
+/** The same with IOMAP_ZERO: IOMAP.HOLE where there are zeroes already. */
+function xfs_file_iomap_begin_zero(k: Kernel, mapping: InodeNr, index: number): number {
+  const state = extent_state(k, mapping, index);
+  if (state === EXTENT.hole || state === EXTENT.unwritten) return IOMAP.HOLE;
+  return xfs_file_iomap_begin(k, mapping, index);
 }
 
 const xfs_iomap_page_mkwrite = iomap_page_mkwrite([
@@ -80,6 +97,77 @@ const xfs_iomap_page_mkwrite = iomap_page_mkwrite([
     }),
   ),
 ]);
+
+const xfs_iomap_file_buffered_write = iomap_file_buffered_write(
+  [
+    step("xfs_file_iomap_begin", (k, f) => {
+      f.error = xfs_file_iomap_begin(k, f.mapping, f.index);
+    }),
+  ],
+  // xfs_file_iomap_end_delalloc: what was reserved for a write that came to nothing.
+  [
+    step("xfs_bmap_punch_delalloc_range", (k, f) => {
+      if (f.error === IOMAP.NEW) release_delayed(k, f.mapping, f.index);
+    }),
+  ],
+);
+
+const xfs_iomap_zero_range = iomap_zero_range([
+  step("xfs_file_iomap_begin", (k, f) => {
+    f.error = xfs_file_iomap_begin_zero(k, f.mapping, f.index);
+  }),
+]);
+
+/**
+ * write(2). Where there is no space it writes back what is dirty, to get back what is reserved beyond need, and tries once more.
+ * `pos` and `count` are in parts. Gives how many were written, or a negative error.
+ */
+export const xfs_file_buffered_aio_write = path(
+  "xfs_file_buffered_aio_write",
+  {
+    source: "fs/xfs/xfs_file.c v4.20",
+    args: { mapping: inode, pos: int, count: int },
+    locals: { enospc: int, isize: int, sb: disk },
+    returns: int,
+  },
+  [
+    label("write_retry"),
+    down_write(i_rwsem, (_, f) => f.mapping),
+    // xfs_file_aio_write_checks: between the old end and the write there are zeroes.
+    config("truncate", [
+      step("i_size_read", (k, f) => {
+        f.isize = k.inode.i_size[f.mapping];
+      }),
+      given(
+        (_, f) => f.pos > f.isize,
+        [
+          call(() => xfs_iomap_zero_range, { mapping: "mapping", pos: "isize", end: "pos" }, "ret"),
+          given((_, f) => f.ret < 0, [goto("out")]),
+        ],
+      ),
+    ]),
+    call(() => xfs_iomap_file_buffered_write, { mapping: "mapping", pos: "pos", count: "count" }, "ret"),
+    given(
+      (_, f) => f.ret === -ERRNO.ENOSPC && f.enospc === 0,
+      [
+        local((k, f) => {
+          f.enospc = 1;
+          f.sb = k.inode.disk[f.mapping];
+        }),
+        config("kupdate", [call(() => sync_inodes_sb, { sb: "sb" })]),
+        up_write(i_rwsem, (_, f) => f.mapping),
+        goto("write_retry"),
+      ],
+    ),
+    label("out"),
+    local((_, f) => {
+      f.enospc = 0;
+      f.isize = 0;
+      f.sb = 0;
+    }),
+    up_write(i_rwsem, (_, f) => f.mapping),
+  ],
+);
 
 /** A page is about to be written through a mapping. */
 export const xfs_filemap_page_mkwrite = path(
@@ -113,12 +201,14 @@ export const xfs_vm_readpage = path(
   [step("submit_bio", (k, f) => queue_page(k, f.page))],
 );
 
-/** xfs_map_blocks: the COW fork first, then the data fork; what is delayed gets its block. Gives XFS_IO_*. */
+/** xfs_map_blocks: the COW fork first, then the data fork; what is delayed gets its block. Gives XFS_IO_*. One ILOCK section. */
 function xfs_map_blocks(k: Kernel, page: Pfn): number {
   if (!k.has("blocks")) return IO.OVERWRITE;
   const mapping = k.page.mapping[page];
   const index = k.page.index[page];
   if (cow_state(k, mapping, index) !== COW.none) {
+    // A truncation under way has made the file shorter since its size was looked at: what it will throw away is not written.
+    if (index * k.geometry.parts > k.inode.i_size[mapping]) return IO.HOLE;
     cow_allocate(k, mapping, index);
     return IO.COW;
   }
@@ -145,21 +235,28 @@ function xfs_submit_ioend(k: Kernel, page: Pfn, io_type: number): void {
 /** Write one locked page that has just been cleaned. Over a hole nothing is submitted, and nobody is told. */
 export const xfs_do_writepage = path(
   "xfs_do_writepage",
-  { source: "fs/xfs/xfs_aops.c v4.20", args: { page: pfn }, locals: { io_type: int }, returns: int },
+  {
+    source: "fs/xfs/xfs_aops.c v4.20",
+    args: { page: pfn },
+    locals: { io_type: int, size: int },
+    returns: int,
+  },
   [
     config("truncate", [
       held(
         when(
           "page->index > end_index",
-          (k, f) => k.page.index[f.page] >= i_size_pages(k, k.page.mapping[f.page]),
+          (k, f) => {
+            f.size = k.inode.i_size[k.page.mapping[f.page]] - k.page.index[f.page] * k.geometry.parts;
+            return f.size <= 0;
+          },
           [call(() => redirty_page_for_writepage, { page: "page" }), unlock(), leave(() => 0)],
         ),
       ),
-      step("zero_user_segment", (k, f) => {
-        const { parts } = k.geometry;
-        const end = k.inode.i_size[k.page.mapping[f.page]] - k.page.index[f.page] * parts;
-        for (let part = Math.max(end, 0); part < parts; part++) k.content.version[f.page * parts + part] = 0;
-      }),
+      given(
+        (k, f) => f.size < k.geometry.parts,
+        [step("zero_user_segment", (k, f) => zero_page_tail(k, f.page, f.size))],
+      ),
     ]),
     held(
       step("xfs_map_blocks", (k, f) => {
@@ -232,17 +329,67 @@ function xfs_itruncate_extents(k: Kernel, mapping: InodeNr, from: number): void 
   }
 }
 
-/** xfs_vn_setattr with ATTR_SIZE: truncate(2); `size` is in parts. Nothing asks whether a page is held. */
+/**
+ * xfs_vn_setattr with ATTR_SIZE: truncate(2); `size` is in parts. Nothing asks whether a page is held. The part of a page that the new
+ * end, or the old one, leaves is zeroed through the page cache first, as write(2) would: it needs space, and it dirties the page.
+ * Gives 0 or a negative error.
+ */
 export const xfs_vn_setattr = path(
   "xfs_vn_setattr",
-  { source: "fs/xfs/xfs_iops.c v4.20", args: { mapping: inode, size: int }, locals: { from: int } },
+  {
+    source: "fs/xfs/xfs_iops.c v4.20",
+    args: { mapping: inode, size: int },
+    locals: { oldsize: int, pos: int, end: int, last: int },
+    returns: int,
+  },
   [
     down_write(i_rwsem, (_, f) => f.mapping),
     down_write(i_mmap_sem, (_, f) => f.mapping),
+    // iomap_zero_range from the old end to the new one, or iomap_truncate_page: from the new one to the end of its page.
+    local((k, f) => {
+      const { parts } = k.geometry;
+      f.oldsize = k.inode.i_size[f.mapping];
+      f.pos = Math.min(f.size, f.oldsize);
+      f.end = f.size > f.oldsize ? f.size : Math.ceil(f.size / parts) * parts;
+    }),
+    given(
+      (_, f) => f.pos < f.end,
+      [
+        call(() => xfs_iomap_zero_range, { mapping: "mapping", pos: "pos", end: "end" }, "ret"),
+        given((_, f) => f.ret < 0, [goto("out_unlock")]),
+      ],
+    ),
     call(() => truncate_setsize, { mapping: "mapping", newsize: "size" }),
-    step("xfs_itruncate_extents", (k, f) => {
-      f.from = Math.ceil(f.size / k.geometry.parts);
-      xfs_itruncate_extents(k, f.mapping, f.from);
+    // did_zeroing: what was zeroed is on the disk before the new size is.
+    given(
+      (_, f) => f.ret > 0,
+      [
+        local((k, f) => {
+          f.last = Math.ceil(f.size / k.geometry.parts) - 1;
+          f.pos = Math.floor(f.oldsize / k.geometry.parts);
+        }),
+        call(
+          () => filemap_write_and_wait_range,
+          { mapping: "mapping", range_start: "pos", range_end: "last" },
+          "ret",
+        ),
+        given((_, f) => f.ret < 0, [goto("out_unlock")]),
+      ],
+    ),
+    given(
+      (_, f) => f.size <= f.oldsize,
+      [
+        step("xfs_itruncate_extents", (k, f) =>
+          xfs_itruncate_extents(k, f.mapping, Math.ceil(f.size / k.geometry.parts)),
+        ),
+      ],
+    ),
+    label("out_unlock"),
+    local((_, f) => {
+      f.oldsize = 0;
+      f.pos = 0;
+      f.end = 0;
+      f.last = 0;
     }),
     up_write(i_mmap_sem, (_, f) => f.mapping),
     up_write(i_rwsem, (_, f) => f.mapping),

@@ -139,7 +139,10 @@ export const hugetlb_no_page = path(
       f.page = find_get_page(k, f.mapping, f.index);
     }),
     given((_, f) => f.page !== NONE, [lock_page(), goto("map")]),
-    when("idx >= size", (k, f) => f.index >= i_size_pages(k, f.mapping), [leave(() => VM_FAULT.SIGBUS)]),
+    // The size counts in whole huge pages.
+    when("idx >= size", (k, f) => f.index + pages_per_huge_page(k) > i_size_pages(k, f.mapping), [
+      leave(() => VM_FAULT.SIGBUS),
+    ]),
     step("alloc_huge_page", (k, f) => {
       f.page = alloc_huge_page(k);
     }),

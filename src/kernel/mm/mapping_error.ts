@@ -7,7 +7,7 @@
  */
 import { struct, u8, u16 } from "../../machine/memory.js";
 import { ERRNO } from "../errno.js";
-import { errseq_check_and_advance, errseq_set } from "../errseq.js";
+import { errseq_check_and_advance, errseq_errno, errseq_set } from "../errseq.js";
 import type { Kernel, Table } from "../kernel.js";
 import type { InodeNr } from "../types.js";
 
@@ -33,6 +33,12 @@ export function mapping_set_error(k: Kernel, mapping: InodeNr, error: number): v
   const { wb_err, flags } = k.of(mapping_error);
   wb_err[mapping] = errseq_set(wb_err[mapping], error);
   flags[mapping] |= error === -ERRNO.ENOSPC ? AS_ENOSPC : AS_EIO;
+}
+
+/** The last error that writeback has met in a mapping, told or not: 0 or a negative error. */
+export function last_wb_err(k: Kernel, mapping: InodeNr): number {
+  const { wb_err } = k.of(mapping_error);
+  return wb_err.length === 0 ? 0 : errseq_errno(wb_err[mapping]);
 }
 
 /** filemap_check_errors: the error that the flags hold; they are cleared, so that one caller is told. */

@@ -12,7 +12,7 @@ import { type PageFlag, pg, WORD } from "../../trace/words.js";
 import type { Kernel } from "../kernel.js";
 import { awaits, gives, heldIf, step, takes, wait } from "../language.js";
 import { PG_locked as PG_locked_class, PG_writeback as PG_writeback_class } from "../locks.js";
-import { LOCKED_FOR_READ } from "../structs.js";
+import { LOCKED_FOR_READ, LOCKED_FOR_SYNC_READ } from "../structs.js";
 import type { Pfn } from "../types.js";
 import { compound_head } from "./compound.js";
 import { mark_written } from "./written.js";
@@ -174,6 +174,25 @@ export function trylock_page(k: Kernel, page: Pfn): boolean {
 export function lock_page_for_read(k: Kernel, page: Pfn): void {
   write_flags(k, page, k.page.flags[page] | PG_locked);
   k.page.locked_by[page] = LOCKED_FOR_READ;
+}
+
+/** The holder of a page's lock is about to wait for a read of the page (submit_bio_wait). */
+export function lock_page_for_sync_read(k: Kernel, page: Pfn): void {
+  k.page.locked_by[page] = LOCKED_FOR_SYNC_READ;
+}
+
+/** That read is over: whoever waits for it has the lock still. Gives false when nobody waits so. */
+export function complete_sync_read(k: Kernel, page: Pfn): boolean {
+  if (k.page.locked_by[page] !== LOCKED_FOR_SYNC_READ) return false;
+  k.page.locked_by[page] = 0;
+  return true;
+}
+
+export const sync_read_is_done = (k: Kernel, page: Pfn): boolean => k.page.locked_by[page] === 0;
+
+/** He is awake. */
+export function end_sync_read(k: Kernel, page: Pfn): void {
+  k.page.locked_by[page] = k.task + 1;
 }
 
 export function unlock_page(k: Kernel, page: Pfn): void {

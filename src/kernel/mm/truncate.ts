@@ -100,6 +100,13 @@ function zero_user_segment(k: Kernel, page: Pfn, from: number, to: number): void
   for (let part = from; part < to; part++) k.content.version[page * k.geometry.parts + part]++;
 }
 
+/** What a process may have stored behind the end of the file in its last page is zeroed before it is written: parts from `size` on. */
+export function zero_page_tail(k: Kernel, page: Pfn, size: number): void {
+  const { parts } = k.geometry;
+  for (let at = page * parts + Math.max(size, 0); at < (page + 1) * parts; at++)
+    if (k.content.version[at] !== 0) k.content.version[at]++;
+}
+
 /** Let the filesystem drop what it has attached to a part of a page. `offset` and `length` are in parts. */
 export const do_invalidatepage = path(
   "do_invalidatepage",

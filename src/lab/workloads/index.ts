@@ -5,6 +5,7 @@
  */
 import type { Scenario } from "../scenario.js";
 import { counting } from "./counting.js";
+import { holeFull } from "./full.js";
 import { fsyncPinned, writeDuringWriteback } from "./integrity.js";
 import { misuses } from "./misuse.js";
 import { control, migrate, noRevoke, pressure, pvmWritev } from "./pressure.js";
@@ -26,6 +27,7 @@ export const workloads: readonly Scenario[] = [
   pressure,
   forkWrite,
   roLongPrivate,
+  holeFull,
   misuses,
   counting,
   migrate,

@@ -5,13 +5,14 @@
 import { disk_daemon } from "../../kernel/block/disk.js";
 import { cache_file } from "../../kernel/boot.js";
 import type { Config } from "../../kernel/config.js";
+import { btrfs_writepage_fixup_worker } from "../../kernel/fs/btrfs.js";
 import { dax_allocate_file } from "../../kernel/fs/dax.js";
 import { wb_workfn } from "../../kernel/fs/fs_writeback.js";
 import { kjournald2 } from "../../kernel/fs/jbd2.js";
 import type { GeometryOptions, Mount } from "../../kernel/geometry.js";
 import type { Kernel } from "../../kernel/kernel.js";
 import { kswapd } from "../../kernel/mm/vmscan.js";
-import { is_dax_fs } from "../../kernel/operations.js";
+import { FS, is_dax_fs } from "../../kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../kernel/structs.js";
 import type { Oracle, Setup, TaskPlan } from "../scenario.js";
 import { HOLDERS, type Holder, type HolderName } from "./holders.js";
@@ -89,6 +90,10 @@ export function pinned(spec: Pinned): Setup {
     ...(mount === undefined
       ? []
       : [{ name: "jbd2", letter: "j", path: kjournald2, args: [0], daemon: true }]),
+    // A page of btrfs that was dirtied without page_mkwrite is its affair.
+    ...(fs === FS.btrfs
+      ? [{ name: "fixup", letter: "u", path: btrfs_writepage_fixup_worker, args: [], daemon: true }]
+      : []),
     ...(spec.tasks ?? []),
   ];
   const slow = (names: (task: TaskPlan) => boolean, ticks: number) =>

@@ -5,8 +5,8 @@ import { btrfs_writepage, btrfs_writepage_fixup_worker } from "../../../src/kern
 import { COW, cow_state } from "../../../src/kernel/fs/cow.js";
 import type { FileSpec } from "../../../src/kernel/geometry.js";
 import { call, path } from "../../../src/kernel/language.js";
-import { lock_page, unlock } from "../../../src/kernel/mm/page.js";
-import { clear_page_dirty_for_io, set_page_dirty } from "../../../src/kernel/mm/page_writeback.js";
+import { lock_page } from "../../../src/kernel/mm/page.js";
+import { clear_page_dirty_for_io } from "../../../src/kernel/mm/page_writeback.js";
 import { FS } from "../../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { pfn } from "../../../src/kernel/types.js";
@@ -14,6 +14,7 @@ import type { World } from "../../../src/lab/world.js";
 import { Invariants } from "../../lab/invariants.js";
 import { disk, dma, flusher, fsync, load, read, reclaim, store } from "../actors.js";
 import { type Actor, FILE, Hand, small } from "../harness.js";
+import { dirties } from "../movers.js";
 
 const worker: Actor = { path: btrfs_writepage_fixup_worker };
 
@@ -34,17 +35,6 @@ const machine = (
     },
     actors,
   );
-
-/** set_page_dirty_lock by a driver, without a fault before it. */
-const dirties: Actor = {
-  path: path("driver", { source: "a test", args: { page: pfn } }, [
-    lock_page(),
-    call(() => set_page_dirty, { page: "page" }),
-    unlock(),
-  ]),
-  args: [0],
-  ends: true,
-};
 
 /** pageout: the page cleaned, then ->writepage. */
 const pageout: Actor = {
@@ -76,7 +66,12 @@ describe("a page that page_mkwrite prepared", () => {
       1,
     ]);
     const steps = h.trace("flusher", () => h.go("flusher"));
-    const order = ["writepage_delalloc", "writepage_start_hook", "set_page_writeback", "submit_extent_page"];
+    const order = [
+      "writepage_delalloc",
+      "writepage_start_hook",
+      "btrfs_set_range_writeback",
+      "submit_extent_page",
+    ];
     expect(steps.filter((name) => order.includes(name))).toEqual(order);
     expect([cow_state(h.k, FILE, 0), block_nr(h.k, FILE, 0), h.has("writeback")]).toEqual([
       COW.real,

@@ -4,6 +4,7 @@ import { generic_file_buffered_read, generic_file_write_iter } from "../../../sr
 import { FS } from "../../../src/kernel/operations.js";
 import { disk, load, store } from "../actors.js";
 import { type Actor, FILE, Hand, small } from "../harness.js";
+import { resize } from "../movers.js";
 
 const write = (pos: number, count: number): Actor => ({
   path: generic_file_write_iter,
@@ -89,16 +90,36 @@ describe("read(2)", () => {
     expect(h.finished("read")).toBe(true);
   });
 
-  it("gives nothing beyond the end of the file", () => {
+  const behindTheEnd = (fs: number) => {
     const h = new Hand(
       small(
-        { filePages: 2, pages: 2, cached: false, fs: FS.tmpfs, geometry: { config: ["truncate"] } },
-        { read: read(1), store: store() },
+        { filePages: 2, pages: 2, cached: false, fs, geometry: { config: ["truncate"] } },
+        { read: read(1), store: store(), disk },
       ),
     );
     h.k.inode.i_size[FILE] = 1;
-    h.go("read");
-    expect([h.finished("read"), h.k.xa_slot.page[1]]).toEqual([true, 0]);
+    h.go("read").go("disk").go("read");
+    return [h.finished("read"), h.k.xa_slot.page[1], h.refs()];
+  };
+
+  it("gives nothing beyond the end of the file, and makes no page for it in tmpfs", () =>
+    expect(behindTheEnd(FS.tmpfs)).toEqual([true, 0, 0]));
+
+  it("on a disk v4.20 asks for the size when it has the page: it is read, gives nothing, and stays", () =>
+    expect(behindTheEnd(FS.ext4)).toEqual([true, 1, 2]));
+
+  it("a page that was truncated while it was read is looked up again", () => {
+    const h = new Hand(
+      small(
+        { cached: false, geometry: { config: ["truncate"] } },
+        { read: read(0), load: load(), resize: resize(0), disk },
+      ),
+    );
+    h.go("load").until("read", "wait_on_page_locked_killable").go("disk");
+    // The read has failed, as no disk here lets it: the page is unlocked and not uptodate.
+    h.clear(["uptodate"]).until("read", "lock_page").go("resize").go("read");
+    h.go("disk").go("read");
+    expect([h.finished("read"), h.refs(0)]).toEqual([true, 2]);
   });
 });
 

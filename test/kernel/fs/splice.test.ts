@@ -60,7 +60,8 @@ describe("vmsplice", () => {
 
   it("a full pipe: the writer sleeps until there is room; an empty one: the reader does", () => {
     const { h } = world(2, 2);
-    expect(h.enabled("read")).toBe(false);
+    h.go("read");
+    expect([h.next("read"), h.enabled("read")]).toEqual(["pipe_wait", false]);
     h.go("send");
     expect(h.enabled("read")).toBe(true);
   });

@@ -4,16 +4,13 @@ import { block_nr, EXTENT, extent_state, free_blocks, is_shared } from "../../..
 import { COW, cow_state } from "../../../src/kernel/fs/cow.js";
 import { xfs_reflink_remap_range, xfs_vn_setattr } from "../../../src/kernel/fs/xfs.js";
 import type { FileSpec } from "../../../src/kernel/geometry.js";
-import { call, path } from "../../../src/kernel/language.js";
-import { lock_page, unlock } from "../../../src/kernel/mm/page.js";
-import { set_page_dirty } from "../../../src/kernel/mm/page_writeback.js";
 import { FS } from "../../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
-import { pfn } from "../../../src/kernel/types.js";
 import type { World } from "../../../src/lab/world.js";
 import { Invariants } from "../../lab/invariants.js";
 import { disk, dma, flusher, fsync, load, read, reclaim, store } from "../actors.js";
 import { type Actor, FILE, Hand, small } from "../harness.js";
+import { dirties } from "../movers.js";
 
 const CLONE = 2;
 const rw = VM_SHARED | VM_WRITE;
@@ -37,16 +34,6 @@ const machine = (
     actors,
   );
 
-/** set_page_dirty_lock by a driver, without a fault before it. */
-const dirties: Actor = {
-  path: path("driver", { source: "a test", args: { page: pfn } }, [
-    lock_page(),
-    call(() => set_page_dirty, { page: "page" }),
-    unlock(),
-  ]),
-  args: [0],
-  ends: true,
-};
 const clone: Actor = { path: xfs_reflink_remap_range, args: [FILE, CLONE], ends: true };
 const truncate: Actor = { path: xfs_vn_setattr, args: [FILE, 0], ends: true };
 

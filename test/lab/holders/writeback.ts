@@ -10,6 +10,10 @@ const ext4_write_begin: Holder = ({ calling, local }) => {
 /** Until it is put: then the inode and the handle are left. */
 const ext4_write_end: Holder = ({ step, local }) =>
   step === "ext4_mark_inode_dirty" || step === "jbd2_journal_stop" ? [] : [local("page")];
+/** A new page's only reference, until the cache has it too, is its maker's. */
+const finds: Holder = ({ step, local }) =>
+  step === "find_get_entry" || step === "__page_cache_alloc" ? [] : [local("page")];
+const writes: Holder = ({ local }) => (local("page") < 0 ? [] : [local("page")]);
 
 export const writeback: Readonly<Record<string, Holder>> = {
   write_cache_pages: ({ step, local }) =>
@@ -17,11 +21,14 @@ export const writeback: Readonly<Record<string, Holder>> = {
     step === "mapping->writeback_index = done_index"
       ? []
       : [local("page")],
-  // A new page's only reference, until the cache has it too, is its maker's.
-  grab_cache_page_write_begin: ({ step, local }) =>
-    step === "find_get_entry" || step === "__page_cache_alloc" ? [] : [local("page")],
   ext4_write_begin,
   ext4_da_write_begin: ext4_write_begin,
+  grab_cache_page_write_begin: finds,
+  find_or_create_page: finds,
+  iomap_write_begin: ({ calling, local }) =>
+    calling === "grab_cache_page_write_begin" ? [] : [local("page")],
+  iomap_file_buffered_write: writes,
+  iomap_zero_range: writes,
   shmem_write_begin: ({ calling, local }) => (calling === "" ? [local("page")] : []),
   generic_perform_write: ({ step, calling, local }) =>
     step === "iov_iter_copy_from_user_atomic" || calling === "shmem_write_end" ? [local("page")] : [],
