@@ -35,6 +35,24 @@ const VERDICTS: readonly (readonly [scenario: string, outcomes: readonly string[
   ["W11", ["STALE"], "v4.20 copies for who writes first, and the device keeps the old page"],
   ["W11,advice=dontfork", ["OK"], "what keeps RDMA programs alive"],
   ["W12", ["OK"], "FOLL_WRITE and FOLL_FORCE copy the page before the device gets it"],
+  ["W13", ["REFUSED"], "page_mkwrite reserves; who comes too late gets SIGBUS, and gup -EFAULT"],
+  ["W13,fs=xfs", ["REFUSED"], "the same without buffers"],
+  [
+    "W13,fs=xfs,what=shared",
+    ["REFUSED"],
+    "the COW fork is reserved at the fault, and the file has the block after the write",
+  ],
+  ["W13,fs=xfs,what=delalloc", ["OK"], "a promise is kept"],
+  [
+    "W13,fs=btrfs",
+    ["LOST", "REFUSED"],
+    "every write needs a block: a page dirtied without page_mkwrite goes to the fixup worker, which drops it",
+  ],
+  [
+    "W13,fs=btrfs,holder=aio",
+    ["LOST", "ENOSPC"],
+    "dirtied at submission and at completion: the worker finds it dirty, reserves, and is too late",
+  ],
   ["W14,how=put", ["OK"], "v4.20 has one way to let go, and this is it"],
   ["W14", ["LEAK"], "a reference that nobody puts"],
   ["W14,how=partial", ["LEAK"], "what a short get_user_pages gave is the caller's"],
@@ -131,6 +149,12 @@ describe("a run", () => {
     for (let seed = 1; seed <= 40; seed++)
       for (const outcome of run("W7", { seed }).outcomes) outcomes.add(outcome);
     expect(outcomes).toContain("STALE");
+  });
+});
+
+describe("W13", () => {
+  it("ext4 shares no blocks: refused with a sentence that says what is possible", () => {
+    expect(() => explore("W13,what=shared")).toThrow("hole-full: what=shared is for fs=xfs or fs=btrfs");
   });
 });
 

@@ -41,9 +41,9 @@ import {
   wait,
   when,
 } from "../language.js";
-import { PG_writeback, xa_lock } from "../locks.js";
+import { lru_lock, PG_writeback, xa_lock } from "../locks.js";
 import { note_pages_skipped } from "../mm/backing_dev.js";
-import { address_space, end_page_writeback, find_get_page_tag } from "../mm/filemap.js";
+import { address_space, end_page_writeback } from "../mm/filemap.js";
 import { mapping_set_error } from "../mm/mapping_error.js";
 import {
   ClearPageChecked,
@@ -75,6 +75,7 @@ import {
   set_page_writeback,
   tag_pages_for_writeback,
 } from "../mm/page_writeback.js";
+import { pagevec_lookup_range_tag, pagevec_next, pagevec_release } from "../mm/pagevec.js";
 import { put_page } from "../mm/swap.js";
 import { zero_page_tail } from "../mm/truncate.js";
 import { FS, VM_FAULT } from "../operations.js";
@@ -351,7 +352,8 @@ const WALK = {
 
 /**
  * The walk over a file's dirty pages. Unlike write_cache_pages it does not ask whether a page is dirty before it waits for its
- * writeback, looks at TOWRITE for integrity only, stops at nr_to_write whoever asks, and goes on to the file's end when it has wrapped.
+ * writeback, looks at TOWRITE for integrity only, stops at nr_to_write whoever asks, and begins once more at the start of the file where a cyclic walk
+ * has found nothing.
  */
 export const extent_write_cache_pages = path("extent_write_cache_pages", WALK, [
   given(
@@ -386,15 +388,16 @@ export const extent_write_cache_pages = path("extent_write_cache_pages", WALK, [
   local((_, f) => {
     f.done_index = f.index;
   }),
-  label("next"),
-  step("pagevec_lookup_range_tag", (k, f) => {
-    f.page = find_get_page_tag(k, f.mapping, f.index, f.sync === 1 ? "towrite" : "dirty", f.end);
-  }),
+  label("lookup"),
+  given((_, f) => f.index > f.end, [goto("wrap")]),
+  step("pagevec_lookup_range_tag", (k, f) =>
+    pagevec_lookup_range_tag(k, f, f.end, f.sync === 1 ? "towrite" : "dirty"),
+  ),
   given((_, f) => f.page === NONE, [goto("wrap")]),
+  label("page"),
   local((k, f) => {
     f.scanned = 1;
     f.done_index = k.page.index[f.page];
-    f.index = f.done_index + 1;
   }),
   lock_page(),
   held(
@@ -411,24 +414,18 @@ export const extent_write_cache_pages = path("extent_write_cache_pages", WALK, [
   call(() => __extent_writepage, { page: "page" }, "ret"),
   local((_, f) => {
     if (f.nr_to_write !== LONG_MAX) f.nr_to_write -= f.ret;
-    f.ret = 0;
   }),
-  step("pagevec_release", (k, f) => {
-    put_page(k, f.page);
-    f.page = NONE;
-  }),
-  given((_, f) => f.nr_to_write <= 0, [goto("out")]),
-  goto("next"),
+  goto("continue"),
   label("continue_unlock"),
   unlock(),
+  label("continue"),
   local((_, f) => {
     f.ret = 0;
   }),
-  step("pagevec_release", (k, f) => {
-    put_page(k, f.page);
-    f.page = NONE;
-  }),
-  goto("next"),
+  pagevec_next("page"),
+  under(lru_lock, [step("pagevec_release", (k, f) => pagevec_release(k, f))]),
+  given((_, f) => f.nr_to_write > 0, [goto("lookup")]),
+  goto("out"),
   label("wrap"),
   given(
     (_, f) => f.scanned === 0,

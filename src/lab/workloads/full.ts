@@ -3,7 +3,6 @@
  */
 import { cache_file } from "../../kernel/boot.js";
 import { ERRNO } from "../../kernel/errno.js";
-import { xfs_reflink_remap_range } from "../../kernel/fs/xfs.js";
 import type { FileSpec } from "../../kernel/geometry.js";
 import { call, local, path, pause, repeat } from "../../kernel/language.js";
 import { last_wb_err } from "../../kernel/mm/mapping_error.js";
@@ -15,9 +14,8 @@ import { holderChoices } from "./holders.js";
 import { FILE, pinned } from "./pinned.js";
 import { fsOf, SIZES } from "./sizes.js";
 
-/** The file of whoever fills the file system up, and the one that shares the first one's blocks. */
+/** The file of whoever fills the file system up. */
 const FILLED = 2;
-const CLONE = 3;
 
 /** A process that stores into `nr` pages of a mapping, one after the other. */
 const stores = (name: string) =>
@@ -55,16 +53,14 @@ const BLOCKS = {
   hole: "a hole",
   delalloc: "a block that is promised: it was stored into before",
   shared: "a block that another file has as well",
-  cloned: "a block that a clone of the file gets while it is pinned",
 } as const;
 type Blocks = keyof typeof BLOCKS;
 
-/** Which file systems can share blocks, and which of them can be cloned here. */
+/** Which file systems can have such blocks. */
 const POSSIBLE: Readonly<Record<Blocks, readonly string[]>> = {
   hole: ["ext4", "xfs", "btrfs"],
   delalloc: ["ext4", "xfs", "btrfs"],
   shared: ["xfs", "btrfs"],
-  cloned: ["xfs"],
 };
 
 export const holeFull = scenario({
@@ -111,7 +107,6 @@ export const holeFull = scenario({
           file({ extents: empty ? holes : [] }),
           file({ pages: 1, extents: ["hole"] }),
           ...(what === "shared" ? [file({ reflink: FILE })] : []),
-          ...(what === "cloned" ? [file({ extents: holes })] : []),
         ],
         vmas: [
           { pages: filePages, file: FILE, flags: VM_WRITE | VM_SHARED },
@@ -121,11 +116,7 @@ export const holeFull = scenario({
         blocks: empty ? filePages : 2 * filePages,
       },
       prepare: (k) => cache_file(k, FILLED),
-      tasks: [
-        ...(what === "delalloc" ? [first] : []),
-        ...(what === "cloned" ? [task("cloner", "c", xfs_reflink_remap_range, [FILE, CLONE])] : []),
-        task("filler", "x", filler, [filePages, 1]),
-      ],
+      tasks: [...(what === "delalloc" ? [first] : []), task("filler", "x", filler, [filePages, 1])],
     });
     if (what !== "delalloc") return base;
     const after = (plan: TaskPlan): TaskPlan =>
