@@ -10,6 +10,8 @@ import { vb2_get_userptr, vb2_put_userptr } from "../kernel/drivers/videobuf2.js
 import { xdp_umem_reg, xdp_umem_release } from "../kernel/drivers/xdp_umem.js";
 import { do_exit } from "../kernel/exit.js";
 import { fork } from "../kernel/fork.js";
+import { btrfs_file_write_iter, btrfs_punch_hole } from "../kernel/fs/btrfs/file.js";
+import { btrfs_setsize } from "../kernel/fs/btrfs/truncate.js";
 import { ext4_dax_setattr } from "../kernel/fs/dax.js";
 import { direct_write, do_blockdev_direct_IO } from "../kernel/fs/direct_io.js";
 import { drop_caches } from "../kernel/fs/drop_caches.js";
@@ -20,7 +22,7 @@ import { generic_file_buffered_read, generic_file_write_iter } from "../kernel/f
 import { shmem_punch_hole, shmem_setattr } from "../kernel/fs/shmem_truncate.js";
 import { pipe_read, vmsplice_to_pipe } from "../kernel/fs/splice.js";
 import { fsync, msync, SYNC_FILE_RANGE, sync_file_range } from "../kernel/fs/sync.js";
-import { xfs_reflink_remap_range, xfs_vn_setattr } from "../kernel/fs/xfs.js";
+import { xfs_file_buffered_aio_write, xfs_reflink_remap_range, xfs_vn_setattr } from "../kernel/fs/xfs.js";
 import { xfs_dax_setattr } from "../kernel/fs/xfs_dax.js";
 import type { Geometry } from "../kernel/geometry.js";
 import type { Kernel } from "../kernel/kernel.js";
@@ -39,7 +41,7 @@ import { mprotect } from "../kernel/mm/mprotect.js";
 import { RANGE_END, set_page_dirty_lock } from "../kernel/mm/page_writeback.js";
 import { memory_hog } from "../kernel/mm/pressure.js";
 import { process_vm_rw } from "../kernel/mm/process_vm_access.js";
-import { truncate_pagecache_range, truncate_setsize } from "../kernel/mm/truncate.js";
+import { truncate_pagecache_range } from "../kernel/mm/truncate.js";
 import { dma_write, put_pages } from "../kernel/mm/user_pages.js";
 import { shrink_active_list, shrink_node } from "../kernel/mm/vmscan.js";
 import { FS, is_dax_fs } from "../kernel/operations.js";
@@ -380,8 +382,13 @@ const TABLE = [
       "write_begin finds or makes the page, and the filesystem promises space; write_end leaves it dirty.",
     ],
     args: [index, inode],
-    path: byFilesystem({ [FS.ext4]: generic_file_write_iter, [FS.tmpfs]: generic_file_write_iter }),
-    where: "a sandbox on ext4 or tmpfs",
+    path: byFilesystem({
+      [FS.ext4]: generic_file_write_iter,
+      [FS.xfs]: xfs_file_buffered_aio_write,
+      [FS.btrfs]: btrfs_file_write_iter,
+      [FS.tmpfs]: generic_file_write_iter,
+    }),
+    where: "a sandbox on ext4, xfs, btrfs or tmpfs",
     values: ([page, file], k) => [file, page * k.geometry.parts, k.geometry.parts],
   }),
   operation({
@@ -407,7 +414,7 @@ const TABLE = [
     path: byFilesystem({
       [FS.ext4]: ext4_setattr,
       [FS.xfs]: xfs_vn_setattr,
-      [FS.btrfs]: truncate_setsize,
+      [FS.btrfs]: btrfs_setsize,
       [FS.tmpfs]: shmem_setattr,
       [FS.ext4_dax]: ext4_dax_setattr,
       [FS.xfs_dax]: xfs_dax_setattr,
@@ -425,14 +432,12 @@ const TABLE = [
   operation({
     name: "punch",
     help: "Throw a page of a file away; its size stays",
-    details: [
-      "fallocate(2) with FALLOC_FL_PUNCH_HOLE; on xfs and btrfs the part of it that every filesystem shares.",
-    ],
+    details: ["fallocate(2) with FALLOC_FL_PUNCH_HOLE; on xfs the part of it that every filesystem shares."],
     args: [index, inode],
     path: byFilesystem({
       [FS.ext4]: ext4_punch_hole,
       [FS.xfs]: truncate_pagecache_range,
-      [FS.btrfs]: truncate_pagecache_range,
+      [FS.btrfs]: btrfs_punch_hole,
       [FS.tmpfs]: shmem_punch_hole,
     }),
     where: "a sandbox on ext4, xfs, btrfs or tmpfs",
