@@ -17,6 +17,9 @@ import { Invariants } from "./invariants.js";
 /** Numbers of a machine are drawn from the lowest ones: races need few pages, and small machines show them sooner. */
 const SMALL = 4;
 
+/** The sandbox, which has no story; and those whose drivers break the count of references on purpose. */
+const UNTOLD: readonly string[] = [sandbox.name, "misuse", "counting"];
+
 /** How often somebody says something to a sandbox: once in so many steps. */
 const ORDER_EVERY = 12;
 
@@ -37,13 +40,13 @@ function drawn(random: Random, parameter: Parameter): Value {
 /** A scenario with every parameter drawn. */
 function machine(random: Random, name: string): World {
   const { parameters } = scenarios.find((each) => each.name === name) as (typeof scenarios)[number];
-  for (;;) {
+  for (let tries = 1; ; tries++) {
     const values = Object.entries(parameters).map(([key, parameter]) => [key, drawn(random, parameter)]);
     try {
       return open(name, { parameters: Object.fromEntries(values), record: false });
     } catch (error) {
-      // Values that do not go together.
-      if (!(error as Error).message.includes("leave map=private out")) throw error;
+      // Values that do not go together are refused; all of them cannot be.
+      if (tries === 20) throw error;
     }
   }
 }
@@ -111,7 +114,7 @@ export function randomRun(
   most = LONGEST,
 ): { readonly world: World; readonly steps: number } {
   const random = new Random(seed);
-  const told = scenarios.filter(({ name }) => name !== sandbox.name).map(({ name }) => name);
+  const told = scenarios.filter(({ name }) => !UNTOLD.includes(name)).map(({ name }) => name);
   const world = machine(random, draw === "sandbox" ? sandbox.name : oneOf(random, told));
   return { world, steps: follow(random, world, most, each) };
 }

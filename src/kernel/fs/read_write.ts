@@ -60,6 +60,7 @@ import { mark_page_accessed, put_page } from "../mm/swap.js";
 import { mark_written } from "../mm/written.js";
 import { a_ops, FS, f_ops, fs_of_inode } from "../operations.js";
 import { inode, int, NONE, type Pfn, pfn } from "../types.js";
+import { disk_version } from "./blocks.js";
 
 const GET_PAGE = {
   source: "mm/filemap.c v4.20",
@@ -127,9 +128,18 @@ export const grab_cache_page_write_begin = pagecache_get_page("grab_cache_page_w
 /** The same of whoever looks after stable pages himself; the page counts as used. */
 export const find_or_create_page = pagecache_get_page("find_or_create_page", true, []);
 
-/** Copy bytes from the user into parts of a locked page: each part has new bytes. */
+/**
+ * Copy bytes from the user into parts of a locked page: each part has new bytes. Of a page that was not read they are newer than
+ * the disk's all the same.
+ */
 export function iov_iter_copy_from_user_atomic(k: Kernel, page: Pfn, from: number, to: number): void {
-  for (let part = from; part < to; part++) k.content.version[page * k.geometry.parts + part]++;
+  const { parts } = k.geometry;
+  const unread = !PageUptodate(k, page);
+  for (let part = from; part < to; part++) {
+    const at = page * parts + part;
+    const stored = unread ? disk_version(k, k.page.mapping[page], k.page.index[page], part) : 0;
+    k.content.version[at] = Math.max(k.content.version[at], stored) + 1;
+  }
   // A page that is dirty already is not marked again: from here on these bytes will be written with it.
   if (PageDirty(k, page)) mark_written(k, page);
 }

@@ -263,6 +263,7 @@ describe("munlock", () => {
     h.k.xa_slot.page[0] = 0;
     h.k.pte.entry[0] = 0;
     h.k.page.mapcount[0] = 0;
+    h.k.page.mapping[0] = 0;
     h.k.page._refcount[0] = 1;
     put_page(h.k, 0);
     expect([unevictable(h), h.refs(), h.flags()]).toEqual([0, 0, []]);

@@ -33,7 +33,7 @@ import { put_page } from "../../mm/swap.js";
 import { truncate_inode_pages } from "../../mm/truncate.js";
 import { BH } from "../../structs.js";
 import { type InodeNr, inode, int, NONE, pfn } from "../../types.js";
-import { disk_version, EXTENT, extent_state, read_block } from "../blocks.js";
+import { EXTENT, extent_state, read_block } from "../blocks.js";
 import {
   __block_write_begin,
   buffer_mapped,
@@ -95,14 +95,6 @@ const read_the_rest = (): Node<Kernel, Write>[] => [
           ),
         ],
       ),
-      // Not a read: the bytes that come will be newer than the disk's, so their numbers must be higher.
-      local<Write>((k, f) => {
-        for (let part = f.from; part < f.to; part++)
-          k.content.version[f.page * k.geometry.parts + part] = Math.max(
-            0,
-            disk_version(k, f.mapping, f.index, part),
-          );
-      }),
     ]),
   ),
 ];
@@ -146,6 +138,9 @@ const write_begin = (
         when("page->mapping != mapping", (k, f) => k.page.mapping[f.page] !== f.mapping, [
           unlock(),
           put(),
+          local((_, f) => {
+            f.page = NONE;
+          }),
           ext4_journal_stop(),
           goto("retry_grab"),
         ]),
