@@ -10,7 +10,7 @@ import { completeGeometry } from "../../src/kernel/geometry.js";
 import { Kernel, kernelTables } from "../../src/kernel/kernel.js";
 import { call, local, path, pause, repeat } from "../../src/kernel/language.js";
 import { operations, operationsFor, tables } from "../../src/kernel/linux.js";
-import { kswapd } from "../../src/kernel/mm/vmscan.js";
+import { kswapd } from "../../src/kernel/mm/kswapd.js";
 import { VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
 import { dio_nr, int, vpn } from "../../src/kernel/types.js";
 import { Machine, machineTables, type TaskSpec } from "../../src/machine/machine.js";

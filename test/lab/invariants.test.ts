@@ -9,7 +9,7 @@ import { dma_engine, do_blockdev_direct_IO } from "../../src/kernel/fs/direct_io
 import { wb_workfn } from "../../src/kernel/fs/fs_writeback.js";
 import { fsync } from "../../src/kernel/fs/sync.js";
 import { call, local, path, pause, repeat, step } from "../../src/kernel/language.js";
-import { kswapd } from "../../src/kernel/mm/vmscan.js";
+import { kswapd } from "../../src/kernel/mm/kswapd.js";
 import { FS } from "../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
 import { dio_nr, inode, int, vpn } from "../../src/kernel/types.js";

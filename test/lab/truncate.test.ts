@@ -8,6 +8,7 @@ import type { Config } from "../../src/kernel/config.js";
 import type { Kernel } from "../../src/kernel/kernel.js";
 import { call, local, path, pause, repeat } from "../../src/kernel/language.js";
 import { alloc_contig_range, compact_zone } from "../../src/kernel/mm/compaction.js";
+import { kswapd } from "../../src/kernel/mm/kswapd.js";
 import { MIGRATE } from "../../src/kernel/mm/migrate.js";
 import {
   invalidate_inode_pages2_range,
@@ -15,7 +16,6 @@ import {
   truncate_pagecache_range,
   truncate_setsize,
 } from "../../src/kernel/mm/truncate.js";
-import { kswapd } from "../../src/kernel/mm/vmscan.js";
 import { unmap_mapping_pages } from "../../src/kernel/mm/zap.js";
 import { FS } from "../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";

@@ -137,8 +137,10 @@ export function iov_iter_copy_from_user_atomic(k: Kernel, page: Pfn, from: numbe
   const unread = !PageUptodate(k, page);
   for (let part = from; part < to; part++) {
     const at = page * parts + part;
-    const stored = unread ? disk_version(k, k.page.mapping[page], k.page.index[page], part) : 0;
-    k.content.version[at] = Math.max(k.content.version[at], stored) + 1;
+    const before = unread
+      ? Math.max(0, disk_version(k, k.page.mapping[page], k.page.index[page], part))
+      : k.content.version[at];
+    k.content.version[at] = before + 1;
   }
   // A page that is dirty already is not marked again: from here on these bytes will be written with it.
   if (PageDirty(k, page)) mark_written(k, page);

@@ -47,7 +47,6 @@ import {
   step,
   tries,
   under,
-  wait,
   when,
 } from "../language.js";
 import { lru_lock, PG_locked, xa_lock } from "../locks.js";
@@ -56,15 +55,7 @@ import { LRU, PGDAT_CONGESTED, PGDAT_DIRTY, PGDAT_WRITEBACK, VM_EXEC, VM_LOCKED 
 import { int, NONE, type Pfn, pfn } from "../types.js";
 import { wakeup_flusher_threads } from "./backing_dev.js";
 import { __delete_from_page_cache, page_mapping } from "./filemap.js";
-import {
-  finish_wait,
-  kswapd_woken,
-  mod_isolated,
-  node,
-  pgdat_balanced,
-  prepare_kswapd_sleep,
-  prepare_to_wait,
-} from "./mmzone.js";
+import { mod_isolated, node } from "./mmzone.js";
 import {
   ClearPageActive,
   ClearPageDirty,
@@ -94,7 +85,7 @@ import {
 import { free_page } from "./page_alloc.js";
 import { clear_page_dirty_for_io } from "./page_writeback.js";
 import { page_referenced, referenced_ptes, referenced_vm_flags, try_to_unmap } from "./rmap.js";
-import { begin, count_stat, DEF_PRIORITY, end, KSWAPD, row_of_task, sc } from "./scan_control.js";
+import { count_stat, DEF_PRIORITY, KSWAPD, row_of_task, sc } from "./scan_control.js";
 import {
   add_page_to_lru_list,
   inactive_list_is_low,
@@ -407,7 +398,8 @@ const too_many_isolated = (k: Kernel): boolean =>
   node(k).nr_isolated_file[0] > k.lruvec.size[LRU.inactive_file] >>> 3;
 
 /** kswapd_shrink_node's sc->nr_to_reclaim */
-const kswapd_nr_to_reclaim = (k: Kernel): number => Math.max(k.geometry.watermarks.high, SWAP_CLUSTER_MAX);
+export const kswapd_nr_to_reclaim = (k: Kernel): number =>
+  Math.max(k.geometry.watermarks.high, SWAP_CLUSTER_MAX);
 
 /** The paths of one of the two kinds of reclaimer. */
 function reclaimer(current_is_kswapd: boolean) {
@@ -847,97 +839,3 @@ function reclaimer(current_is_kswapd: boolean) {
 export const { shrink_page_list, shrink_inactive_list, shrink_node } = reclaimer(true);
 /** Those of a task that reclaims for its own allocation. */
 export const direct = reclaimer(false);
-
-/** One run of kswapd: passes at falling priority until enough is free. */
-export const balance_pgdat = path("balance_pgdat", { source: "mm/vmscan.c v4.20" }, [
-  local((k) => {
-    begin(k, KSWAPD);
-    k.count("pageoutrun");
-  }),
-  label("priority"),
-  when("pgdat_balanced", (k) => pgdat_balanced(k), [goto("out")]),
-  local((k) => {
-    const { priority, may_writepage, nr_scanned } = sc(k);
-    if (priority[KSWAPD] < DEF_PRIORITY - 2) may_writepage[KSWAPD] = 1;
-    nr_scanned[KSWAPD] = 0;
-  }),
-  call(() => shrink_node, {}),
-  local((k) => {
-    const { priority, nr_scanned, nr_reclaimed, nr_before } = sc(k);
-    const raise_priority = nr_scanned[KSWAPD] < kswapd_nr_to_reclaim(k);
-    if (raise_priority || nr_reclaimed[KSWAPD] === nr_before[KSWAPD]) priority[KSWAPD]--;
-  }),
-  given((k) => sc(k).priority[KSWAPD] >= 1, [goto("priority")]),
-  given(
-    (k) => sc(k).nr_reclaimed[KSWAPD] === 0,
-    [
-      step("kswapd_failures++", (k) => {
-        node(k).kswapd_failures[0]++;
-      }),
-    ],
-  ),
-  label("out"),
-  local((k) => end(k, KSWAPD)),
-]);
-
-/** Sleep until woken, if the node is balanced and stays so for a while. */
-const kswapd_try_to_sleep = path(
-  "kswapd_try_to_sleep",
-  { source: "mm/vmscan.c v4.20", locals: { asleep: int, remaining: int } },
-  [
-    step("prepare_to_wait", (k) => prepare_to_wait(k)),
-    step("prepare_kswapd_sleep", (k, f) => {
-      f.asleep = prepare_kswapd_sleep(k) ? 1 : 0;
-    }),
-    given(
-      (_, f) => f.asleep === 1,
-      [
-        // A nap first: is the node still balanced after it?
-        pause("schedule_timeout"),
-        step("finish_wait", (k, f) => {
-          f.asleep = 0;
-          f.remaining = kswapd_woken(k) ? 1 : 0;
-          prepare_to_wait(k);
-        }),
-      ],
-    ),
-    given(
-      (_, f) => f.remaining === 0,
-      [
-        step("prepare_kswapd_sleep", (k, f) => {
-          f.asleep = prepare_kswapd_sleep(k) ? 1 : 0;
-        }),
-      ],
-    ),
-    given(
-      (_, f) => f.asleep === 1,
-      [
-        wait(
-          "schedule",
-          (k) => kswapd_woken(k),
-          (k) => finish_wait(k),
-        ),
-      ],
-      [
-        step("finish_wait", (k, f) => {
-          k.count(f.remaining === 1 ? "kswapd_low_wmark_hit_quickly" : "kswapd_high_wmark_hit_quickly");
-          finish_wait(k);
-        }),
-      ],
-    ),
-  ],
-);
-
-/** The reclaim daemon: without watermarks it wakes whenever the scheduler lets it, makes a pass, sleeps. */
-export const kswapd = path("kswapd", { source: "mm/vmscan.c v4.20" }, [
-  repeat(
-    () => true,
-    [
-      config(
-        "watermarks",
-        [call(() => kswapd_try_to_sleep, {}), call(() => balance_pgdat, {})],
-        [pause("kswapd_try_to_sleep"), call(() => shrink_node, {})],
-      ),
-    ],
-  ),
-]);

@@ -11,7 +11,7 @@ import { wb_workfn } from "../../kernel/fs/fs_writeback.js";
 import { kjournald2 } from "../../kernel/fs/jbd2.js";
 import type { GeometryOptions, Mount } from "../../kernel/geometry.js";
 import type { Kernel } from "../../kernel/kernel.js";
-import { kswapd } from "../../kernel/mm/vmscan.js";
+import { kswapd } from "../../kernel/mm/kswapd.js";
 import { FS, is_dax_fs } from "../../kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../kernel/structs.js";
 import type { Oracle, Setup, TaskPlan } from "../scenario.js";

@@ -14,7 +14,7 @@ import { generic_file_buffered_read, generic_file_write_iter } from "../../../sr
 import { fsync } from "../../../src/kernel/fs/sync.js";
 import type { Mount } from "../../../src/kernel/geometry.js";
 import { call, local, path, pause, repeat } from "../../../src/kernel/language.js";
-import { kswapd } from "../../../src/kernel/mm/vmscan.js";
+import { kswapd } from "../../../src/kernel/mm/kswapd.js";
 import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { inode, int, vpn } from "../../../src/kernel/types.js";
 import { cpu_access } from "../../../src/kernel/user.js";

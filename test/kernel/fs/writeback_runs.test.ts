@@ -11,13 +11,13 @@ import { bdi_flusher } from "../../../src/kernel/fs/fs_writeback.js";
 import { generic_file_buffered_read, generic_file_write_iter } from "../../../src/kernel/fs/read_write.js";
 import { fsync, sync, sync_file_range } from "../../../src/kernel/fs/sync.js";
 import { call, local, path, pause, repeat } from "../../../src/kernel/language.js";
+import { kswapd } from "../../../src/kernel/mm/kswapd.js";
 import {
   generic_writepages,
   LONG_MAX,
   RANGE_CYCLIC,
   RANGE_END,
 } from "../../../src/kernel/mm/page_writeback.js";
-import { kswapd } from "../../../src/kernel/mm/vmscan.js";
 import { FS } from "../../../src/kernel/operations.js";
 import { inode, int, vpn } from "../../../src/kernel/types.js";
 import { cpu_access } from "../../../src/kernel/user.js";

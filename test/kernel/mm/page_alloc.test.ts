@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { GeometryOptions } from "../../../src/kernel/geometry.js";
 import { call, path, step } from "../../../src/kernel/language.js";
 import { allow_direct_reclaim } from "../../../src/kernel/mm/direct_reclaim.js";
+import { kswapd } from "../../../src/kernel/mm/kswapd.js";
 import {
   free_pages,
   init_per_zone_wmark_min,
@@ -13,7 +14,7 @@ import { may_become_enough } from "../../../src/kernel/mm/page_alloc.js";
 import { cache_hog, memory_hog } from "../../../src/kernel/mm/pressure.js";
 import { DEF_PRIORITY, sc } from "../../../src/kernel/mm/scan_control.js";
 import { isolate_lru_pages } from "../../../src/kernel/mm/swap.js";
-import { direct, kswapd, SWAP_CLUSTER_MAX } from "../../../src/kernel/mm/vmscan.js";
+import { direct, SWAP_CLUSTER_MAX } from "../../../src/kernel/mm/vmscan.js";
 import { VM_FAULT } from "../../../src/kernel/operations.js";
 import {
   LRU,
