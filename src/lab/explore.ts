@@ -2,6 +2,7 @@
  * Verdicts: what can happen to a scenario under every interleaving, with the shortest way to it.
  */
 import type { SearchOptions, Witness } from "../explore/search.js";
+import { lockReportText } from "../machine/lockdep.js";
 import { formatSchedule } from "../machine/schedule.js";
 import { DISPLAY, type Figure, lanes } from "../plot/index.js";
 import type { FaultKind } from "../trace/recording.js";
@@ -40,6 +41,8 @@ export interface VerdictReport {
   readonly states: number;
   readonly transitions: number;
   readonly witness: { readonly replay: string; readonly steps: readonly WitnessStep[] } | null;
+  /** What lockdep says of the locks of the scenario's tasks, run or not; empty when their order is right. */
+  readonly lockdep: readonly string[];
 }
 
 export interface Verdict extends VerdictReport {
@@ -156,6 +159,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
     states: result.states,
     transitions: result.transitions,
     witness,
+    lockdep: world.lockdep.reports.map((each) => lockReportText(each)),
   };
   const headline =
     verdict === "safe"
@@ -170,6 +174,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
       `${name} on ${kernel.name}: ${headline}`,
       `bound: ${bound}`,
       ...shortest.map(({ kind, steps: count }) => `${kind}: reached in ${count} steps, no way is shorter`),
+      ...report.lockdep.map((each) => `lockdep: ${each}`),
       ...(witness ? ["", stepTable(steps), "", `replay: ${witness.replay}`] : []),
     ].join("\n");
   const made: Verdict = {

@@ -2,7 +2,9 @@
  * What a person is shown of a world: its tasks, its pages, the steps it has made, and what changed. Views are plain
  * values, made from the state alone; verbs print them, panels draw them, `--json` gives them as they are.
  */
+
 import type { Kernel } from "../kernel/kernel.js";
+import { PVECS } from "../kernel/kernel.js";
 import {
   PageActive,
   PageDirty,
@@ -219,13 +221,21 @@ function holders(world: World, page: Pfn): Holder[] {
   add("buffers", PagePrivate(k, page) ? 1 : 0);
   add("PTE", k.page.mapcount[page]);
   add("gup", k.page.pins[page]);
-  const parked = k.pagevec_page.page.filter((entry) => entry === page + 1).length;
-  add("LRU batch", parked);
+  const { cpus } = k.geometry;
+  const parked = (batch: number): number =>
+    k.pagevec_page.page
+      .subarray(batch * k.pagevecSize, (batch + 1) * k.pagevecSize)
+      .filter((entry) => entry === page + 1).length;
+  let waitsForLru = false;
+  for (let cpu = 0; cpu < cpus; cpu++) {
+    const name = cpus === 1 ? "LRU batch" : `LRU batch of CPU ${cpu}`;
+    let references = 0;
+    for (let which = 0; which < PVECS; which++) references += parked(cpu * PVECS + which);
+    add(name, references);
+    waitsForLru ||= parked(cpu * PVECS + PVEC.lru_add) > 0;
+  }
   const rest = (): number =>
     k.page._refcount[page] - known.reduce((sum, { references }) => sum + references, 0);
-  const waitsForLru = k.pagevec_page.page
-    .subarray(PVEC.lru_add * k.pagevecSize, (PVEC.lru_add + 1) * k.pagevecSize)
-    .includes(page + 1);
   if (!PageLRU(k, page) && !waitsForLru && k.page.mapcount[page] + mapping[page] > 0)
     add("isolator", Math.min(1, rest()));
   const users = machine.tasks.filter((_, task) => looksUp(world, task) && machine.page(task) === page);
