@@ -78,6 +78,7 @@ describe("guplab explore", () => {
       "states",
       "transitions",
       "witness",
+      "lockdep",
     ]);
     expect(report).toMatchObject({ verdict: "safe", outcomes: ["OK"], pages: 1, drivers: 1, witness: null });
     expect(guplab(["explore", "kara-2018-quiet", "--json"]).stdout).toBe(stdout);
