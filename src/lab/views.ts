@@ -3,8 +3,7 @@
  * values, made from the state alone; verbs print them, panels draw them, `--json` gives them as they are.
  */
 
-import type { Kernel } from "../kernel/kernel.js";
-import { PVECS } from "../kernel/kernel.js";
+import { type Kernel, PVECS } from "../kernel/kernel.js";
 import {
   PageActive,
   PageDirty,
@@ -32,6 +31,7 @@ import {
   WORD,
   type Word,
 } from "../trace/words.js";
+import { holdersFor, waitsForLock } from "./waits.js";
 import type { World } from "./world.js";
 
 // ---- tasks
@@ -84,8 +84,17 @@ function stateOf(world: World, task: number): TaskState {
 function waitsFor(world: World, task: number): string {
   const { machine, k } = world;
   const page = machine.page(task);
-  switch (machine.at(task).step) {
+  const { step, lock } = machine.at(task);
+  // The lock of a page is named with its page, which no lock class knows.
+  if (step !== "lock_page" && lock !== null && waitsForLock(machine, task)) {
+    const names = holdersFor(machine, () => world.lockdep, task).map(
+      (owner) => `${machine.tasks[owner].name}${machine.isDead(owner) ? " (dead)" : ""}`,
+    );
+    return names.length > 0 ? `${lock.class.name}, held by ${names.join(", ")}` : lock.class.name;
+  }
+  switch (step) {
     case "lock_page":
+    case "wait_on_page_locked_killable":
       return `the lock of page ${page}, held by ${lockHolder(world, page)}`;
     case "wait_on_page_writeback":
       return `the end of page ${page}'s writeback`;
@@ -93,8 +102,10 @@ function waitsFor(world: World, task: number): string {
       return "its read to complete";
     case "blk_peek_request":
       return "a request";
-    default:
+    case "__alloc_pages_nodemask":
       return k.pgdat.free[0] === 0 ? "a free page" : "";
+    default:
+      return "";
   }
 }
 

@@ -4,6 +4,7 @@ import { call, down_read, down_write, path, step, up_read, up_write } from "../.
 import { mmap_sem } from "../../src/kernel/locks.js";
 import { lock_page, unlock } from "../../src/kernel/mm/page.js";
 import { pfn } from "../../src/kernel/types.js";
+import { taskViews } from "../../src/lab/views.js";
 import type { World } from "../../src/lab/world.js";
 import { Hand, small } from "../kernel/harness.js";
 
@@ -81,6 +82,13 @@ describe("a deadlock", () => {
     h.until("a", "lock_page").until("b", "down_write(mm->mmap_sem)");
     expect(h.faults()).toEqual([expect.stringContaining("b in down_write(mm->mmap_sem)")]);
     expect(h.world.lockdep.reports).toHaveLength(1);
+  });
+
+  it("is shown: who waits for what, and who holds it, not that pages are short", () => {
+    const h = new Hand(semaphores());
+    h.k.pgdat.free[0] = 0;
+    h.until("a", "lock_page").until("b", "down_write(mm->mmap_sem)");
+    expect(JSON.stringify(taskViews(h.world))).toContain("mm->mmap_sem, held by a");
   });
 
   it("is forgotten when one goes back before it", () => {
