@@ -74,7 +74,7 @@ const VERDICTS: readonly (readonly [scenario: string, outcomes: readonly string[
   ["W16,who=offline", ["HANG"], "offlining goes on for ever"],
   ["W17", ["OK"], "one waits for the command's end"],
   ["W17,device=abortable", ["OK"], "Abort ends it"],
-  ["W17,device=stuck", ["HANG"], "nothing ends it"],
+  ["W17,device=stuck", ["HANG"], "nothing ends it where there is no reset; NVMe's is left out"],
   ["W18", ["OK"], "no filesystem tracks dirty pages"],
   ["W18,holder=rdma", ["OK"], "the same"],
   ["W18,memory=anon", ["OK"], "the same"],

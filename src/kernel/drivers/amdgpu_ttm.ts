@@ -8,7 +8,8 @@
  * PTEs change, after the GPU has finished, and at unpin.
  * Release: put_page, when the object gets new pages or goes. The notifier does not release: the references stay.
  *
- * Left out: several objects, the reservation object's fences (the GPU's own state says whether it works), the compute driver's eviction.
+ * Left out: several objects, the reservation object's fences (the GPU's own state says whether it works), the compute driver's eviction,
+ * and submission's second look under the notifier's lock: here a job may start on pages that were invalidated since get_user_pages.
  */
 import type { FrameOf } from "../../machine/path.js";
 import { ERRNO } from "../errno.js";

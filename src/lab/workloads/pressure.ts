@@ -125,12 +125,12 @@ export const noRevoke = scenario({
   help: "somebody wants pages back from a device that cannot stop, or never answers",
   story:
     "revoke() would have to make a device stop. NVMe has an Abort command, which most controllers do not implement: then somebody waits until the command ends. " +
-    "A controller that never completes keeps him for ever.",
+    "A device that never completes and has no reset keeps him for ever; NVMe has one, which is left out here.",
   parameters: {
     device: choice("what the controller does", {
       plain: "completes, and knows no Abort",
       abortable: "obeys Abort",
-      stuck: "never completes",
+      stuck: "never completes, and nothing resets it",
     }),
     ...SIZES,
   },
