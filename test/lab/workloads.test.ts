@@ -32,6 +32,11 @@ const VERDICTS: readonly (readonly [scenario: string, outcomes: readonly string[
   ["W8,fs=xfs_dax", ["OK"], "the same in xfs"],
   ["W9", ["REFUSED"], "get_user_pages_longterm refuses DAX"],
   ["W9,holder=video", ["REFUSED"], "so does get_vaddr_frames"],
+  [
+    "W10,holder=vmsplice,free=1",
+    ["OK"],
+    "the other process gets the one free page again and again; a holder that never dirties leaves no trace",
+  ],
   ["W11", ["STALE"], "v4.20 copies for who writes first, and the device keeps the old page"],
   ["W11,advice=dontfork", ["OK"], "what keeps RDMA programs alive"],
   ["W12", ["OK"], "FOLL_WRITE and FOLL_FORCE copy the page before the device gets it"],
@@ -132,6 +137,18 @@ describe("W1 and W2 on ext4 with a journal, in some runs", () => {
   for (const [scenario, outcomes, victims, why] of TABLE)
     it(`${scenario}: ${outcomes.join(", ") || "OK"} (${why})`, () => {
       expect(met(scenario, 40)).toEqual({ outcomes, victims });
+    });
+});
+
+describe("W10, in some runs", () => {
+  const TABLE: readonly (readonly [scenario: string, outcomes: readonly string[], why: string])[] = [
+    ["W10", ["BUG", "HANG", "WARN"], "reclaim for somebody else strips the pinned page, and the crash comes"],
+    ["W10,holder=dio,pages=4", ["BUG", "HANG", "WARN"], "the same for four pages that are pinned for one read"],
+    ["W10,holder=uring", ["REFUSED"], "buffers of a file are not registered: nothing is pinned"],
+  ];
+  for (const [scenario, outcomes, why] of TABLE)
+    it(`${scenario}: ${outcomes.join(", ")} (${why})`, () => {
+      expect(met(scenario, 40).outcomes).toEqual(outcomes);
     });
 });
 
