@@ -11,6 +11,7 @@ import {
   logOf,
   type PageView,
   pageViews,
+  type TaskState,
   type TaskView,
   taskViews,
 } from "../src/lab/views.js";
@@ -95,8 +96,20 @@ function titleLine({ title, faults }: Standing, columns: number, { bold, bad, di
 
 const WORST = ["dead", "hung"];
 
+/** States, those first that a person must see. */
+const WEIGHT: readonly TaskState[] = [
+  ...(["dead", "hung", "waits", "can move", "held back", "asleep", "finished"] as const),
+];
+
+/** The tasks for which there is room, in their order: who sleeps gives way to who does not. */
+function foremost(tasks: readonly TaskView[], room: number): readonly TaskView[] {
+  const ranked = [...tasks].sort((a, b) => WEIGHT.indexOf(a.state) - WEIGHT.indexOf(b.state));
+  const chosen = new Set(ranked.slice(0, room));
+  return tasks.filter((task) => chosen.has(task));
+}
+
 function taskLines(tasks: readonly TaskView[], rows: number, columns: number, style: Style): string[] {
-  const shown = tasks.slice(0, rows - 1);
+  const shown = foremost(tasks, rows - 1);
   const name = Math.max(4, ...tasks.map((task) => task.name.length));
   const letter = Math.max(1, ...tasks.map((task) => task.letter.length));
   const more = tasks.length > shown.length ? `  (${tasks.length - shown.length} more: tasks)` : "";

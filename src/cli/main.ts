@@ -49,7 +49,7 @@ ${EXIT_CODES}`,
   program
     .command("run")
     .description("run a scenario once, by seed or by schedule")
-    .argument("<scenario>", "name, with parameters after commas: kara-2018,pages=2")
+    .argument("<scenario>", "name or number, with parameters after commas: kara-2018,pages=2")
     .addOption(kernelOption())
     .addOption(
       new Option("-s, --seed <n>", "seed of the scheduler; default the scenario's").argParser(whole(0)),
@@ -66,6 +66,8 @@ ${EXIT_CODES}`,
     .addHelpText(
       "after",
       `
+guplab scenarios lists what can be run, guplab repl -e 'scenario W13' what one is about and which parameters it takes.
+
 Examples:
   guplab run kara-2018 --seed 7
   guplab run kara-2018 --schedule r12k6r2k6f11d4k7m3r6f2
@@ -78,7 +80,7 @@ ${EXIT_CODES}`,
   program
     .command("explore")
     .description("visit every interleaving of a scenario, and print the shortest way to a fault")
-    .argument("<scenario>", "name, with parameters after commas")
+    .argument("<scenario>", "name or number, with parameters after commas: W13,fs=btrfs")
     .addOption(kernelOption())
     .addOption(new Option("--pages <n>", "pages of each read").argParser(whole(1)))
     .addOption(new Option("--drivers <n>", "processes that read").argParser(whole(1)))
@@ -95,6 +97,7 @@ ${EXIT_CODES}`,
       `
 The verdict is a fault, with the shortest schedule that leads to it; safe, when every interleaving was visited and none
 has a fault; or incomplete. Ctrl-C ends a search early and prints how far it came.
+guplab scenarios lists what can be searched, guplab repl -e 'scenario W13' what one is about and which parameters it takes.
 
 Examples:
   guplab explore kara-2018-quiet

@@ -19,7 +19,6 @@ export const CONFIGS = {
   mlock: "VM_LOCKED, PG_mlocked and the unevictable list",
   pagevec: "who walks a mapping looks up to fifteen pages at once, and holds them all",
   percpu: "each CPU has LRU batches of its own",
-  readahead: "a miss reads more than one page",
   blocks: "files have holes, delayed and unwritten extents; free blocks are counted",
   journal: "ext4 has a jbd2 journal: handles, transactions, commits",
   compound: "pages of more than one page frame: hugetlbfs",

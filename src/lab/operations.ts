@@ -77,7 +77,7 @@ export interface Operation {
   readonly pathOn: (g: Geometry) => AnyPath | null;
   /** Where it is to be had, for complaints. */
   readonly where: string;
-  /** A sandbox in which the example works. */
+  /** A sandbox that has it, and in which the example works. */
   readonly scenario: string;
   /** The operations whose pages this one lets go of; none for most. */
   readonly releases: readonly string[];
@@ -105,7 +105,11 @@ const OWN = -1;
 function readArgument(name: string, arg: OperationArgument, k: Kernel, word: string | undefined): number {
   const { min, max, words, default: standard } = arg;
   const range =
-    words === undefined ? `a number from ${min} to ${max(k)}` : `one of ${Object.keys(words).join(", ")}`;
+    words !== undefined
+      ? `one of ${Object.keys(words).join(", ")}`
+      : min === max(k)
+        ? `${min} and nothing else`
+        : `a number from ${min} to ${max(k)}`;
   if (word === undefined) {
     if (standard === undefined) throw new Error(`${name} needs ${arg.name}, ${range}`);
     return standard;

@@ -61,9 +61,9 @@ const taken = struct("taken", {
 });
 
 /** @throws Error with one sentence when the machine does not have the operation */
-function pathOf(k: Kernel, { name, pathOn, where }: Operation): Path<Kernel> {
+function pathOf(k: Kernel, { name, pathOn, where, scenario: has }: Operation): Path<Kernel> {
   const found = pathOn(k.geometry);
-  if (found === null) throw new Error(`${name} needs ${where}: see scenarios`);
+  if (found === null) throw new Error(`${name} needs ${where}: say scenario ${has}`);
   return found;
 }
 

@@ -23,7 +23,7 @@ export function findScenario(name: string): Scenario {
   const found = scenarios.find((scenario) => scenario.name === name || scenario.aliases.includes(name));
   if (!found)
     throw new Error(
-      `there is no scenario "${name}"; known: ${scenarios.map((scenario) => scenario.name).join(", ")}`,
+      `there is no scenario "${name}"; known: ${scenarios.map(({ name: full, aliases }) => [...aliases, full].join(" or ")).join(", ")}`,
     );
   return found;
 }

@@ -25,6 +25,18 @@ export function fill(text: string, width: number): string[] {
   return lines;
 }
 
+/** Two columns, the second filled to the width: what does not fit goes on under it. */
+export function glossary(rows: readonly (readonly [term: string, about: string])[], width: number): string {
+  const indent = Math.max(...rows.map(([term]) => term.length)) + 2;
+  return rows
+    .flatMap(([term, about]) =>
+      fill(about, Math.max(20, width - indent)).map(
+        (line, at) => `${(at === 0 ? term : "").padEnd(indent)}${line}`,
+      ),
+    )
+    .join("\n");
+}
+
 /** Blocks of text with an empty line between. */
 export const blocks = (...parts: readonly string[]): string =>
   parts.filter((part) => part !== "").join("\n\n");

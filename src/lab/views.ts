@@ -16,7 +16,7 @@ import {
   PageUptodate,
   PageWriteback,
 } from "../kernel/mm/page.js";
-import { isAnon, LOCKED_FOR_SYNC_READ, PVEC } from "../kernel/structs.js";
+import { isAnon, PVEC } from "../kernel/structs.js";
 import type { Pfn } from "../kernel/types.js";
 import type { CellChange } from "../machine/memory.js";
 import type { Fault, Recording } from "../trace/recording.js";
@@ -31,7 +31,7 @@ import {
   WORD,
   type Word,
 } from "../trace/words.js";
-import { holdersFor, waitsForLock } from "./waits.js";
+import { awaited, lockHolder } from "./awaited.js";
 import type { World } from "./world.js";
 
 // ---- tasks
@@ -57,7 +57,7 @@ export function taskViews(world: World): TaskView[] {
     const state = stateOf(world, task);
     const why =
       state === "waits" || state === "hung"
-        ? waitsFor(world, task)
+        ? awaited(world, task)
         : state === "asleep"
           ? (pause as string)
           : state === "dead"
@@ -78,43 +78,6 @@ function stateOf(world: World, task: number): TaskState {
   if (machine.waiting(task)) return machine.paused(task) ? "asleep" : "waits";
   if (world.heldBack(task)) return "held back";
   return machine.paused(task) ? "asleep" : "can move";
-}
-
-/** What a task that waits is waiting for. */
-function waitsFor(world: World, task: number): string {
-  const { machine, k } = world;
-  const page = machine.page(task);
-  const { step, lock } = machine.at(task);
-  // The lock of a page is named with its page, which no lock class knows.
-  if (step !== "lock_page" && lock !== null && waitsForLock(machine, task)) {
-    const names = holdersFor(machine, () => world.lockdep, task).map(
-      (owner) => `${machine.tasks[owner].name}${machine.isDead(owner) ? " (dead)" : ""}`,
-    );
-    return names.length > 0 ? `${lock.class.name}, held by ${names.join(", ")}` : lock.class.name;
-  }
-  switch (step) {
-    case "lock_page":
-    case "wait_on_page_locked_killable":
-      return `the lock of page ${page}, held by ${lockHolder(world, page)}`;
-    case "wait_on_page_writeback":
-      return `the end of page ${page}'s writeback`;
-    case "dio_await_completion":
-      return "its read to complete";
-    case "blk_peek_request":
-      return "a request";
-    case "__alloc_pages_nodemask":
-      return k.pgdat.free[0] === 0 ? "a free page" : "";
-    default:
-      return "";
-  }
-}
-
-function lockHolder(world: World, page: Pfn): string {
-  const owner = world.k.page.locked_by[page];
-  if (owner === 0) return "nobody";
-  if (owner >= LOCKED_FOR_SYNC_READ) return "a read in flight";
-  const { name } = world.machine.tasks[owner - 1];
-  return world.machine.isDead(owner - 1) ? `${name} (dead)` : name;
 }
 
 // ---- pages

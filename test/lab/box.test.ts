@@ -75,7 +75,7 @@ describe("a sandbox in a program", () => {
     const wrong: readonly (readonly [() => unknown, string])[] = [
       [() => box.gup(99), "at of gup is a number from 0 to 15, not 99"],
       [() => box.gup({ at: 0, size: 1 } as never), "gup has no argument size; it has at, nr, mode, array"],
-      [() => box.clone(), "clone needs a sandbox on xfs: see scenarios"],
+      [() => box.clone(), "clone needs a sandbox on xfs: say scenario sandbox,fs=xfs"],
       [() => box.step("nobody"), 'there is no task "nobody"; known: A, B, C, D, kswapd'],
       [() => sandboxOf({ fs: "minix" }), "fs of scenario sandbox is one of ext4, ext4-delalloc"],
     ];

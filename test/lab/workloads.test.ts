@@ -143,7 +143,11 @@ describe("W1 and W2 on ext4 with a journal, in some runs", () => {
 describe("W10, in some runs", () => {
   const TABLE: readonly (readonly [scenario: string, outcomes: readonly string[], why: string])[] = [
     ["W10", ["BUG", "HANG", "WARN"], "reclaim for somebody else strips the pinned page, and the crash comes"],
-    ["W10,holder=dio,pages=4", ["BUG", "HANG", "WARN"], "the same for four pages that are pinned for one read"],
+    [
+      "W10,holder=dio,pages=4",
+      ["BUG", "HANG", "WARN"],
+      "the same for four pages that are pinned for one read",
+    ],
     ["W10,holder=uring", ["REFUSED"], "buffers of a file are not registered: nothing is pinned"],
   ];
   for (const [scenario, outcomes, why] of TABLE)

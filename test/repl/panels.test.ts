@@ -47,6 +47,13 @@ describe.each([
   });
 });
 
+test("where tasks do not fit, those that sleep give way to those that wait", async () => {
+  const state = await standing("scenario sandbox; store 0; writeback; fsync --by C --hold yes; step C 9");
+  const lines = panelLines(state, { columns: 80, rows: 8, scrolled: 0 }, plain);
+  expect(lines[1]).toMatch(/\(\d+ more: tasks\)$/);
+  expect(lines[3]).toMatch(/^C +C +waits +__filemap_fdatawait_range: wait_on_page_writeback/);
+});
+
 test("no room, no lines", async () => {
   expect(panelLines(await standing("step"), { columns: 80, rows: 0, scrolled: 0 }, plain)).toEqual([]);
 });

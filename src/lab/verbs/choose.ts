@@ -2,7 +2,7 @@
 import { kernels } from "../../patches/kernels.js";
 import { rangeOf } from "../scenario.js";
 import { scenarios } from "../scenarios.js";
-import { blocks, columns, fill } from "../text.js";
+import { blocks, columns, fill, glossary } from "../text.js";
 import { kernelName, scenarioName } from "./kinds.js";
 import { count, optional, result, verb } from "./verb.js";
 
@@ -39,15 +39,14 @@ export const scenario = verb({
     }
     const { world, host, seed, tick } = desk;
     const { story, parameters } = world.scenario;
-    const rows = Object.entries(parameters).map(([name, each]) => [
-      `  ${name}=${world.parameters[name]}`,
-      `${each.help} (${rangeOf(each)})`,
-    ]);
+    const rows = Object.entries(parameters).map(
+      ([name, each]) => [`  ${name}=${world.parameters[name]}`, `${each.help} (${rangeOf(each)})`] as const,
+    );
     return result(
       blocks(
         `${world.name} on ${world.kernel.name}, seed ${seed}, tick ${tick}`,
         fill(story, host.columns).join("\n"),
-        rows.length > 0 ? columns(rows) : "",
+        rows.length > 0 ? glossary(rows, host.columns) : "",
       ),
       { scenario: world.name, kernel: world.kernel.name, seed, tick, story, parameters: world.parameters },
     );

@@ -1,17 +1,17 @@
 /** The verb help. */
 import type { Desk } from "../desk.js";
-import { blocks, columns, fill } from "../text.js";
+import { blocks, columns, fill, glossary } from "../text.js";
 import { optional, result, usage, type Verb, verb, word } from "./verb.js";
 
 function helpText(about: Verb, desk: Desk): string {
   const described = [
-    ...Object.entries(about.args).map(([name, { help }]) => [`  ${name.toUpperCase()}`, help]),
-    ...Object.entries(about.options).map(([name, { help }]) => [`  --${name}`, help]),
+    ...Object.entries(about.args).map(([name, { help }]) => [`  ${name.toUpperCase()}`, help] as const),
+    ...Object.entries(about.options).map(([name, { help }]) => [`  --${name}`, help] as const),
   ];
   const width = desk.host.columns;
   return blocks(
     `${usage(about)}\n  ${about.help}`,
-    described.length > 0 ? columns(described) : "",
+    described.length > 0 ? glossary(described, width) : "",
     ...about.details.map((paragraph) =>
       paragraph.includes("\n") ? paragraph : fill(paragraph, width).join("\n"),
     ),

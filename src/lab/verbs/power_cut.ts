@@ -54,7 +54,7 @@ function line({ file, index, memory, disk, beyond }: Saved): string {
 
 export const powerCut: Verb = verb({
   name: "power_cut",
-  help: "what the files hold if the power goes now, after recovery",
+  help: "What the files hold if the power goes now, after recovery",
   details: [
     "Each part of each page by its content generation: every write adds one. With a journal the files are as the newest transaction on the disk says. " +
       "What memory has and the disk has not is gone; where fsync has promised it, that is the bug. Nothing changes: the power comes back at once.",
