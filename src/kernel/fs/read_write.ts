@@ -9,8 +9,7 @@
  * file_operations.write_iter, which every write(2) goes through.
  *
  * Positions and lengths are in parts of a page. Left out: the user's buffer (its bytes come from nowhere, so that nothing has to be
- * faulted in and no copy is short), O_SYNC, signals, times and privileges, read errors. A miss reads its page as a fault
- * does and then looks again, where the kernel keeps the page that it has just read.
+ * faulted in and no copy is short), O_SYNC, signals, times and privileges, read errors. Readahead reads one page.
  */
 import type { FrameOf, Node } from "../../machine/path.js";
 import { ERRNO } from "../errno.js";
@@ -23,6 +22,7 @@ import {
   dispatch,
   down_write,
   given,
+  gives,
   goto,
   held,
   label,
@@ -44,6 +44,7 @@ import { add_to_page_cache_lru, find_get_page, page_cache_read } from "../mm/fil
 import {
   ClearPageReclaim,
   lock_page,
+  lock_page_for_read,
   PageDirty,
   PageLocked,
   PageReclaim,
@@ -53,6 +54,7 @@ import {
   SetPageSwapBacked,
   trylock_page,
   unlock,
+  unlock_page,
 } from "../mm/page.js";
 import { alloc_pages } from "../mm/page_alloc.js";
 import { wait_for_stable_page } from "../mm/page_writeback.js";
@@ -230,6 +232,15 @@ export const vfs_write = path(
   ],
 );
 
+/** Add a new page to the cache that a read will fill and unlock; false, and the page is free again, when somebody was faster. */
+function add_for_read(k: Kernel, page: Pfn, mapping: number, index: number): boolean {
+  lock_page_for_read(k, page);
+  if (add_to_page_cache_lru(k, page, mapping, index)) return true;
+  unlock_page(k, page);
+  put_page(k, page);
+  return false;
+}
+
 /** read(2) of a file's page at an index. Gives 1, 0 beyond the end of the file, or -ENOMEM. */
 export const generic_file_buffered_read = path(
   "generic_file_buffered_read",
@@ -258,9 +269,12 @@ export const generic_file_buffered_read = path(
     given(
       (_, f) => f.page === NONE,
       [
+        // page_cache_sync_readahead: that it fails is seen when the page is looked for again.
         call(() => page_cache_read, { mapping: "mapping", index: "index" }, "page"),
-        config("direct_reclaim", [given((_, f) => f.page !== NONE, [leave(() => -ERRNO.ENOMEM)])]),
-        goto("find_page"),
+        step("find_get_page", (k, f) => {
+          f.page = find_get_page(k, f.mapping, f.index);
+        }),
+        given((_, f) => f.page === NONE, [goto("no_cached_page")]),
       ],
     ),
     when("PageReadahead", (k, f) => PageReclaim(k, f.page) && !PageWriteback(k, f.page), [
@@ -272,6 +286,7 @@ export const generic_file_buffered_read = path(
       wait("wait_on_page_locked_killable", (k, f) => !PageLocked(k, f.page)),
     ),
     when("PageUptodate", (k, f) => PageUptodate(k, f.page), [goto("page_ok")]),
+    // Blocks are as large as pages: whether the part that is asked for is uptodate by itself is no question.
     lock_page(),
     held(
       when("!page->mapping", (k, f) => k.page.mapping[f.page] === 0, [
@@ -280,7 +295,20 @@ export const generic_file_buffered_read = path(
         goto("find_page"),
       ]),
     ),
-    // No read fails here: a page that its reader has unlocked is uptodate.
+    // Somebody else has filled it, or it is one that a write has made and not filled.
+    held(when("PageUptodate", (k, f) => PageUptodate(k, f.page), [unlock(), goto("page_ok")])),
+    // The read has the page lock now, and unlocks it.
+    held(
+      gives(
+        PG_locked,
+        step("readpage", (k, f) => lock_page_for_read(k, f.page)),
+      ),
+    ),
+    label("readpage"),
+    dispatch(a_ops, "readpage", (k, f) => fs_of_inode(k, f.mapping), { page: "page" }),
+    when("PageUptodate", (k, f) => PageUptodate(k, f.page), [goto("page_ok")]),
+    lock_page(),
+    // No read fails here: whoever waited for one finds the page uptodate.
     unlock(),
     label("page_ok"),
     config("truncate", [
@@ -293,5 +321,9 @@ export const generic_file_buffered_read = path(
     step("copy_page_to_iter", () => {}),
     step("put_page", (k, f) => put_page(k, f.page)),
     leave(() => 1),
+    label("no_cached_page"),
+    alloc_pages("page_cache_alloc", "page", () => {}, [leave(() => -ERRNO.ENOMEM)]),
+    check("add_to_page_cache_lru", (k, f) => add_for_read(k, f.page, f.mapping, f.index), "find_page"),
+    goto("readpage"),
   ],
 );

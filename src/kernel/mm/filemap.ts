@@ -4,7 +4,7 @@
  * Source: mm/filemap.c, lib/xarray.c in v4.20. The tags are what writeback walks (PAGECACHE_TAG_DIRTY, TOWRITE) and
  * what fsync waits on (WRITEBACK); they change under the xa_lock, so each change is part of one step.
  *
- * Left out: readahead (a miss reads one page), VM_RAND_READ, killable waits, shadow entries, page_not_uptodate (no read fails here).
+ * Left out: readahead (a miss reads one page), VM_RAND_READ, killable waits, shadow entries, reads that fail.
  */
 
 import { struct, u16 } from "../../machine/memory.js";
@@ -13,9 +13,11 @@ import type { Kernel, Table } from "../kernel.js";
 import {
   awaits,
   call,
+  check,
   config,
   dispatch,
   given,
+  gives,
   goto,
   held,
   label,
@@ -208,8 +210,7 @@ export const page_cache_read = path(
 );
 
 /**
- * The page of a file at an index, uptodate and locked (reads here do not fail, so that a page that is not uptodate is
- * one that left its mapping), with a reference for the caller; or no_page(VM_FAULT_*).
+ * The page of a file at an index, uptodate and locked, with a reference for the caller; or no_page(VM_FAULT_*).
  * shmem_fault finds its page in the same way as long as it is in memory.
  */
 export const filemap_fault = path(
@@ -286,12 +287,13 @@ export const filemap_fault = path(
     lock_page(),
     label("locked"),
     held(
-      when(
-        "page->mapping != mapping",
-        (k, f) => k.page.mapping[f.page] !== f.mapping || !PageUptodate(k, f.page),
-        [unlock(), step("put_page", (k, f) => put_page(k, f.page)), goto("retry_find")],
-      ),
+      when("page->mapping != mapping", (k, f) => k.page.mapping[f.page] !== f.mapping, [
+        unlock(),
+        step("put_page", (k, f) => put_page(k, f.page)),
+        goto("retry_find"),
+      ]),
     ),
+    held(check("PageUptodate", (k, f) => PageUptodate(k, f.page), "page_not_uptodate")),
     // The size is asked once more under the page lock, for which truncation waits.
     config("truncate", [
       when("offset >= max_off", (k, f) => f.index >= i_size_pages(k, f.mapping), [
@@ -301,6 +303,22 @@ export const filemap_fault = path(
       ]),
     ]),
     leave((_, f) => f.page),
+    // The page of a write that has not filled it. The read has the page lock now, and unlocks it.
+    label("page_not_uptodate"),
+    held(
+      gives(
+        PG_locked,
+        step("readpage", (k, f) => lock_page_for_read(k, f.page)),
+      ),
+    ),
+    dispatch(a_ops, "readpage", (k, f) => fs_of_inode(k, f.mapping), { page: "page" }),
+    // Uptodate afterwards: no read fails here.
+    awaits(
+      PG_locked,
+      wait("wait_on_page_locked", (k, f) => !PageLocked(k, f.page)),
+    ),
+    step("put_page", (k, f) => put_page(k, f.page)),
+    goto("retry_find"),
   ],
 );
 

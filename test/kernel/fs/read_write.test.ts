@@ -1,10 +1,11 @@
 /** read(2) and write(2) through the page cache, on tmpfs and on xfs. */
 import { describe, expect, it } from "vitest";
 import { generic_file_buffered_read, generic_file_write_iter } from "../../../src/kernel/fs/read_write.js";
+import { lru_add_drain } from "../../../src/kernel/mm/swap.js";
 import { FS } from "../../../src/kernel/operations.js";
 import { disk, load, store } from "../actors.js";
 import { type Actor, FILE, Hand, small } from "../harness.js";
-import { resize } from "../movers.js";
+import { drop, resize } from "../movers.js";
 
 const write = (pos: number, count: number): Actor => ({
   path: generic_file_write_iter,
@@ -120,6 +121,76 @@ describe("read(2)", () => {
     h.clear(["uptodate"]).until("read", "lock_page").go("resize").go("read");
     h.go("disk").go("read");
     expect([h.finished("read"), h.k.vmstat.pgpgin[0]]).toEqual([true, 8]);
+  });
+});
+
+describe("read(2) of a page that a write has made and not filled (ext4_write_begin unlocks it for its handle)", () => {
+  const DISK = 7;
+  const unfilled = (actors: Readonly<Record<string, Actor>>, config: "truncate"[] = []) => {
+    const h = new Hand(
+      small({ parts: 2, cached: false, geometry: { config } }, { write: write(0, 1), disk, ...actors }),
+    );
+    h.k.block.version.fill(DISK);
+    return h.until("write", "lock_page");
+  };
+  const bytes = ({ k }: Hand) => [...k.content.version].slice(0, 2);
+
+  it("reads it itself, under the page lock, and gives nothing before the disk has", () => {
+    const h = unfilled({ read: read(0) });
+    expect([h.has("uptodate"), h.has("locked"), bytes(h)]).toEqual([false, false, [0, 0]]);
+    h.go("read");
+    expect([h.finished("read"), h.has("locked"), h.enabled("write")]).toEqual([false, true, false]);
+    h.go("disk").go("read");
+    expect([h.finished("read"), h.has("uptodate"), bytes(h)]).toEqual([true, true, [DISK, DISK]]);
+    h.go("write");
+    expect([bytes(h), h.refs(), h.faults()]).toEqual([[DISK + 1, DISK], 3, []]);
+  });
+
+  it("of two readers that found it so, the second takes what the first has read", () => {
+    const h = unfilled({ one: read(0), two: read(0) });
+    h.until("one", "lock_page").until("two", "lock_page");
+    h.go("one").go("disk").go("one").go("two");
+    expect([h.finished("two"), h.has("locked"), h.k.vmstat.pgpgin[0]]).toEqual([true, false, 4]);
+  });
+
+  it("a fault reads it too, and looks it up again", () => {
+    const h = unfilled({ load: load() });
+    h.go("load");
+    expect([h.finished("load"), h.pte(), h.enabled("write")]).toEqual([false, "none", false]);
+    h.go("disk").go("load");
+    expect([h.finished("load"), h.pte(), bytes(h)]).toEqual([true, "ry", [DISK, DISK]]);
+    expect(h.k.vmstat.pgmajfault[0]).toBe(0);
+  });
+});
+
+describe("read(2) of a page that is gone when its read is over", () => {
+  const gone = (actors: Readonly<Record<string, Actor>>) => {
+    const h = new Hand(
+      small(
+        { pages: 3, cached: false, geometry: { config: ["truncate"] } },
+        { read: read(0), drop: drop(), disk, ...actors },
+      ),
+    );
+    h.past("read", "find_get_page").until("read", "find_get_page").go("disk");
+    // Off the batch that leads to the LRU, which holds it as well.
+    lru_add_drain(h.k);
+    h.go("drop").step("read");
+    expect([h.k.xa_slot.page[0], h.next("read")]).toEqual([0, "page_cache_alloc"]);
+    return h;
+  };
+
+  it("makes another page and keeps it while it is read (no_cached_page)", () => {
+    const h = gone({}).go("read");
+    expect([h.finished("read"), h.refs(h.k.xa_slot.page[0] - 1)]).toEqual([false, 3]);
+    h.go("disk").go("read");
+    expect([h.finished("read"), h.k.vmstat.pgpgin[0]]).toEqual([true, 8]);
+  });
+
+  it("looks again when somebody else was faster, and gives its own page back", () => {
+    const h = gone({ other: read(0) }).step("read");
+    h.go("other").go("disk").go("other").go("read");
+    expect([h.finished("read"), h.k.vmstat.pgpgin[0], h.faults()]).toEqual([true, 8, []]);
+    expect([...h.k.page._refcount].filter((count) => count > 0)).toHaveLength(1);
   });
 });
 

@@ -14,8 +14,9 @@ export const mm: Readonly<Record<string, Holder>> = {
     step === "lru_add_drain" || step === "isolate_lru_pages" ? [] : chain(local("l_hold")),
   // Between the cleared PTE and page_remove_rmap lies set_page_dirty: the PTE's reference has not been dropped.
   try_to_unmap: ({ calling, local }) => (calling === "" ? [] : [local("page")]),
+  // page_cache_read runs while there is no page; readpage is called with one.
   filemap_fault: ({ step, calling, local }) =>
-    step === "find_get_page" || calling !== "" ? [] : [local("page")],
+    step === "find_get_page" || calling === "page_cache_read" ? [] : [local("page")],
   page_cache_read: ({ step, local }) => (step === "__alloc_pages_nodemask" ? [] : [local("page")]),
   do_shared_fault: ({ calling, local }) =>
     calling === "filemap_fault" || calling === "fault_dirty_shared_page" ? [] : [local("page")],

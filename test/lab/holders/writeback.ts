@@ -34,8 +34,14 @@ export const writeback: Readonly<Record<string, Holder>> = {
     step === "iov_iter_copy_from_user_atomic" || calling === "shmem_write_end" ? [local("page")] : [],
   ext4_write_end,
   ext4_da_write_end: ext4_write_end,
+  // page_cache_read and reclaim run while there is no page; readpage is called with one.
   generic_file_buffered_read: ({ step, calling, local }) =>
-    step === "find_get_page" || calling !== "" ? [] : [local("page")],
+    step === "find_get_page" ||
+    step === "page_cache_alloc" ||
+    calling === "page_cache_read" ||
+    local("page") < 0
+      ? []
+      : [local("page")],
   mpage_release_unused_pages: ({ step, local }) => (step === "pagevec_lookup_range" ? [] : [local("page")]),
   mpage_map_and_submit_extent: ({ step, calling, local }) =>
     calling !== "" || step === "pagevec_release" ? [local("page")] : [],
