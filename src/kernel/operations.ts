@@ -13,7 +13,8 @@ import type { InodeNr, Pfn } from "./types.js";
  * writepages is offered { mapping, sync, tagged, nr_to_write, range_start, range_end }, a struct writeback_control of
  * which an implementation takes what it needs: sync 1 is WB_SYNC_ALL; nr_to_write is the caller's own and is counted down
  * unless it is LONG_MAX; the range is in pages, both ends included; range_start RANGE_CYCLIC is wbc->range_cyclic. It
- * gives 0 or a negative error, or nothing. writepage is offered { page, sync }, gets the page locked and clean, and unlocks it.
+ * gives 0 or a negative error, or nothing. writepage is offered { page, sync, memalloc } (1: the caller is reclaim, and has PF_MEMALLOC), gets the page locked and clean,
+ * and unlocks it.
  * write_begin { mapping, index, from, to, page }: parts from..to of a page will be written; it assigns its argument
  * `page`, locked and with a reference, and gives 0 or a negative error. write_end takes the same, unlocks and puts the page, and
  * gives how many parts it took.

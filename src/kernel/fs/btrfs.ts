@@ -476,11 +476,19 @@ export const btrfs_writepages = path(
   ],
 );
 
-/** Reclaim may not write pages of btrfs: PF_MEMALLOC. */
+/** Write one locked, clean page. Reclaim may not (PF_MEMALLOC); migration may. */
 export const btrfs_writepage = path(
   "btrfs_writepage",
-  { source: "fs/btrfs/inode.c v4.20", args: { page: pfn }, returns: int },
-  [call(() => redirty_page_for_writepage, { page: "page" }), unlock(), leave(() => 0)],
+  { source: "fs/btrfs/inode.c v4.20", args: { page: pfn, memalloc: int }, returns: int },
+  [
+    given(
+      (_, f) => f.memalloc === 1,
+      [call(() => redirty_page_for_writepage, { page: "page" }), unlock(), leave(() => 0)],
+    ),
+    // extent_write_full_page
+    call(() => __extent_writepage, { page: "page" }, "ret"),
+    leave(() => 0),
+  ],
 );
 
 /** Completion of a page's write; the ordered extent is entered in the file after writeback has ended. */

@@ -12,7 +12,8 @@
  * follow_hugetlb_page and gup_huge_pmd, PG_referenced may be set once more.
  *
  * Left out: private mappings (hugetlb_cow), reservations and subpools, surplus pages, several sizes at once, migration, poison,
- * truncation of hugetlbfs files.
+ * truncation of hugetlbfs files (for which the size is asked once more under the ptl), and what a fault does that finds its PTE
+ * filled by another one: it is young already, and dirty where it may be written.
  */
 import { i32, struct } from "../../machine/memory.js";
 import { pg } from "../../trace/words.js";
@@ -47,7 +48,6 @@ import {
   unlock,
 } from "./page.js";
 import { page_add_rmap, set_pte } from "./rmap.js";
-import { put_page } from "./swap.js";
 import { forget_users } from "./user_pages.js";
 
 const hstate = struct("hstate", { free: i32("first huge page of hugepage_freelists, pfn + 1") });
@@ -162,19 +162,16 @@ export const hugetlb_no_page = path(
       k.count("nr_file_pages", pages_per_huge_page(k));
     }),
     label("map"),
+    // v4.20 asks huge_pte_none again and backs out. Only faults fill a huge PTE, and all faults on this page of the file, of every
+    // process, have the mutex: it is none still.
     under(ptl, [
       step("set_huge_pte_at", (k, f) => {
-        if (k.pte.entry[f.at] !== 0) {
-          f.ret = 1;
-          return;
-        }
+        if (k.pte.entry[f.at] !== 0) throw new Error("hugetlb_no_page: the huge PTE is there already");
         page_add_rmap(k, f.page);
         set_huge_pte_at(k, f.at, f.page, make_huge_pte(k, f.vma));
       }),
     ]),
     unlock(),
-    given((_, f) => f.ret === 1, [step("put_page", (k, f) => put_page(k, f.page))]),
-    leave(() => 0),
   ],
 );
 

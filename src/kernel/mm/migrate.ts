@@ -302,7 +302,7 @@ const fallback_migrate_page = path(
       call(() => clear_page_dirty_for_io, { page: "page" }, "cleared"),
       given((_, f) => f.cleared === 0, [leave(() => -ERRNO.EAGAIN)]),
       call(() => remove_migration_ptes, { old: "page", page: "page" }),
-      dispatch(a_ops, "writepage", (k, f) => fs_of_page(k, f.page), { page: "page" }),
+      dispatch(a_ops, "writepage", (k, f) => fs_of_page(k, f.page), { page: "page", sync: 0, memalloc: 0 }),
       lock_page(),
       leave(() => -ERRNO.EAGAIN),
     ]),

@@ -419,7 +419,13 @@ export const write_cache_pages = (writepage: readonly Node<Kernel, Walk>[]) =>
 
 /** write_cache_pages with the filesystem's writepage. None that is written so gives an error: __writepage has none to tell the mapping. */
 const generic_walk = write_cache_pages([
-  dispatch(a_ops, "writepage", (k, f) => fs_of_inode(k, f.mapping), { page: "page", sync: "sync" }, "ret"),
+  dispatch(
+    a_ops,
+    "writepage",
+    (k, f) => fs_of_inode(k, f.mapping),
+    { page: "page", sync: "sync", memalloc: 0 },
+    "ret",
+  ),
 ]);
 
 /**

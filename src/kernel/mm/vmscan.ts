@@ -210,7 +210,7 @@ const pageout = path(
     call(() => clear_page_dirty_for_io, { page: "page" }, "dirty"),
     given((_, f) => f.dirty === 0, [leave(() => PAGE.CLEAN)]),
     step("SetPageReclaim", (k, f) => SetPageReclaim(k, f.page)),
-    dispatch(a_ops, "writepage", (k, f) => fs_of_page(k, f.page), { page: "page" }),
+    dispatch(a_ops, "writepage", (k, f) => fs_of_page(k, f.page), { page: "page", sync: 0, memalloc: 1 }),
     when("!PageWriteback", (k, f) => !PageWriteback(k, f.page), [
       step("ClearPageReclaim", (k, f) => ClearPageReclaim(k, f.page)),
     ]),

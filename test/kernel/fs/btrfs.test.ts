@@ -41,7 +41,7 @@ const pageout: Actor = {
   path: path("pageout", { source: "a test", args: { page: pfn } }, [
     lock_page(),
     call(() => clear_page_dirty_for_io, { page: "page" }),
-    call(() => btrfs_writepage, { page: "page" }),
+    call(() => btrfs_writepage, { page: "page", memalloc: 1 }),
   ]),
   args: [0],
   ends: true,

@@ -16,7 +16,7 @@ import { Invariants } from "../../lab/invariants.js";
 import { disk, dma, flusher, fsync, load, read, reclaim, store } from "../actors.js";
 import { ask } from "../drivers/ask.js";
 import { type Actor, FILE, Hand, type Small, small } from "../harness.js";
-import { dirties, drop } from "../movers.js";
+import { dirties, drop, invalidate2 } from "../movers.js";
 
 const worker: Actor = { path: btrfs_writepage_fixup_worker };
 const write = (pos: number, count: number, given: number[] = []): Actor =>
@@ -99,6 +99,23 @@ describe("write(2)", () => {
       true,
       true,
       8,
+    ]);
+  });
+
+  it("a page that is invalidated while it waits for its lock is looked up again (pagecache_get_page)", () => {
+    const h = hand({ write: write(0, 2), invalidate: invalidate2(), disk });
+    h.until("write", "lock_page").go("invalidate");
+    expect([h.path("write"), h.refs(), h.k.xa_slot.page[0]]).toEqual(["find_or_create_page", 1, 0]);
+    h.until("write", "find_get_entry");
+    // The other page is put: it goes, and may come back for the same place.
+    expect([h.refs(), h.has("locked")]).toEqual([0, false]);
+    h.go("write");
+    const now = h.k.xa_slot.page[0] - 1;
+    expect([h.k.page.mapping[now], h.has("dirty", now), content(h, now), h.refs(now)]).toEqual([
+      FILE,
+      true,
+      [1, 1],
+      3,
     ]);
   });
 

@@ -87,3 +87,39 @@ describe("iomap_page_mkwrite", () => {
     ]);
   });
 });
+
+describe("iomap_page_mkwrite on a disk that needs stable pages", () => {
+  const underWriteback = (stableWrites: boolean) => {
+    const h = new Hand(
+      small(
+        { fs: FS.xfs, pages: 2, stableWrites },
+        { store: store(), load: load(), ask, dirty, flusher, disk, again: store() },
+      ),
+    );
+    return h.go("store").go("flusher").go("again");
+  };
+
+  it("a store sleeps until the writeback has ended, its page dirty and locked already", () => {
+    const h = underWriteback(true);
+    expect([h.path("again"), h.next("again"), h.enabled("again")]).toEqual([
+      "iomap_page_mkwrite",
+      "wait_on_page_writeback",
+      false,
+    ]);
+    expect([h.has("dirty"), h.has("locked"), h.pte(), [...h.k.content.version].slice(0, 1)]).toEqual([
+      true,
+      true,
+      "ry",
+      [1],
+    ]);
+    h.go("disk").go("again");
+    expect([h.finished("again"), h.k.content.version[0], h.k.block.version[0]]).toEqual([true, 2, 1]);
+  });
+
+  it("on another disk it does not: the disk writes what it finds", () => {
+    const h = underWriteback(false);
+    expect([h.finished("again"), h.has("writeback")]).toEqual([true, true]);
+    h.go("disk");
+    expect(h.k.block.version[0]).toBe(2);
+  });
+});

@@ -42,6 +42,23 @@ describe("write(2) on tmpfs", () => {
     expect([h.has("uptodate", 0), h.has("swapbacked", 0), h.faults()]).toEqual([true, true, []]);
   });
 
+  it("behind the end the file grows to where the write ends, not before the bytes are there; inside it does not", () => {
+    const h = new Hand(
+      small(
+        { filePages: 2, pages: 3, parts: 4, fs: FS.tmpfs, geometry: { config: ["truncate"] } },
+        { inside: write(0, 2), behind: write(3, 3) },
+      ),
+    );
+    h.k.inode.i_size[FILE] = 4;
+    h.go("inside");
+    expect(h.k.inode.i_size[FILE]).toBe(4);
+    h.past("behind", "iov_iter_copy_from_user_atomic");
+    h.past("behind", "iov_iter_copy_from_user_atomic");
+    expect([h.next("behind"), h.k.inode.i_size[FILE]]).toEqual(["i_size_write", 4]);
+    h.go("behind");
+    expect([h.finished("behind"), h.k.inode.i_size[FILE]]).toEqual([true, 6]);
+  });
+
   it("two writers that miss the same page: one makes it, the other finds it", () => {
     const h = tmpfs({ one: write(0, 4), two: write(0, 4) }, false);
     h.until("one", "add_to_page_cache_lru").until("two", "down_write(inode->i_rwsem)");

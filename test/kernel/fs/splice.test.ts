@@ -15,6 +15,7 @@ function world(nr = 1, room = 2) {
         store: store(0),
         again: store(0),
         send: ask(vmsplice_to_pipe, [0, nr, 0, 1], sent),
+        more: ask(vmsplice_to_pipe, [2, 1, 0, 1], sent),
         read: ask(pipe_read, [1], read),
         read2: ask(pipe_read, [1], read),
       },
@@ -64,5 +65,13 @@ describe("vmsplice", () => {
     expect([h.next("read"), h.enabled("read")]).toEqual(["pipe_wait", false]);
     h.go("send");
     expect(h.enabled("read")).toBe(true);
+  });
+
+  it("the writer that sleeps gives the pipe to the reader meanwhile, and has no page before there is room", () => {
+    const { h, sent, read } = world(2, 2);
+    h.go("send").go("more");
+    expect([h.next("more"), h.enabled("more"), h.k.page.pins[2]]).toEqual(["pipe_wait", false, 0]);
+    h.go("read").go("more");
+    expect([sent, read, [...h.k.page.pins].slice(0, 3)]).toEqual([[2, 1], [0], [0, 1, 1]]);
   });
 });

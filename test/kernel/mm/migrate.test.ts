@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { odp_device } from "../../../src/kernel/drivers/infiniband_odp.js";
+import { disk_version } from "../../../src/kernel/fs/blocks.js";
 import { alloc_contig_range, compact_zone, offline_pages } from "../../../src/kernel/mm/compaction.js";
 import { MIGRATE } from "../../../src/kernel/mm/migrate.js";
 import { mlock_vma_page } from "../../../src/kernel/mm/mlock.js";
@@ -176,6 +177,54 @@ describe("F58: one reference too many, and the page stays", () => {
     const page = h.k.pte.entry[0] >>> 4;
     const steps = h.trace("compact", () => h.go("compact"));
     expect([h.k.pte.entry[0] >>> 4, steps.includes("ptep_clear_flush")]).toEqual([page, false]);
+  });
+});
+
+describe("a filesystem without migratepage (fallback_migrate_page): btrfs, and ext4 with data=journal", () => {
+  const dirtyPage = (mode: number) =>
+    open(
+      { fs: FS.btrfs, geometry: { config: ["migration", "blocks"], blocks: 3 } },
+      { s: store(0), again: store(0), compact: compact(mode), disk },
+    ).go("s");
+
+  it("a dirty page is -EBUSY to whoever may not wait for writeback, and is not written", () => {
+    for (const mode of [MIGRATE.ASYNC, MIGRATE.SYNC_LIGHT]) {
+      const h = dirtyPage(mode).go("compact");
+      expect([h.finished("compact"), h.k.vmstat.pgmigrate_fail[0], h.k.xa_slot.page[0]]).toEqual([
+        true,
+        1,
+        1,
+      ]);
+      expect([h.has("dirty"), h.has("writeback"), h.k.vmstat.nr_dirty[0]]).toEqual([true, false, 1]);
+    }
+  });
+
+  it("MIGRATE_SYNC writes it, waits, and moves it at a later pass", () => {
+    const h = dirtyPage(MIGRATE.SYNC).until("compact", "lock_page");
+    expect([h.path("compact"), h.has("dirty"), h.has("writeback"), h.has("locked")]).toEqual([
+      "fallback_migrate_page",
+      false,
+      true,
+      false,
+    ]);
+    h.go("compact");
+    expect([h.next("compact"), h.enabled("compact")]).toEqual(["wait_on_page_writeback", false]);
+    h.go("disk").go("compact");
+    expect([h.finished("compact"), h.k.xa_slot.page[0], h.k.vmstat.pgmigrate_success[0]]).toEqual([
+      true,
+      2,
+      1,
+    ]);
+    expect([disk_version(h.k, FILE, 0, 0), h.refs(0), h.faults()]).toEqual([1, 0, []]);
+  });
+
+  it("in v4.20 its PTE comes back writable although it is clean: page_mkclean passes by a migration entry", () => {
+    const h = dirtyPage(MIGRATE.SYNC).until("compact", "lock_page");
+    expect([h.pte(), h.has("dirty")]).toEqual(["rw", false]);
+    // So the filesystem is not asked before the next store.
+    const steps = h.trace("again", () => h.go("again"));
+    expect([h.finished("again"), steps.includes("btrfs_delalloc_reserve_space")]).toEqual([true, false]);
+    expect([h.pte(), h.has("dirty"), h.k.content.version[0]]).toEqual(["rwdy", false, 2]);
   });
 });
 
