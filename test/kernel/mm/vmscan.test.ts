@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Config } from "../../../src/kernel/config.js";
+import { bdi_flusher } from "../../../src/kernel/fs/fs_writeback.js";
+import { bdi, DWORK } from "../../../src/kernel/mm/backing_dev.js";
 import { try_to_free_pages } from "../../../src/kernel/mm/direct_reclaim.js";
 import { lru_add_drain } from "../../../src/kernel/mm/swap.js";
 import { __remove_mapping, is_page_cache_freeable, SWAP_CLUSTER_MAX } from "../../../src/kernel/mm/vmscan.js";
@@ -473,4 +475,29 @@ describe("direct reclaim and kswapd on other machines", () => {
     expect(steps).toContain("congestion_wait");
     expect(h.has("writeback")).toBe(true);
   });
+});
+
+describe("shrink_inactive_list, config kupdate", () => {
+  const afterReclaim = (...stored: string[]) => {
+    const h = new Hand(
+      small(
+        { filePages: 2, pages: 40, geometry: { config: ["kupdate"] } },
+        { one: store(0), two: store(1), flusher: { path: bdi_flusher, args: [0] }, reclaim: reclaim(), disk },
+      ),
+    );
+    for (const task of stored) h.go(task);
+    // Below the background threshold, and young.
+    expect(bdi(h.k).dwork[0]).toBe(DWORK.delayed);
+    return h.go("reclaim");
+  };
+
+  it("wakes the flushers when all that it took is dirty and in no queue", () => {
+    const h = afterReclaim("one", "two");
+    expect(bdi(h.k).dwork[0]).toBe(DWORK.now);
+    h.round("flusher");
+    expect([h.has("writeback", 0), h.has("writeback", 1)]).toEqual([true, true]);
+  });
+
+  it("lets them sleep when one page is clean", () =>
+    expect(bdi(afterReclaim("one").k).dwork[0]).toBe(DWORK.delayed));
 });
