@@ -25,6 +25,7 @@ export const CONFIGS = {
   dax: "files whose pages are the storage",
   migration: "pages move: compaction, CMA, memory offline",
   unlocked_dirty: "drivers that mark pages dirty without the page lock: no step is held by it",
+  nvme: "the disk of direct reads can fail to answer: its commands time out",
   notifier: "drivers that are told when a page is unmapped",
   debug_vm:
     "CONFIG_DEBUG_VM: get_page and put_page look at the count, a page's flags are checked when it is freed",

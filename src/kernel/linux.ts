@@ -10,6 +10,7 @@ import {
   ib_umem_notifier_invalidate_range_start,
   umem_odp_table,
 } from "./drivers/infiniband_odp.js";
+import { nvme_dev_table } from "./drivers/nvme.js";
 import { blockTables } from "./fs/blocks.js";
 import { btrfs_file_write_iter, btrfs_sync_file } from "./fs/btrfs/file.js";
 import {
@@ -210,6 +211,7 @@ export const tables: readonly Table[] = [
   mm_struct_table,
   mm_rlimit_table,
   user_struct_table,
+  nvme_dev_table,
   umem_odp_table,
   i915_userptr_table,
 ];

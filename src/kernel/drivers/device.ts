@@ -5,10 +5,11 @@
  * capture card. Each store of a part of a page is one step, with no lock, PTE or flag. It asks nobody whether the pages still
  * belong to a file.
  *
- * Stopping is at once: after dma_unmap_sg the IOMMU lets no store through. A device that cannot be stopped is drivers/nvme.ts.
+ * Stopping is at once: after dma_unmap_sg the IOMMU lets no store through. A disk that must be made to stop is drivers/nvme.ts; one that
+ * nobody can stop is endless_device.
  */
 import type { Kernel } from "../kernel.js";
-import { path, pause, repeat, wait } from "../language.js";
+import { path, pause, repeat, step, wait } from "../language.js";
 import { dma_write, PAGES } from "../mm/user_pages.js";
 import { int, type PagesNr, pages_nr } from "../types.js";
 
@@ -45,6 +46,26 @@ export const device = path(
             if (f.stores !== 0) f.made++;
           },
         ),
+      ],
+    ),
+  ],
+);
+
+/** A device that is given one transfer, moves its bytes and never says so; its driver has neither a timeout nor a reset. */
+export const endless_device = path(
+  "endless_device",
+  { source: "a device", args: { pages: pages_nr }, locals: { at: int, part: int } },
+  [
+    pause("DMA latency"),
+    wait("doorbell", (k, f) => k.user_pages.state[f.pages] === PAGES.submitted),
+    repeat(
+      (k, f) => f.at < k.user_pages.nr[f.pages],
+      [
+        step("DMA", (k, f) => {
+          dma_write(k, f.pages, f.at, f.part);
+          f.part = (f.part + 1) % k.geometry.parts;
+          if (f.part === 0) f.at++;
+        }),
       ],
     ),
   ],

@@ -10,12 +10,13 @@
  * block/bio.ts.
  *
  * The transient references of do_direct_IO (one while a page is current, one for the bio, then gup's own is dropped)
- * end where they began: one reference per page, held by the bio. They are one step here. Left out: errors of the device,
- * partial pages, file2's own page cache and blocks, more than one bio, the zero page that a write puts in the place of pages that
+ * end where they began: one reference per page, held by the bio. They are one step here. Left out: errors of the device in an asynchronous
+ * read (its pages are treated alike), partial pages, file2's own page cache and blocks, more than one bio, the zero page that a write puts in the place of pages that
  * gup refuses, the event that io_getevents sees.
  */
 import type { FrameOf, Node } from "../../machine/path.js";
 import { bio_check_pages_dirty, bio_set_pages_dirty, dirty_page } from "../block/bio.js";
+import { ERRNO } from "../errno.js";
 import type { Kernel } from "../kernel.js";
 import { call, given, leave, local, path, pause, repeat, step, under, wait } from "../language.js";
 import { irq } from "../locks.js";
@@ -25,7 +26,7 @@ import { dio_nr, int, NONE, pages_nr, pfn, vpn } from "../types.js";
 
 export const DIO_PAGES = 64;
 
-/** Completion of a synchronous read, in the reader: dirty each page, then drop the reference. */
+/** Completion of a synchronous read, in the reader: dirty each page, then drop the reference. A read that failed is no exception. */
 export const dio_bio_complete = path(
   "dio_bio_complete",
   { source: "fs/direct-io.c v4.20", args: { pages: pages_nr }, locals: { at: int, page: pfn } },
@@ -34,7 +35,7 @@ export const dio_bio_complete = path(
 );
 
 const DIRECT_IO = {
-  source: "fs/direct-io.c v4.20",
+  source: "fs/direct-io.c v4.20" as string,
   args: { at: vpn, nr: int, dio: dio_nr },
   returns: int,
 } as const;
@@ -43,12 +44,20 @@ const submit_bio = step<FrameOf<typeof DIRECT_IO>>("submit_bio", (k, f) => {
   k.user_pages.state[f.dio] = PAGES.submitted;
 });
 
+const dio_await_completion = wait<FrameOf<typeof DIRECT_IO>>(
+  "dio_await_completion",
+  (k, f) => k.user_pages.state[f.dio] === PAGES.done || k.user_pages.state[f.dio] === PAGES.failed,
+  (k, f) => {
+    if (k.user_pages.state[f.dio] === PAGES.failed) f.ret = -ERRNO.EIO;
+  },
+);
+
 /** pread() of an O_DIRECT file into `nr` pages at a virtual address. Gives how many pages were read, or an error. */
 export const do_blockdev_direct_IO = path("do_blockdev_direct_IO", DIRECT_IO, [
   call(() => get_user_pages_fast, { start: "at", nr: "nr", write: 1, pages: "dio" }, "ret"),
   given((_, f) => f.ret <= 0, [leave()]),
   submit_bio,
-  wait("dio_await_completion", (k, f) => k.user_pages.state[f.dio] === PAGES.done),
+  dio_await_completion,
   call(() => dio_bio_complete, { pages: "dio" }),
 ]);
 
@@ -56,10 +65,8 @@ export const do_blockdev_direct_IO = path("do_blockdev_direct_IO", DIRECT_IO, [
 export const direct_write = path("do_blockdev_direct_IO", DIRECT_IO, [
   call(() => get_user_pages_fast, { start: "at", nr: "nr", write: 0, pages: "dio" }, "ret"),
   given((_, f) => f.ret <= 0, [leave()]),
-  step("submit_bio", (k, f) => {
-    k.user_pages.state[f.dio] = PAGES.submitted;
-  }),
-  wait("dio_await_completion", (k, f) => k.user_pages.state[f.dio] === PAGES.done),
+  submit_bio,
+  dio_await_completion,
   call(() => dio_bio_release, { pages: "dio" }),
 ]);
 
@@ -79,9 +86,7 @@ export const io_submit_read = path("io_submit_read", { ...DIRECT_IO, source: "fs
   call(() => get_user_pages_fast, { start: "at", nr: "nr", write: 1, pages: "dio" }, "ret"),
   given((_, f) => f.ret <= 0, [leave()]),
   call(() => bio_set_pages_dirty, { pages: "dio" }),
-  step("submit_bio", (k, f) => {
-    k.user_pages.state[f.dio] = PAGES.submitted;
-  }),
+  submit_bio,
 ]);
 
 const ENGINE = {

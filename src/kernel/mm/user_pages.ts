@@ -32,6 +32,8 @@ export const PAGES = {
   checking: 5,
   /** Registered for reading: the device may not write. */
   mapped_read: 6,
+  /** The transfer has ended with an error; its owner has not looked yet. */
+  failed: 7,
 } as const;
 
 const slot = (k: Kernel, pages: PagesNr, at: number): number => pages * k.geometry.dioPages + at;

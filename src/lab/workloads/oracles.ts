@@ -20,7 +20,7 @@ function free_list(k: Kernel): Set<Pfn> {
 }
 
 /** States of an array in which its pages are its owner's to put: no device and no kworker will. */
-const OWNERS: readonly number[] = [PAGES.idle, PAGES.done, PAGES.mapped, PAGES.mapped_read];
+const OWNERS: readonly number[] = [PAGES.idle, PAGES.done, PAGES.failed, PAGES.mapped, PAGES.mapped_read];
 
 /** A page in an array whose owner must put it, or NONE. */
 function kept(k: Kernel): Pfn {

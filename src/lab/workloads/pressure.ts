@@ -1,10 +1,12 @@
 /**
  * W3, W10, W16, W17, W18: a pin against others who want the same pages or memory, devices that cannot stop, and controls.
  */
-import { NVME, nvme_abort, nvme_controller } from "../../kernel/drivers/nvme.js";
-import { call, path, pause } from "../../kernel/language.js";
+import { endless_device } from "../../kernel/drivers/device.js";
+import { blk_mq_timeout_work, NVME, nvme_controller } from "../../kernel/drivers/nvme.js";
+import { call, path, pause, wait } from "../../kernel/language.js";
 import { alloc_contig_range, offline_pages } from "../../kernel/mm/compaction.js";
 import { cache_hog } from "../../kernel/mm/pressure.js";
+import { PAGES } from "../../kernel/mm/user_pages.js";
 import { VM_WRITE } from "../../kernel/structs.js";
 import { int, pages_nr, pfn } from "../../kernel/types.js";
 import { choice, scenario, whole } from "../scenario.js";
@@ -112,42 +114,57 @@ export const migrate = scenario({
   },
 });
 
-/** Somebody wants the pages of a command back. */
-const revoker = path(
-  "revoke",
-  { source: "a process", args: { pages: pages_nr, kind: int }, locals: { ret: int } },
-  [pause("waits"), call(() => nvme_abort, { pages: "pages", kind: "kind" }, "ret")],
-);
+/** Somebody wants the pages of a transfer back: revoke(), which can do nothing but wait until the device is done. */
+const revoker = path("revoke", { source: "a process", args: { pages: pages_nr } }, [
+  pause("waits"),
+  wait("revoke", (k, f) => k.user_pages.state[f.pages] === PAGES.idle),
+]);
+
+const DISK_OF_W17 = {
+  plain: "an NVMe disk that completes, and knows no Abort",
+  abortable: "an NVMe disk that obeys Abort",
+  stuck: "an NVMe disk that never completes: its controller is reset",
+  dead: "an NVMe disk that does not hear of the reset either",
+  endless: "a device that never completes, and whose driver has neither timeout nor reset",
+} as const;
 
 export const noRevoke = scenario({
   name: "no-revoke",
   aliases: ["W17"],
   help: "somebody wants pages back from a device that cannot stop, or never answers",
   story:
-    "revoke() would have to make a device stop. NVMe has an Abort command, which most controllers do not implement: then somebody waits until the command ends. " +
-    "A device that never completes and has no reset keeps him for ever; NVMe has one, which is left out here.",
+    "revoke() would have to make a device stop, or to wait for it. NVMe asks with Abort when a command is late, which most controllers do not implement, and resets the controller when " +
+    "that does not help. Even then the command is sent again, five times, before its pages come back: minutes, not for ever. For ever is a device whose driver cannot reset it.",
   parameters: {
-    device: choice("what the controller does", {
-      plain: "completes, and knows no Abort",
-      abortable: "obeys Abort",
-      stuck: "never completes, and nothing resets it",
-    }),
+    device: choice("what the device does", DISK_OF_W17),
     ...SIZES,
   },
   setup: ({ device, ...sizes }) => {
+    const endless = device === "endless";
+    const kind = endless ? NVME.plain : NVME[device];
     const base = pinned({
       holder: "dio",
       fs: fsOf("tmpfs"),
       ...sizes,
       drivers: 1,
       flusher: false,
-      tasks: [{ name: "revoker", letter: "v", path: revoker, args: [0, NVME[device]], daemon: false }],
+      config: endless ? [] : ["nvme"],
+      tasks: [
+        { name: "revoker", letter: "v", path: revoker, args: [0], daemon: false },
+        ...(endless
+          ? []
+          : [{ name: "kblockd", letter: "t", path: blk_mq_timeout_work, args: [0, kind], daemon: true }]),
+      ],
     });
     return {
       ...base,
-      tasks: base.tasks.map((task) =>
-        task.name === "device" ? { ...task, path: nvme_controller, args: [0, NVME[device]] } : task,
-      ),
+      pace: { ...base.pace, kblockd: 3000 },
+      tasks: base.tasks.map((task) => {
+        if (task.name !== "device") return task;
+        return endless
+          ? { ...task, path: endless_device }
+          : { ...task, path: nvme_controller, args: [0, kind] };
+      }),
     };
   },
 });
