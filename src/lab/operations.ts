@@ -32,6 +32,7 @@ import { alloc_contig_range, compact_zone, offline_pages } from "../kernel/mm/co
 import { generic_file_write_direct } from "../kernel/mm/direct_write.js";
 import { fadvise_dontneed } from "../kernel/mm/fadvise.js";
 import { get_user_pages_fast, get_user_pages_longterm } from "../kernel/mm/gup.js";
+import { GUP_BENCHMARK, gup_benchmark_ioctl } from "../kernel/mm/gup_benchmark.js";
 import { MADV, madvise } from "../kernel/mm/madvise.js";
 import { mm_of } from "../kernel/mm/memory.js";
 import { MIGRATE } from "../kernel/mm/migrate.js";
@@ -285,6 +286,33 @@ const gup_longterm = path(
           k.refused("get_user_pages_longterm", f.ret, NONE);
         }),
       ],
+    ),
+  ],
+);
+
+/**
+ * What the selftest asks of gup_benchmark when it is told nothing else: the fast function, for reading. The other two take no mmap_sem,
+ * and here VMAs come and go.
+ */
+const gup_benchmark = path(
+  "gup_benchmark",
+  {
+    source: "tools/testing/selftests/vm/gup_benchmark.c v4.20",
+    args: { start: vpn, nr: int, per_call: int, pages: pages_nr },
+    returns: int,
+  },
+  [
+    call(
+      () => gup_benchmark_ioctl,
+      {
+        start: "start",
+        size: "nr",
+        per_call: "per_call",
+        cmd: GUP_BENCHMARK.FAST,
+        write: 0,
+        pages: "pages",
+      },
+      "ret",
     ),
   ],
 );
@@ -547,6 +575,16 @@ const TABLE = [
     args: [pipe],
     path: pipe_read,
     example: "vmsplice; pipe_read",
+  }),
+  operation({
+    name: "gup_benchmark",
+    help: "Take virtual pages with get_user_pages_fast, some at a time, and put them again",
+    details: [
+      "It gives how many pages of its range it got through. Nothing is written, nothing is marked dirty.",
+    ],
+    args: [at, nr, number("per_call", "pages a call", 1, 0, (k) => k.geometry.dioPages), own],
+    path: gup_benchmark,
+    example: "gup_benchmark 0 4 2",
   }),
   operation({
     name: "rdma_reg",

@@ -61,7 +61,7 @@ import { vma_is_fsdax } from "./memremap.js";
 import { get_page, get_page_unless_zero, PageDirty, SetPageReferenced } from "./page.js";
 import { set_page_dirty } from "./page_writeback.js";
 import { mark_page_accessed, put_page } from "./swap.js";
-import { put_user_page, store_page } from "./user_pages.js";
+import { put_page_of, put_user_page, store_page } from "./user_pages.js";
 
 /** FOLL_*, v4.20 numbers, as far as somebody passes them. */
 export const FOLL = {
@@ -391,35 +391,43 @@ function any_fsdax(k: Kernel, start: Vpn, nr: number): boolean {
 
 /**
  * get_user_pages for as long as a user likes: refused for files on fsdax, whose pages are the storage. The pages have been taken
- * by then, and are given back: for a moment truncation saw them busy.
+ * by then, and are given back: for a moment truncation saw them busy. They stand in the caller's array still; `forgets` is for callers
+ * that do not look there after an error.
  */
-export const get_user_pages_longterm = path(
-  "get_user_pages_longterm",
-  { source: "mm/gup.c v4.20", args: SLOW.args, locals: { at: int }, returns: int },
-  [
-    call(() => get_user_pages, { start: "start", nr: "nr", flags: "flags", pages: "pages" }, "ret"),
-    config("dax", [
-      given(
-        (k, f) => f.ret > 0 && any_fsdax(k, f.start, f.ret),
-        [
-          repeat(
-            (_, f) => f.at < f.ret,
-            [
-              step("put_page", (k, f) => {
-                put_user_page(k, f.pages, k.user_pages.nr[f.pages] - f.ret + f.at);
-                f.at++;
-              }),
-            ],
-          ),
-          local((k, f) => {
-            k.user_pages.nr[f.pages] -= f.ret;
-          }),
-          leave(() => -ERRNO.EOPNOTSUPP),
-        ],
-      ),
-    ]),
-  ],
-);
+const longterm = (forgets: boolean) =>
+  path(
+    "get_user_pages_longterm",
+    { source: "mm/gup.c v4.20", args: SLOW.args, locals: { at: int }, returns: int },
+    [
+      call(() => get_user_pages, { start: "start", nr: "nr", flags: "flags", pages: "pages" }, "ret"),
+      config("dax", [
+        given(
+          (k, f) => f.ret > 0 && any_fsdax(k, f.start, f.ret),
+          [
+            repeat(
+              (_, f) => f.at < f.ret,
+              [
+                step("put_page", (k, f) => {
+                  const at = k.user_pages.nr[f.pages] - f.ret + f.at;
+                  if (forgets) put_user_page(k, f.pages, at);
+                  else put_page_of(k, f.pages, at);
+                  f.at++;
+                }),
+              ],
+            ),
+            local((k, f) => {
+              if (forgets) k.user_pages.nr[f.pages] -= f.ret;
+            }),
+            leave(() => -ERRNO.EOPNOTSUPP),
+          ],
+        ),
+      ]),
+    ],
+  );
+
+export const get_user_pages_longterm = longterm(true);
+/** The same for a caller that takes what stands in its array after an error for its own. */
+export const get_user_pages_longterm_stale = longterm(false);
 
 /** The page of a core dump, or no page: FOLL_FORCE, and holes stay holes. Gives 1 or 0. */
 export const get_dump_page = path(

@@ -51,11 +51,10 @@ export const vma_is_fsdax = (k: Kernel, vma: number): boolean =>
 
 /**
  * put_devmap_managed_page: drop a reference of a device page. The last user's put leaves the idle count: PG_active may
- * be a leftover of mark_page_accessed, and whoever waits in wait_var_event finds the count at 1.
+ * be a leftover of mark_page_accessed, and whoever waits in wait_var_event finds the count at 1. A put too many takes the
+ * idle reference, and nobody says so: from then on a page with one user looks idle.
  */
 export function put_devmap_managed_page(k: Kernel, page: Pfn): void {
-  if (page_count(k, page) <= DEVICE_PAGE_IDLE)
-    throw new Error(`put_devmap_managed_page: page ${page} has no user`);
   page_ref_add(k, page, -1);
   if (page_count(k, page) !== DEVICE_PAGE_IDLE) return;
   ClearPageActive(k, page);

@@ -78,6 +78,16 @@ export function forget_user_page(k: Kernel, pages: PagesNr, at: number): Pfn {
 export const put_user_page = (k: Kernel, pages: PagesNr, at: number): void =>
   put_page(k, forget_user_page(k, pages, at));
 
+/** The same by somebody who leaves the page's name where it stands: the array has lost it, and does not know. */
+export function put_page_of(k: Kernel, pages: PagesNr, at: number): void {
+  const page = page_of(k, pages, at);
+  if (!page_lost(k, pages, at)) {
+    count_pin(k, page, -1);
+    k.user_page.page[slot(k, pages, at)] = -(page + 1);
+  }
+  put_page(k, page);
+}
+
 /** Hand the page at a place of an array to another one, with its reference. */
 export function move_user_page(k: Kernel, from: PagesNr, at: number, to: PagesNr): void {
   const { page } = k.user_page;
