@@ -41,6 +41,7 @@ const VERDICTS: readonly (readonly [scenario: string, outcomes: readonly string[
   ["W11,advice=dontfork", ["OK"], "what keeps RDMA programs alive"],
   ["W12", ["OK"], "FOLL_WRITE and FOLL_FORCE copy the page before the device gets it"],
   ["W13", ["REFUSED"], "page_mkwrite reserves; who comes too late gets SIGBUS, and gup -EFAULT"],
+  ["W13,what=delalloc", ["OK"], "a promise is kept on ext4 as well"],
   ["W13,fs=xfs", ["REFUSED"], "the same without buffers"],
   [
     "W13,fs=xfs,what=shared",
@@ -58,6 +59,12 @@ const VERDICTS: readonly (readonly [scenario: string, outcomes: readonly string[
     ["LOST", "ENOSPC"],
     "dirtied at submission and at completion: the worker finds it dirty, reserves, and is too late",
   ],
+  [
+    "W13,fs=btrfs,what=delalloc",
+    ["LOST", "REFUSED"],
+    "the promise is for one write: what a device makes dirty after it needs another block",
+  ],
+  ["W13,fs=btrfs,what=shared", ["LOST", "REFUSED"], "every write goes to a new block, shared or not"],
   ["W14,how=put", ["OK"], "v4.20 has one way to let go, and this is it"],
   ["W14", ["LEAK"], "a reference that nobody puts"],
   ["W14,how=partial", ["LEAK"], "what a short get_user_pages gave is the caller's"],
