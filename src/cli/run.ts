@@ -1,8 +1,9 @@
 /** `guplab run` and `guplab explore`. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { isFault } from "../lab/outcomes.js";
 import { type Run, run } from "../lab/run.js";
-import { isFault, open } from "../lab/world.js";
+import { open } from "../lab/world.js";
 import { toPage, toSvg } from "../plot/index.js";
 import { NodeHost } from "./host.js";
 

@@ -14,7 +14,8 @@ import { PageDirty, PageLRU, PagePrivate, PageWriteback } from "../kernel/mm/pag
 import { mapping_cap_account_dirty } from "../kernel/operations.js";
 import { isAnon } from "../kernel/structs.js";
 import type { Pfn } from "../kernel/types.js";
-import { SEVERITY, type World } from "./world.js";
+import { SEVERITY } from "./outcomes.js";
+import type { World } from "./world.js";
 
 /** Something that can become true of a page. */
 export interface Moment {

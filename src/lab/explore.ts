@@ -6,10 +6,11 @@ import { lockReportText } from "../machine/lockdep.js";
 import { formatSchedule } from "../machine/schedule.js";
 import { DISPLAY, type Figure, lanes } from "../plot/index.js";
 import type { FaultKind } from "../trace/recording.js";
+import { isFault, SEVERITY } from "./outcomes.js";
 import { outcomesOf, run } from "./run.js";
 import type { Values } from "./scenario.js";
 import { fill } from "./text.js";
-import { isFault, open, SEVERITY } from "./world.js";
+import { open } from "./world.js";
 
 export interface ExploreOptions {
   /** Name of a kernel; default v4.20. */

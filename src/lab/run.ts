@@ -14,8 +14,9 @@ import {
   reclaimProgress,
 } from "../plot/index.js";
 import type { Fault, FaultKind, Recording } from "../trace/recording.js";
+import { SEVERITY } from "./outcomes.js";
 import type { Values } from "./scenario.js";
-import { applySchedule, open, parseReplay, SEVERITY, type World } from "./world.js";
+import { applySchedule, open, parseReplay, type World } from "./world.js";
 
 export interface RunOptions {
   /** Name of a kernel; default v4.20. */

@@ -2,20 +2,13 @@
  * A world: one scenario on one kernel, running. Steps, time travel, faults, recordings, and the explorer's view of it.
  */
 import { type Explorable, type SearchOptions, type SearchResult, search } from "../explore/search.js";
-import { disk_version, mkfs } from "../kernel/fs/blocks.js";
-import { has_cow_block } from "../kernel/fs/cow.js";
-import { journal_head } from "../kernel/fs/jbd2/journal_head.js";
+import { mkfs } from "../kernel/fs/blocks.js";
 import { init_journal } from "../kernel/fs/jbd2.js";
 import { completeGeometry } from "../kernel/geometry.js";
-import { Kernel, kernelTables, PTE } from "../kernel/kernel.js";
+import { Kernel, kernelTables } from "../kernel/kernel.js";
 import { tables } from "../kernel/linux.js";
-import { PG_locked } from "../kernel/locks.js";
-import { page_mapping, xa_get_mark } from "../kernel/mm/filemap.js";
 import { hugetlb_init } from "../kernel/mm/hugetlb.js";
-import { orphan_verdict } from "../kernel/mm/orphan.js";
-import { PageDirty, PageLocked, PageWriteback } from "../kernel/mm/page.js";
-import { mapping_cap_account_dirty } from "../kernel/operations.js";
-import { BH } from "../kernel/structs.js";
+import { PageWriteback } from "../kernel/mm/page.js";
 import { NONE, type Pfn } from "../kernel/types.js";
 import { type Lockdep, lockdep } from "../machine/lockdep.js";
 import { Machine, machineTables } from "../machine/machine.js";
@@ -24,6 +17,8 @@ import { formatSchedule, INPUT, inputNumber, parseSchedule, SeededScheduler } fr
 import { findKernel, type KernelVersion, linkKernel } from "../patches/kernels.js";
 import { type FaultKind, MARK, Recorder, type Recording, type StepInfo } from "../trace/recording.js";
 import { WORD } from "../trace/words.js";
+import { Hanging } from "./hanging.js";
+import { lostWrites, staleWrites } from "./lost.js";
 import {
   completeParameters,
   type Oracle,
@@ -35,7 +30,7 @@ import {
   type View,
 } from "./scenario.js";
 import { findScenario } from "./scenarios.js";
-import { cycleThrough, holdersFor, waitsForLock } from "./waits.js";
+import { waitsForLock } from "./waits.js";
 
 export interface WorldOptions {
   /** Name of a kernel; default v4.20. */
@@ -50,7 +45,6 @@ export interface WorldOptions {
 const SMALL_PAGES = 2048;
 
 const NOTHING: readonly FaultKind[] = [];
-const NOWHERE: readonly Pfn[] = [];
 
 /** A moment to which a world can go back. */
 export interface Moment {
@@ -59,26 +53,6 @@ export interface Moment {
   readonly faults: number;
   readonly events: number;
 }
-
-/** Severity, worst first: which fault a verdict shows its witness for. */
-export const SEVERITY: readonly FaultKind[] = [
-  "BUG",
-  "UAF",
-  "INFOLEAK",
-  "LOST",
-  "TORN",
-  "STALE",
-  "DEADLOCK",
-  "HANG",
-  "ENOSPC",
-  "LEAK",
-  "WARN",
-  "SLOW",
-  "REFUSED",
-];
-
-/** Whether an outcome is a fault: a call that is refused, or slow, does what it says. */
-export const isFault = (kind: FaultKind): boolean => kind !== "REFUSED" && kind !== "SLOW";
 
 /**
  * A scenario on a kernel, running. `open` makes one by its name.
@@ -101,8 +75,7 @@ export class World {
   private readonly setup: Setup;
   private readonly view: View;
   private orders: Lockdep | null = null;
-  /** Tasks whose hanging has been reported. */
-  private readonly hung: Uint8Array;
+  private readonly hanging: Hanging;
 
   constructor(
     readonly scenario: Scenario,
@@ -151,7 +124,7 @@ export class World {
       resting: () =>
         this.plans.every((_, task) => this.gone(task) || this.machine.at(task).stack.length === 1),
     };
-    this.hung = new Uint8Array(specs.length);
+    this.hanging = new Hanging(this.machine, () => this.lockdep);
     if (options.record ?? true) this.startRecording();
   }
 
@@ -237,7 +210,7 @@ export class World {
     this.machine.step(task);
     this.schedule.push(task);
     this.judge(task, made);
-    this.reportHanging();
+    this.hanging.report();
   }
 
   /** Why a task cannot move, as a sentence. */
@@ -248,26 +221,6 @@ export class World {
     if (this.heldBack(task)) return `${name} cannot move: the scenario holds it back`;
     const { path, step } = this.machine.at(task);
     return `${name} cannot move: it waits in ${path}, step ${step}`;
-  }
-
-  /** The tasks that hold what a task waits for. */
-  private holders(task: number): readonly number[] {
-    return holdersFor(this.machine, () => this.lockdep, task);
-  }
-
-  /** The task that holds what this one waits for and never gives it back, or -1. */
-  private lostOwner(task: number): number {
-    return this.holders(task).find((owner) => owner !== task && this.gone(owner)) ?? -1;
-  }
-
-  /** Tasks that wait for each other's locks in a circle, in the order in which they wait; null when there are none. */
-  private deadlock(): number[] | null {
-    const waiting = this.plans.flatMap((_, task) => (waitsForLock(this.machine, task) ? [task] : []));
-    for (const task of waiting) {
-      const cycle = cycleThrough((each) => this.holders(each), task);
-      if (cycle !== null) return cycle;
-    }
-    return null;
   }
 
   /** Ask the scenario's oracles about the step that a task has made, its instruction `made`; each speaks once. */
@@ -290,51 +243,6 @@ export class World {
     });
   }
 
-  /** Report tasks that have come to wait for ever: for each other, or for one that is dead or gone. */
-  private reportHanging(): void {
-    const { machine, plans } = this;
-    const waiting = plans.flatMap((_, task) =>
-      this.hung[task] === 0 && waitsForLock(machine, task) ? [task] : [],
-    );
-    if (waiting.length === 0) return;
-    const cycle = waiting.length > 1 ? this.deadlock() : null;
-    if (cycle?.some((task) => this.hung[task] === 0)) {
-      for (const task of cycle) this.hung[task] = 1;
-      const { path, step } = machine.at(cycle[0]);
-      const names = cycle.map((task) => `${plans[task].name} in ${machine.at(task).step}`);
-      this.reportWait(
-        "DEADLOCK",
-        cycle[0],
-        `${path}: ${step} for ever, as these wait for each other: ${names.join(", ")}`,
-      );
-    }
-    for (const task of waiting) {
-      const owner = this.hung[task] === 0 ? this.lostOwner(task) : -1;
-      if (owner < 0) continue;
-      this.hung[task] = 1;
-      const { path, lock } = machine.at(task);
-      const what = lock?.class === PG_locked ? "page lock" : lock?.class.name;
-      const fate = machine.isDead(owner)
-        ? "took to its death"
-        : machine.finished(owner)
-          ? "took and never gave back"
-          : "holds, which waits for ever itself";
-      this.reportWait(
-        "HANG",
-        task,
-        `${path}: waits for ever for the ${what} that ${plans[owner].name} ${fate}`,
-      );
-    }
-  }
-
-  private reportWait(kind: FaultKind, task: number, message: string): void {
-    const { machine, k } = this;
-    const { path, step } = machine.at(task);
-    const page = machine.page(task);
-    if (k.recorder) k.recorder.add(k.tick, task, machine.pcOf(task), page, WORD.fault, k.faults.length);
-    k.faults.push({ kind, path, step, pfn: page, task: this.plans[task].name, tick: k.tick, message });
-  }
-
   /** Remember this moment. */
   moment(): Moment {
     return {
@@ -352,17 +260,12 @@ export class World {
     this.schedule.length = moment.tick;
     this.k.faults.length = moment.faults;
     this.k.recorder?.truncate(moment.events);
-    this.hung.fill(0);
-    for (const { kind, task: name } of this.k.faults) {
-      const task = this.plans.findIndex((plan) => plan.name === name);
-      if (kind === "HANG") this.hung[task] = 1;
-      if (kind === "DEADLOCK") for (const each of this.deadlock() ?? []) this.hung[each] = 1;
-    }
+    this.hanging.remember();
   }
 
   /** Whether a task will never move again: it has finished, is dead, or waits for the dead. */
   gone(task: number): boolean {
-    return this.machine.finished(task) || this.machine.isDead(task) || this.hung[task] === 1;
+    return this.hanging.gone(task);
   }
 
   /**
@@ -374,7 +277,7 @@ export class World {
     const flushers = plans
       .map((plan, task) => ({ plan, task }))
       .filter(({ plan }) => plan.path.name === "wb_workfn");
-    if (flushers.length > 0 && flushers.every(({ task }) => machine.isDead(task) || this.hung[task] === 1))
+    if (flushers.length > 0 && flushers.every(({ task }) => machine.isDead(task) || this.hanging.has(task)))
       return true;
     return (
       k.inode.i_state.every((state) => state === 0) &&
@@ -384,46 +287,14 @@ export class World {
     );
   }
 
-  /**
-   * Pages of files whose newest bytes are in memory only while nothing says so, and pages that left their file with such bytes
-   * (mm/orphan.ts): they will never be written. What is behind the end of a file is nobody's.
-   */
+  /** Pages with bytes that will never be on the disk (lost.ts). */
   lostWrites(): readonly Pfn[] {
-    const { k } = this;
-    let lost = NOWHERE;
-    const orphans = k.has("truncate");
-    for (let page = 0; page < k.geometry.pages; page++) {
-      if (orphans && orphan_verdict(k, page) === "LOST") lost = [...lost, page];
-      const mapping = page_mapping(k, page);
-      if (mapping === 0 || !mapping_cap_account_dirty(k, mapping)) continue;
-      if (PageWriteback(k, page) || PageLocked(k, page)) continue;
-      // The journal has it: in the running transaction, or on the way there.
-      if ((k.page.b_state[page] & BH.jbddirty) !== 0 || (k.of(journal_head).b_count[page] ?? 0) > 0) continue;
-      // Dirty by its flag alone, when all is at rest: no flusher will find it (drivers/vfio.ts).
-      if (PageDirty(k, page) && (xa_get_mark(k, page, "dirty") || !this.settled())) continue;
-      if (k.page.pins[page] > 0 || (k.pteWord(page) & PTE.dirty) !== 0) continue;
-      const index = k.page.index[page];
-      // Written to a block that the file is about to get.
-      if (has_cow_block(k, mapping, index)) continue;
-      const end = k.inode.i_size[mapping] - index * k.geometry.parts;
-      for (let part = 0; part < Math.min(k.geometry.parts, end); part++) {
-        const stored = disk_version(k, mapping, index, part);
-        if (k.content.version[page * k.geometry.parts + part] !== stored) {
-          lost = [...lost, page];
-          break;
-        }
-      }
-    }
-    return lost;
+    return lostWrites(this.k, () => this.settled());
   }
 
-  /** Pages that were truncated, and written to afterwards, where the file shows another page by now (mm/orphan.ts). */
+  /** Pages written after their file had let go of them (lost.ts). */
   staleWrites(): readonly Pfn[] {
-    if (!this.k.has("truncate")) return NOWHERE;
-    const stale: Pfn[] = [];
-    for (let page = 0; page < this.k.geometry.pages; page++)
-      if (orphan_verdict(this.k, page) === "STALE") stale.push(page);
-    return stale;
+    return staleWrites(this.k);
   }
 
   /** The recording so far. */
@@ -512,8 +383,8 @@ export class World {
       if (this.enabled(task)) stuck = false;
       else if (machine.at(task).lock !== null && waitsForLock(machine, task)) waiting++;
     }
-    if (waiting > 0 && plans.some((_, task) => this.lostOwner(task) >= 0)) return "HANG";
-    if (waiting > 1 && this.deadlock() !== null) return "DEADLOCK";
+    if (waiting > 0 && plans.some((_, task) => this.hanging.lostOwner(task) >= 0)) return "HANG";
+    if (waiting > 1 && this.hanging.deadlock() !== null) return "DEADLOCK";
     if (!stuck) return null;
     return plans.some((plan, task) => !plan.daemon && !machine.finished(task) && !machine.isDead(task))
       ? "HANG"

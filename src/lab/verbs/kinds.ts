@@ -1,10 +1,10 @@
 /** Kinds of arguments that several verbs have, and what they answer when something has been done. */
 import { kernels } from "../../patches/kernels.js";
 import type { Desk } from "../desk.js";
+import { isFault } from "../outcomes.js";
 import { faultLine } from "../run.js";
 import { scenarios } from "../scenarios.js";
 import { logLine, logOf } from "../views.js";
-import { isFault } from "../world.js";
 import { type Result, result, word } from "./verb.js";
 
 export const scenarioName = word(() => scenarios.flatMap(({ name, aliases }) => [name, ...aliases]));

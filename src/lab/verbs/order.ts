@@ -5,9 +5,9 @@
 import type { Desk } from "../desk.js";
 import { obey } from "../obey.js";
 import { exampleOf, OPERATIONS, type Operation, type OperationArgument } from "../operations.js";
+import { isFault } from "../outcomes.js";
 import { isIdle, resultOf, syscall, THREADS, threadFor } from "../sandbox.js";
 import { logLine, logOf } from "../views.js";
-import { isFault } from "../world.js";
 import { type Argument, count, oneOf, optional, type Result, result, type Verb } from "./verb.js";
 
 /** What an order did: its last steps, and its result. */
