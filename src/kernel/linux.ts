@@ -63,7 +63,7 @@ import { generic_file_write_iter } from "./fs/read_write.js";
 import { __generic_file_fsync, noop_fsync } from "./fs/sync.js";
 import {
   __set_page_dirty_no_writeback,
-  shmem_getpage,
+  shmem_fault,
   shmem_write_begin,
   shmem_write_end,
 } from "./fs/tmpfs.js";
@@ -92,7 +92,7 @@ import { pagevecTables } from "./mm/pagevec.js";
 import { mm_rlimit_table, user_struct_table } from "./mm/rlimit.js";
 import { scanControlTables } from "./mm/scan_control.js";
 import { writtenTables } from "./mm/written.js";
-import { a_ops, EXT4_AOPS, FS, FS_TABLES, MMU_NOTIFIER, mmu_notifier_ops } from "./operations.js";
+import { a_ops, EXT4_AOPS, FS, FS_TABLES, MMU_NOTIFIER, mmu_notifier_ops, vm_ops } from "./operations.js";
 
 const rows = (table: Record<number, Record<string, unknown>>) =>
   table as Readonly<Record<number, Readonly<Record<string, Path<never>>>>>;
@@ -130,7 +130,6 @@ export const operations: Implementations = {
       invalidatepage: ext4_journalled_invalidatepage,
     },
     [FS.tmpfs]: {
-      readpage: shmem_getpage,
       set_page_dirty: __set_page_dirty_no_writeback,
       write_begin: shmem_write_begin,
       write_end: shmem_write_end,
@@ -165,7 +164,7 @@ export const operations: Implementations = {
   }),
   vm_operations_struct: rows({
     [FS.ext4]: { page_mkwrite: ext4_page_mkwrite, filemap_fault: ext4_filemap_fault },
-    [FS.tmpfs]: { filemap_fault },
+    [FS.tmpfs]: { filemap_fault: shmem_fault },
     [FS.xfs]: { page_mkwrite: xfs_filemap_page_mkwrite, filemap_fault: xfs_filemap_fault },
     [FS.btrfs]: { page_mkwrite: btrfs_page_mkwrite, filemap_fault },
     [FS.hugetlbfs]: { fault: hugetlb_fault },
@@ -224,9 +223,12 @@ function ext4_set_aops({ config, mount }: Geometry): number {
   return mount.delalloc ? EXT4_AOPS.da : EXT4_AOPS.ordered;
 }
 
-/** The operations of the filesystems and of the drivers with notifiers that a machine has. */
+/**
+ * The operations of the filesystems and of the drivers with notifiers that a machine has. Without truncation nobody keeps faults away, and
+ * those of ext4 and xfs are filemap_fault alone, as btrfs's are.
+ */
 export function operationsFor(all: Implementations, geometry: Geometry): Implementations {
-  const { files, notifiers } = geometry;
+  const { config, files, notifiers } = geometry;
   const drivers = new Set(notifiers.map(({ driver }) => driver));
   const notified = Object.entries(all[mmu_notifier_ops.name] ?? {}).filter(([row]) =>
     drivers.has(Number(row)),
@@ -239,10 +241,15 @@ export function operationsFor(all: Implementations, geometry: Geometry): Impleme
   const chosen: Implementations = Object.fromEntries(ours);
   const aops = { ...chosen[a_ops.name] };
   if (FS.ext4 in aops) aops[FS.ext4] = all[a_ops.name][ext4_set_aops(geometry)];
+  const vmops = { ...chosen[vm_ops.name] };
+  if (!config.has("truncate"))
+    for (const fs of [FS.ext4, FS.xfs])
+      if (fs in vmops) vmops[fs] = { ...vmops[fs], filemap_fault: all[vm_ops.name][FS.btrfs].filemap_fault };
   return {
     ...all,
     ...chosen,
     [a_ops.name]: aops,
+    [vm_ops.name]: vmops,
     [mmu_notifier_ops.name]: Object.fromEntries(notified),
   };
 }

@@ -42,7 +42,7 @@ export const f_ops: Operations = { name: "file_operations", operations: ["fsync"
 /**
  * struct vm_operations_struct. fault { at, vma, write } is only of filesystems that install their PTEs themselves, DAX and (through
  * hugetlb_fault) hugetlbfs; also for a write to a read-only PTE (pfn_mkwrite). Gives VM_FAULT_* bits. filemap_fault { mapping, index,
- * vma, flags } is `fault` of the others, with config "truncate": filemap_fault, inside the filesystem's own lock if it has one.
+ * vma, flags } is `fault` of the others, which find or make a page of the cache: it gives the page, locked, or no_page(VM_FAULT_*).
  */
 export const vm_ops: Operations = {
   name: "vm_operations_struct",

@@ -22,6 +22,7 @@ import { generic_file_buffered_read, generic_file_write_iter } from "../kernel/f
 import { shmem_punch_hole, shmem_setattr } from "../kernel/fs/shmem_truncate.js";
 import { pipe_read, vmsplice_to_pipe } from "../kernel/fs/splice.js";
 import { fsync, msync, SYNC_FILE_RANGE, sync_file_range } from "../kernel/fs/sync.js";
+import { shmem_file_read_iter } from "../kernel/fs/tmpfs.js";
 import { xfs_file_buffered_aio_write, xfs_reflink_remap_range, xfs_vn_setattr } from "../kernel/fs/xfs.js";
 import { xfs_dax_setattr } from "../kernel/fs/xfs_dax.js";
 import type { Geometry } from "../kernel/geometry.js";
@@ -385,7 +386,12 @@ const TABLE = [
     name: "read",
     help: "read(2) of a page of a file, through the page cache",
     args: [index, inode],
-    path: cached(generic_file_buffered_read),
+    path: byFilesystem({
+      [FS.ext4]: generic_file_buffered_read,
+      [FS.xfs]: generic_file_buffered_read,
+      [FS.btrfs]: generic_file_buffered_read,
+      [FS.tmpfs]: shmem_file_read_iter,
+    }),
     where: "a sandbox with a page cache",
     values: ([page, file]) => [file, page],
   }),

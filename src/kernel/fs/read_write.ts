@@ -51,7 +51,6 @@ import {
   PageUptodate,
   PageWriteback,
   SetPageReferenced,
-  SetPageSwapBacked,
   trylock_page,
   unlock,
   unlock_page,
@@ -60,7 +59,7 @@ import { alloc_pages } from "../mm/page_alloc.js";
 import { wait_for_stable_page } from "../mm/page_writeback.js";
 import { mark_page_accessed, put_page } from "../mm/swap.js";
 import { mark_written } from "../mm/written.js";
-import { a_ops, FS, f_ops, fs_of_inode } from "../operations.js";
+import { a_ops, f_ops, fs_of_inode } from "../operations.js";
 import { inode, int, NONE, type Pfn, pfn } from "../types.js";
 import { disk_version } from "./blocks.js";
 
@@ -75,8 +74,6 @@ const GET_PAGE = {
 function add_locked(k: Kernel, page: Pfn, mapping: number, index: number, accessed: boolean): boolean {
   trylock_page(k, page);
   if (accessed) SetPageReferenced(k, page);
-  // shmem_getpage_gfp does this itself, before the page can get to a list.
-  if (k.inode.fs[mapping] === FS.tmpfs) SetPageSwapBacked(k, page);
   if (add_to_page_cache_lru(k, page, mapping, index)) return true;
   k.page.flags[page] = 0;
   k.page.locked_by[page] = 0;
@@ -241,7 +238,10 @@ function add_for_read(k: Kernel, page: Pfn, mapping: number, index: number): boo
   return false;
 }
 
-/** read(2) of a file's page at an index. Gives 1, 0 beyond the end of the file, or -ENOMEM. */
+/**
+ * read(2) of a file's page at an index. Gives 1, 0 beyond the end of the file, or -ENOMEM. The size is asked for when there is a page: one
+ * behind the end is read, and stays. tmpfs has a read of its own (fs/tmpfs.ts).
+ */
 export const generic_file_buffered_read = path(
   "generic_file_buffered_read",
   {
@@ -251,17 +251,6 @@ export const generic_file_buffered_read = path(
     returns: int,
   },
   [
-    // shmem_file_read_iter asks for the size before it makes a page; the others read a page behind the end, and keep it.
-    config("truncate", [
-      given(
-        (k, f) => fs_of_inode(k, f.mapping) === FS.tmpfs,
-        [
-          when("shmem_file_read_iter", (k, f) => f.index * k.geometry.parts >= k.inode.i_size[f.mapping], [
-            leave(() => 0),
-          ]),
-        ],
-      ),
-    ]),
     label("find_page"),
     step("find_get_page", (k, f) => {
       f.page = find_get_page(k, f.mapping, f.index);

@@ -211,7 +211,6 @@ export const page_cache_read = path(
 
 /**
  * The page of a file at an index, uptodate and locked, with a reference for the caller; or no_page(VM_FAULT_*).
- * shmem_fault finds its page in the same way as long as it is in memory.
  */
 export const filemap_fault = path(
   "filemap_fault",

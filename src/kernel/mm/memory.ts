@@ -56,7 +56,7 @@ import {
 } from "../structs.js";
 import { inode, int, NONE, type Pfn, pfn, type Vpn, vpn } from "../types.js";
 import { balance_dirty_pages_ratelimited } from "./balance_dirty_pages.js";
-import { fault_without_page, filemap_fault, i_size_pages } from "./filemap.js";
+import { fault_without_page, i_size_pages } from "./filemap.js";
 import { is_zone_device_page } from "./memremap.js";
 import { migration_entry_wait } from "./migrate.js";
 import { lru_cache_add_active_or_unevictable, munlock_vma_page } from "./mlock.js";
@@ -228,16 +228,15 @@ export const fault_dirty_shared_page = path(
   ],
 );
 
-/** vma->vm_ops->fault of a file that has a page cache: filemap_fault, inside the filesystem's own lock if it has one. */
-const file_fault = <F extends { page: Pfn; readonly mapping: number }>(): Node<Kernel, F> => {
-  const args = { mapping: "mapping", index: "index", vma: "vma", flags: "flags" };
-  const select = (k: Kernel, f: F): number => fs_of_inode(k, f.mapping);
-  return config<F>(
-    "truncate",
-    [{ op: "dispatch", table: vm_ops, operation: "filemap_fault", select, args, into: "page" }],
-    [{ op: "call", callee: () => filemap_fault, args, into: "page" }],
-  );
-};
+/** vma->vm_ops->fault of a file that has a page cache. */
+const file_fault = <F extends { page: Pfn; readonly mapping: number }>(): Node<Kernel, F> => ({
+  op: "dispatch",
+  table: vm_ops,
+  operation: "filemap_fault",
+  select: (k, f) => fs_of_inode(k, f.mapping),
+  args: { mapping: "mapping", index: "index", vma: "vma", flags: "flags" },
+  into: "page",
+});
 
 /** First write to a page of a shared mapping. */
 export const do_shared_fault = path(

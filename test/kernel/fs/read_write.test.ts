@@ -1,6 +1,7 @@
 /** read(2) and write(2) through the page cache, on tmpfs and on xfs. */
 import { describe, expect, it } from "vitest";
 import { generic_file_buffered_read, generic_file_write_iter } from "../../../src/kernel/fs/read_write.js";
+import { shmem_file_read_iter } from "../../../src/kernel/fs/tmpfs.js";
 import { lru_add_drain } from "../../../src/kernel/mm/swap.js";
 import { FS } from "../../../src/kernel/operations.js";
 import { disk, load, store } from "../actors.js";
@@ -17,6 +18,8 @@ const read = (index: number): Actor => ({
   args: [FILE, index],
   ends: true,
 });
+
+const look = (index: number): Actor => ({ path: shmem_file_read_iter, args: [FILE, index], ends: true });
 
 const tmpfs = (actors: Readonly<Record<string, Actor>>, cached = true) =>
   new Hand(small({ filePages: 2, pages: 3, parts: 4, fs: FS.tmpfs, cached }, { disk, ...actors }));
@@ -61,7 +64,7 @@ describe("write(2) on tmpfs", () => {
 
   it("two writers that miss the same page: one makes it, the other finds it", () => {
     const h = tmpfs({ one: write(0, 4), two: write(0, 4) }, false);
-    h.until("one", "add_to_page_cache_lru").until("two", "down_write(inode->i_rwsem)");
+    h.until("one", "shmem_add_to_page_cache").until("two", "down_write(inode->i_rwsem)");
     h.go("two");
     // The semaphore lets in one writer of a file at a time.
     expect(h.finished("two")).toBe(false);
@@ -79,7 +82,7 @@ describe("write(2) on tmpfs", () => {
 
 describe("read(2)", () => {
   it("marks the page accessed, the second time as one to keep, and leaves no reference", () => {
-    const h = tmpfs({ one: read(0), two: read(0) });
+    const h = tmpfs({ one: look(0), two: look(0) });
     h.go("one");
     expect([h.has("referenced"), h.lru()]).toEqual([true, "inactive"]);
     h.go("two");
@@ -112,7 +115,7 @@ describe("read(2)", () => {
     const h = new Hand(
       small(
         { filePages: 2, pages: 2, cached: false, fs, geometry: { config: ["truncate"] } },
-        { read: read(1), store: store(), disk },
+        { read: fs === FS.tmpfs ? look(1) : read(1), store: store(), disk },
       ),
     );
     h.k.inode.i_size[FILE] = 1;
@@ -213,7 +216,7 @@ describe("read(2) of a page that is gone when its read is over", () => {
 
 describe("locks", () => {
   it("lockdep has nothing to say of reads, writes and faults together", () => {
-    const h = tmpfs({ write: write(0, 4), other: write(0, 4), read: read(0), store: store() });
+    const h = tmpfs({ write: write(0, 4), other: write(0, 4), read: look(0), store: store() });
     expect(h.world.lockdep.reports).toEqual([]);
   });
 });

@@ -19,7 +19,7 @@ export const mm: Readonly<Record<string, Holder>> = {
     step === "find_get_page" || calling === "page_cache_read" ? [] : [local("page")],
   page_cache_read: ({ step, local }) => (step === "__alloc_pages_nodemask" ? [] : [local("page")]),
   do_shared_fault: ({ calling, local }) =>
-    calling === "filemap_fault" || calling === "fault_dirty_shared_page" ? [] : [local("page")],
+    ["filemap_fault", "shmem_fault", "fault_dirty_shared_page"].includes(calling) ? [] : [local("page")],
   do_read_fault: ({ step, calling, local }) =>
     step === "do_fault_around" || calling !== "" || (step === "unlock_page" && local("ret") === 0)
       ? []

@@ -29,7 +29,12 @@ export const writeback: Readonly<Record<string, Holder>> = {
     calling === "grab_cache_page_write_begin" ? [] : [local("page")],
   iomap_file_buffered_write: writes,
   iomap_zero_range: writes,
-  shmem_write_begin: ({ calling, local }) => (calling === "" ? [local("page")] : []),
+  // A new page's only reference, until the cache has it too, is its maker's.
+  shmem_getpage_gfp: ({ step, calling, local }) =>
+    calling === "" && step !== "find_get_entry" && step !== "shmem_alloc_page" && local("page") >= 0
+      ? [local("page")]
+      : [],
+  shmem_file_read_iter: ({ calling, local }) => (calling === "" && local("page") >= 0 ? [local("page")] : []),
   generic_perform_write: ({ step, calling, local }) =>
     step === "iov_iter_copy_from_user_atomic" || calling === "shmem_write_end" ? [local("page")] : [],
   ext4_write_end,
