@@ -584,7 +584,7 @@ const TABLE = [
   }),
   operation({
     name: "gup_benchmark",
-    help: "Take virtual pages with get_user_pages_fast, some at a time, and put them again",
+    help: "get_user_pages_fast of virtual pages, some at a time, then put_page of each",
     details: [
       "It gives how many pages of its range it got through. Nothing is written, nothing is marked dirty.",
     ],

@@ -93,6 +93,14 @@ const VERDICTS: readonly (readonly [scenario: string, outcomes: readonly string[
   ],
   ["W17,device=dead", ["OK"], "bus mastering is taken away before the read fails"],
   ["W17,device=endless", ["HANG"], "nothing ends it where there is no reset"],
+  ["cve-2020-29374", ["INFOLEAK"], "who is mapped last writes in place; the pipe's reference is no mapping"],
+  ["cve-2020-29374,spy=before", ["INFOLEAK"], "the same when the parent listens to its child"],
+  ["cve-2020-29374,spy=after", ["INFOLEAK"], "the same when it splices after the fork"],
+  ["cve-2020-29374,unmap=no", ["OK"], "two mappings: who writes gets a copy"],
+  ["cve-2020-29374,advice=dontfork", ["OK"], "the child has no such page: its vmsplice gets -EFAULT"],
+  ["cve-2020-29374,advice=wipeonfork", ["OK"], "the child has an empty page of its own"],
+  ["cve-2020-29374,spy=before,advice=dontfork", ["OK"], "the child has nothing to write"],
+  ["cve-2020-29374,spy=after,advice=dontfork", ["OK"], "the same"],
   ["W18", ["OK"], "no filesystem tracks dirty pages"],
   ["W18,holder=rdma", ["OK"], "the same"],
   ["W18,memory=anon", ["OK"], "the same"],
@@ -183,6 +191,18 @@ describe("a run", () => {
     for (let seed = 1; seed <= 40; seed++)
       for (const outcome of run("W7", { seed }).outcomes) outcomes.add(outcome);
     expect(outcomes).toContain("STALE");
+  });
+});
+
+describe("cve-2020-29374", () => {
+  it("a run overhears, and the shortest way ends with the parent's store in place, after the child's munmap", () => {
+    expect(run("cve-2020-29374").outcomes).toEqual(["INFOLEAK"]);
+    const { steps } = explore("cve-2020-29374");
+    expect(steps.slice(-3).map(({ task, path, step }) => `${task}: ${path}, ${step}`)).toEqual([
+      "child: zap_pte_range, ptep_get_and_clear_full",
+      "parent: do_wp_page, do_wp_page",
+      "parent: cpu_access, access",
+    ]);
   });
 });
 
