@@ -588,7 +588,7 @@ const TABLE = [
     details: [
       "It gives how many pages of its range it got through. Nothing is written, nothing is marked dirty.",
     ],
-    args: [at, nr, number("per_call", "pages a call", 1, 0, (k) => k.geometry.dioPages), own],
+    args: [at, nr, number("n", "pages a call", 1, 0, (k) => k.geometry.dioPages), own],
     path: gup_benchmark,
     example: "gup_benchmark 0 4 2",
   }),
