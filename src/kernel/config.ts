@@ -13,7 +13,7 @@ export const CONFIGS = {
   fsync_oracle: "what fsync promises is compared with what is on the disk when it returns",
   throttle: "processes that dirty too much sleep in balance_dirty_pages",
   buffer_heads_limit: "buffer_heads_over_limit: reclaim strips active pages of their buffers",
-  swap: "anonymous pages can be swapped out",
+  swap: "a swap area: anonymous pages are reclaimed as well",
   fault_around: "a read fault maps the pages round it as well, where they are in the cache",
   rlimit: "RLIMIT_MEMLOCK: locked and pinned pages are counted, and refused where they are too many",
   mlock: "VM_LOCKED, PG_mlocked and the unevictable list",

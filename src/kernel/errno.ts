@@ -9,6 +9,7 @@ export const ERRNO = {
   EACCES: 13,
   EFAULT: 14,
   EBUSY: 16,
+  EEXIST: 17,
   EINVAL: 22,
   ETXTBSY: 26,
   ENOSPC: 28,

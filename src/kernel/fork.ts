@@ -10,7 +10,7 @@
  * faults them in anew. Nothing of a shared mapping is write-protected.
  *
  * The child's VMAs have their places in the geometry (VmaSpec.forked). copy_pte_range looks whether somebody wants its locks after four
- * pages; here somebody always does. Left out: huge pages, swap entries, VM_ACCOUNT and other failures for want of memory (only room for split VMAs can
+ * pages; here somebody always does. Left out: huge pages, VM_ACCOUNT and other failures for want of memory (only room for split VMAs can
  * be wanting), TLBs: in the parent a write-protected PTE holds at once, not from flush_tlb_mm on.
  */
 import { ERRNO } from "./errno.js";
@@ -36,7 +36,14 @@ import { area_of, MM_FORKED, mm_struct, next_vma, no_vma_locks, spare_vma } from
 import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mm/mmu_notifier.js";
 import { get_page } from "./mm/page.js";
 import { page_add_rmap, set_pte } from "./mm/rmap.js";
-import { is_migration_entry, make_migration_entry, migration_entry_to_page } from "./mm/swapops.js";
+import { swap_duplicate } from "./mm/swapfile.js";
+import {
+  is_migration_entry,
+  is_swap_entry,
+  make_migration_entry,
+  migration_entry_to_page,
+  pte_to_swp_entry,
+} from "./mm/swapops.js";
 import { VM_DONTCOPY, VM_LOCKED, VM_LOCKONFAULT, VM_SHARED, VM_WIPEONFORK } from "./structs.js";
 import { int, NONE, type Vpn, vpn } from "./types.js";
 
@@ -52,6 +59,11 @@ function copy_one_pte(k: Kernel, from: Vpn, to: Vpn, vm_flags: number): void {
     if (is_cow_mapping(vm_flags)) entry = make_migration_entry(page, false);
     set_pte(k, from, entry, page);
     set_pte(k, to, entry, page);
+    return;
+  }
+  if (is_swap_entry(entry)) {
+    swap_duplicate(k, pte_to_swp_entry(entry));
+    set_pte(k, to, entry, NONE);
     return;
   }
   const page = vm_normal_page(k, entry);

@@ -57,6 +57,16 @@ export interface NotifierSpec {
   readonly pages: number;
 }
 
+/** A swap area (config "swap"). */
+export interface SwapSpec {
+  /** Pages that it has room for, beside its header. Default 4. */
+  readonly pages: number;
+  /** The disk that has it. Default the first. */
+  readonly disk: DiskNr;
+  /** SWP_STABLE_WRITES: its device needs pages to be stable under writeback. Default false. */
+  readonly stable_writes: boolean;
+}
+
 /** Mount options of ext4 filesystems. */
 export interface Mount {
   /**
@@ -120,6 +130,10 @@ export interface GeometryOptions {
    * Default false.
    */
   readonly laptop_mode?: boolean;
+  /** The swap area (config "swap"). */
+  readonly swap?: Partial<SwapSpec>;
+  /** /proc/sys/vm/swappiness (config "swap" with "watermarks"). Default 60. */
+  readonly swappiness?: number;
   /** CPUs, to which tasks are bound in turn (config "percpu"). Default 2; without the option all tasks share one. */
   readonly cpus?: number;
   /** Options of the configuration. Default none. */
@@ -136,6 +150,7 @@ export interface Geometry {
   readonly hugePages: number;
   readonly hugeOrder: number;
   readonly parts: number;
+  /** The files; with config "swap" the last one is the swap area (Kernel.swapper_space). */
   readonly files: readonly Required<FileSpec>[];
   readonly vmas: readonly (Required<VmaSpec> & { readonly start: number })[];
   /** Virtual pages of all processes together. */
@@ -158,14 +173,24 @@ export interface Geometry {
   readonly reclaimers: number;
   readonly walkers: number;
   readonly laptop_mode: boolean;
+  readonly swappiness: number;
   readonly cpus: number;
   readonly config: ReadonlySet<Config>;
 }
 
+/** The swap area as a file: its header, which nobody reads here, and its pages. */
+function swap_area({ swap = {}, config = [] }: GeometryOptions): FileSpec[] {
+  if (!config.includes("swap")) return [];
+  const { pages = 4, disk = 0, stable_writes = false } = swap;
+  return [{ pages: 1 + pages, fs: FS.swap, disk, stable_writes }];
+}
+
 /** Blocks that the disk with most of them needs: one a page, and on btrfs another one for the page's next copy. */
-function fullest({ files = [], disks = 1 }: GeometryOptions): number {
+function fullest(options: GeometryOptions): number {
+  const { files = [], disks = 1 } = options;
   const pages = new Array<number>(disks).fill(0);
-  for (const file of files) pages[file.disk ?? 0] += file.fs === FS.btrfs ? 2 * file.pages : file.pages;
+  for (const file of [...files, ...swap_area(options)])
+    pages[file.disk ?? 0] += file.fs === FS.btrfs ? 2 * file.pages : file.pages;
   return Math.max(0, ...pages);
 }
 
@@ -210,7 +235,7 @@ export function completeGeometry(options: GeometryOptions): Geometry {
     hugePages,
     hugeOrder,
     parts: options.parts ?? 1,
-    files: (options.files ?? []).map((file) => ({
+    files: [...(options.files ?? []), ...swap_area(options)].map((file) => ({
       pages: file.pages,
       size: file.size ?? file.pages * (options.parts ?? 1),
       fs: file.fs ?? FS.ext4,
@@ -241,6 +266,7 @@ export function completeGeometry(options: GeometryOptions): Geometry {
     reclaimers: options.reclaimers ?? 4,
     walkers: options.walkers ?? 4,
     laptop_mode: options.laptop_mode ?? false,
+    swappiness: options.swappiness ?? 60,
     cpus: options.config?.includes("percpu") ? (options.cpus ?? 2) : 1,
     // btrfs writes to a new block each time: it has none without counting them.
     config: new Set([

@@ -100,6 +100,8 @@ export class Kernel implements Running {
   readonly device_start: number;
   /** Whether there are compound pages. */
   readonly compound: boolean;
+  /** swapper_space: the inode of the swap area; 0 without one. */
+  readonly swapper_space: InodeNr;
   readonly locks: readonly Int16Array[];
   private readonly code: readonly Instruction[];
 
@@ -162,6 +164,7 @@ export class Kernel implements Running {
       this.page.flags[geometry.pages] = pg("reserved") | pg("uptodate");
     }
     this.compound = geometry.config.has("compound");
+    this.swapper_space = geometry.config.has("swap") ? geometry.files.length : 0;
     this.device_start = geometry.devicePages > 0 ? geometry.pages - geometry.devicePages : MAX_PAGES;
     // Device memory is nobody's to allocate; its idle count is 1.
     for (let p = this.device_start; p < geometry.pages; p++) this.page._refcount[p] = 1;

@@ -87,10 +87,12 @@ import { mappingErrorTables } from "./mm/mapping_error.js";
 import { mm_struct_table } from "./mm/mmap.js";
 import { zoneTables } from "./mm/mmzone.js";
 import { orphanTables } from "./mm/orphan.js";
+import { end_swap_bio_write, swap_writepage } from "./mm/page_io.js";
 import { isolationTable } from "./mm/page_isolation.js";
 import { pagevecTables } from "./mm/pagevec.js";
 import { mm_rlimit_table, user_struct_table } from "./mm/rlimit.js";
 import { scanControlTables } from "./mm/scan_control.js";
+import { swapTables } from "./mm/swapfile.js";
 import { writtenTables } from "./mm/written.js";
 import { a_ops, EXT4_AOPS, FS, FS_TABLES, MMU_NOTIFIER, mmu_notifier_ops, vm_ops } from "./operations.js";
 
@@ -150,6 +152,7 @@ export const operations: Implementations = {
       invalidatepage: btrfs_invalidatepage,
     },
     [FS.hugetlbfs]: { set_page_dirty: hugetlbfs_set_page_dirty },
+    [FS.swap]: { set_page_dirty: __set_page_dirty_no_writeback, writepage: swap_writepage },
     [FS.ext4_dax]: { set_page_dirty: noop_set_page_dirty },
     [FS.xfs_dax]: { set_page_dirty: noop_set_page_dirty },
   }),
@@ -175,6 +178,7 @@ export const operations: Implementations = {
     [FS.ext4]: { bi_end_io: ext4_finish_bio },
     [FS.xfs]: { bi_end_io: xfs_end_bio },
     [FS.btrfs]: { bi_end_io: end_bio_extent_writepage },
+    [FS.swap]: { bi_end_io: end_swap_bio_write },
   }),
   mmu_notifier_ops: rows({
     [MMU_NOTIFIER.ib_umem]: {
@@ -196,6 +200,7 @@ export const tables: readonly Table[] = [
   ...fsyncTables,
   ...zoneTables,
   ...scanControlTables,
+  ...swapTables,
   ...pagevecTables,
   ...blockTables,
   ...journalTables,

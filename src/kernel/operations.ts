@@ -4,7 +4,7 @@
  */
 import type { Operations } from "../machine/path.js";
 import type { Kernel } from "./kernel.js";
-import { isAnon } from "./structs.js";
+import { isAnon, PG_SWAPCACHE } from "./structs.js";
 import type { InodeNr, Pfn } from "./types.js";
 
 /**
@@ -73,10 +73,12 @@ export const FS = {
   hugetlbfs: 5,
   ext4_dax: 6,
   xfs_dax: 7,
+  /** No filesystem: swap_aops of the swap cache, swapper_space. */
+  swap: 8,
 } as const;
 
 /** Rows of a_ops beyond those of FS: what ext4_set_aops chooses from for FS.ext4, by the mount. */
-export const EXT4_AOPS = { ordered: 8, da: 9, journalled: 10 } as const;
+export const EXT4_AOPS = { ordered: 9, da: 10, journalled: 11 } as const;
 
 /** What mm asks of a filesystem without calling it. */
 interface FsType {
@@ -99,6 +101,7 @@ const fs_types: readonly FsType[] = [
   MEMORY,
   { page_mkwrite: true, account_dirty: false },
   { page_mkwrite: true, account_dirty: false },
+  MEMORY,
 ];
 
 /** The tables whose rows are filesystems: of those that a machine does not have, nothing is linked. */
@@ -133,12 +136,16 @@ export const fs_of_inode = (k: Kernel, mapping: InodeNr): number =>
 
 export function fs_of_page(k: Kernel, page: Pfn): number {
   const mapping = k.page.mapping[page];
-  return mapping === 0 || isAnon(mapping) ? FS.none : k.inode.fs[mapping];
+  if (mapping !== 0 && !isAnon(mapping)) return k.inode.fs[mapping];
+  return (k.page.flags[page] & PG_SWAPCACHE) === PG_SWAPCACHE ? FS.swap : FS.none;
 }
 
 /** Filesystems whose VMAs have page_mkwrite: their clean pages are mapped read-only (vma_wants_writenotify). */
 export const has_page_mkwrite = (k: Kernel, mapping: InodeNr): boolean =>
   fs_types[fs_of_inode(k, mapping)].page_mkwrite;
+
+/** mapping_use_writeback_tags: nobody walks the swap cache to write it. */
+export const mapping_use_writeback_tags = (k: Kernel, page: Pfn): boolean => fs_of_page(k, page) !== FS.swap;
 
 /** mapping_cap_account_dirty, mapping_cap_writeback_dirty: not for filesystems that live in memory. */
 export const mapping_cap_account_dirty = (k: Kernel, mapping: InodeNr): boolean =>

@@ -5,6 +5,7 @@
  * blocks), one virtual page per PTE, one disk block per page-cache slot.
  */
 import { fixed, i32, observed, struct, total, u8, u16, u32 } from "../machine/memory.js";
+import { pg } from "../trace/words.js";
 
 export const page = struct("page", {
   flags: u32("PG_* bits, v4.20 numbers"),
@@ -25,6 +26,8 @@ export const page = struct("page", {
 export const PAGE_MAPPING_ANON = 0x8000;
 /** Whether a page->mapping is an anonymous page's: PageAnon. */
 export const isAnon = (mapping: number): boolean => (mapping & PAGE_MAPPING_ANON) !== 0;
+/** PageSwapCache: PG_owner_priv_1, which is PG_checked elsewhere, of a page that swap backs. */
+export const PG_SWAPCACHE = pg("checked") | pg("swapbacked");
 /** locked_by while no task but a read in flight holds the page lock. */
 export const LOCKED_FOR_READ = 0xffff;
 /** locked_by while the lock's holder waits for a read of the page, after which it is locked still; 0 until he is awake. */
@@ -160,6 +163,7 @@ export const VMSTAT = [
   "nr_writeback",
   "nr_mapped",
   "nr_file_pages",
+  "nr_isolated_anon",
   "nr_isolated_file",
   "nr_vmscan_write",
   "nr_vmscan_immediate_reclaim",
@@ -190,6 +194,8 @@ export const VMSTAT = [
   "unevictable_pgs_munlocked",
   "unevictable_pgs_cleared",
   "unevictable_pgs_stranded",
+  "pswpin",
+  "pswpout",
   "pgmigrate_success",
   "pgmigrate_fail",
 ] as const;

@@ -11,6 +11,8 @@ export type InodeNr = number & { readonly inode?: never };
 export type Slot = number & { readonly slot?: never };
 /** A block device: row of struct gendisk. */
 export type DiskNr = number & { readonly disk?: never };
+/** swp_entry_t: an offset in the swap area, which begins with its header; 0 is none. */
+export type SwpEntry = number & { readonly swp_entry?: never };
 /** An array of pages that a caller of get_user_pages owns: row of struct user_pages. */
 export type PagesNr = number & { readonly pages?: never };
 /** A direct I/O: it is the owner of the array of the same number. */

@@ -4,7 +4,8 @@ import { dma_engine, do_blockdev_direct_IO } from "../../src/kernel/fs/direct_io
 import { __writeback_single_inode } from "../../src/kernel/fs/fs_writeback.js";
 import { fsync as fsync_path } from "../../src/kernel/fs/sync.js";
 import { call, local, path, repeat, step } from "../../src/kernel/language.js";
-import { shrink_active_list, shrink_node } from "../../src/kernel/mm/vmscan.js";
+import { shrink_active_list } from "../../src/kernel/mm/shrink_active_list.js";
+import { shrink_node } from "../../src/kernel/mm/vmscan.js";
 import { inode, int } from "../../src/kernel/types.js";
 import { cpu_access } from "../../src/kernel/user.js";
 import { PTE_BIT } from "../../src/trace/words.js";

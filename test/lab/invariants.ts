@@ -10,10 +10,14 @@ import { dax_block } from "../../src/kernel/fs/dax.js";
 import { should_journal_data } from "../../src/kernel/fs/jbd2/journal_head.js";
 import { PTE } from "../../src/kernel/kernel.js";
 import { compound_head, PageTail } from "../../src/kernel/mm/compound.js";
+import { page_index, page_mapping } from "../../src/kernel/mm/filemap.js";
 import { is_zero_pfn, pte_pfn } from "../../src/kernel/mm/memory.js";
 import { is_zone_device_page } from "../../src/kernel/mm/memremap.js";
+import { PageSwapCache } from "../../src/kernel/mm/page.js";
 import { references_held } from "../../src/kernel/mm/references.js";
-import { FS, mapping_cap_account_dirty } from "../../src/kernel/operations.js";
+import { __swp_swapcount, page_private, SWAP_HAS_CACHE, swap_map } from "../../src/kernel/mm/swapfile.js";
+import { is_swap_entry, pte_to_swp_entry } from "../../src/kernel/mm/swapops.js";
+import { FS, mapping_cap_account_dirty, mapping_use_writeback_tags } from "../../src/kernel/operations.js";
 import { isAnon } from "../../src/kernel/structs.js";
 import type { World } from "../../src/lab/world.js";
 import type { Instruction } from "../../src/machine/program.js";
@@ -142,14 +146,15 @@ export class Invariants {
         return `I4: ${where} is dirty without buffers and nobody has warned`;
       if (has("dirty") && ext4 && (tags & 1) === 0 && !pending.includes(page) && !raw)
         return `I5: ${where} is dirty without a tag, and nobody is about to set it`;
-      if (has("writeback") && (mapping[page] === 0 || (buffers && !has("private")) || (tags & 2) === 0))
+      const tagged = !mapping_use_writeback_tags(k, page) || (tags & 2) !== 0;
+      if (has("writeback") && (page_mapping(k, page) === 0 || (buffers && !has("private")) || !tagged))
         return `I6: ${where} is under writeback without mapping, buffers or tag`;
       if (ext4 && writable[page] && !has("dirty") && !has("locked") && !this.fallsBack)
         return `I7: ${where} is clean and unlocked, and a PTE lets it be written`;
       if (mapping[page] === 0 && ptes[page] > 0) return `I9: ${where} is mapped and in no file`;
       if (_refcount[page] === 0 && (ptes[page] > 0 || slots[page] >= 0 || mapping[page] !== 0))
         return `I9: ${where} has no references and is still mapped or cached`;
-      if (slots[page] >= 0 && k.slotOf(mapping[page], index[page]) !== slots[page])
+      if (slots[page] >= 0 && k.slotOf(page_mapping(k, page), page_index(k, page)) !== slots[page])
         return `I9: ${where} is in slot ${slots[page]} and does not know`;
       if (slots[page] >= 0 && ext4 && has("uptodate"))
         for (let part = 0; part < k.geometry.parts; part++)
@@ -164,7 +169,28 @@ export class Invariants {
       return `I11: nr_dirty is ${k.vmstat.nr_dirty[0]}, ${dirty} pages are dirty, ${pending.length} on their way`;
     if (k.vmstat.nr_writeback[0] !== writeback)
       return `I11: nr_writeback is ${k.vmstat.nr_writeback[0]}, ${writeback} pages are under writeback`;
-    return this.devices() ?? this.compound() ?? this.lists();
+    return this.devices() ?? this.compound() ?? this.swap() ?? this.lists();
+  }
+
+  /** What swap_map counts: the PTEs that hold an entry, and the page that has it in the swap cache, which knows. */
+  private swap(): string | null {
+    const { k } = this.world;
+    const map = swap_map(k);
+    const ptes = new Array<number>(map.length).fill(0);
+    for (const entry of k.pte.entry) if (is_swap_entry(entry)) ptes[pte_to_swp_entry(entry)]++;
+    for (let offset = 1; offset < map.length; offset++) {
+      if (__swp_swapcount(k, offset) !== ptes[offset])
+        return `swap: entry ${offset} is counted ${__swp_swapcount(k, offset)} times, ${ptes[offset]} PTEs hold it`;
+      const page = k.xa_slot.page[k.slotOf(k.swapper_space, offset)] - 1;
+      if (((map[offset] & SWAP_HAS_CACHE) !== 0) !== page >= 0)
+        return `swap: entry ${offset} has a page in the cache and does not know, or the other way round`;
+      if (page >= 0 && (!PageSwapCache(k, page) || page_private(k, page) !== offset))
+        return `swap: page ${page} is in the swap cache as entry ${offset} and does not know`;
+    }
+    for (let page = 0; page < k.geometry.pages && map.length > 0; page++)
+      if (PageSwapCache(k, page) !== (page_private(k, page) !== 0))
+        return `swap: page ${page} says that it is in the swap cache, and has no entry, or the other way round`;
+    return null;
   }
 
   /** Tails have no reference, no flag and no list of their own; a page on a list is no tail. */

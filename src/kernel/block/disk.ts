@@ -10,7 +10,7 @@
  * disk compares it with what it fetches (T10 protection information, or a filesystem that checks what it writes): bytes
  * that changed in between are refused where the disk can fail, and else written beside a sum that does not match.
  *
- * Left out: merging, ordering by sector, reads that fail, the disk's own cache.
+ * Left out: merging, ordering by sector, reads that fail, writes to swap that fail, the disk's own cache.
  */
 import { struct, u8, u16 } from "../../machine/memory.js";
 import { ERRNO } from "../errno.js";
@@ -18,9 +18,10 @@ import { clear_bi_sector, disk_version, read_block, set_bi_sector, write_block }
 import { type Kernel, PTE, type Table } from "../kernel.js";
 import { config, dispatch, given, local, path, pause, repeat, step, under, wait } from "../language.js";
 import { irq } from "../locks.js";
+import { page_index, page_mapping } from "../mm/filemap.js";
 import { mapping_set_error } from "../mm/mapping_error.js";
 import { complete_sync_read, PageDirty, PageWriteback, SetPageUptodate, unlock_page } from "../mm/page.js";
-import { bio_ops, fs_of_page } from "../operations.js";
+import { bio_ops, FS, fs_of_page } from "../operations.js";
 import { type DiskNr, disk, int, NONE, type Pfn, pfn } from "../types.js";
 
 /** Blocks that cannot be written. A scenario sets `left` of a file's slot. */
@@ -69,6 +70,7 @@ function check_guard(k: Kernel, page: Pfn, part: number): boolean {
 function write_fails(k: Kernel, page: Pfn): boolean {
   const { left } = k.of(bad_block);
   if (left.length === 0) return false;
+  if (fs_of_page(k, page) === FS.swap) return false;
   const slot = k.slotOf(k.page.mapping[page], k.page.index[page]);
   if (left[slot] === 0) return false;
   if (left[slot] !== FOR_EVER) left[slot]--;
@@ -78,7 +80,7 @@ function write_fails(k: Kernel, page: Pfn): boolean {
 /** submit_bio: append a page to its disk's queue. */
 export function queue_page(k: Kernel, page: Pfn): void {
   if (PageWriteback(k, page)) make_guard(k, page);
-  const nr = k.inode.disk[k.page.mapping[page]];
+  const nr = k.inode.disk[page_mapping(k, page)];
   const { head, tail } = k.gendisk;
   set_bi_sector(k, page);
   k.page.io_next[page] = 0;
@@ -98,7 +100,7 @@ function take_page(k: Kernel, nr: DiskNr): Pfn {
 
 /** What the disk has of a part of a page that is in a file. */
 export const version_on_disk = (k: Kernel, page: Pfn, part: number): number =>
-  disk_version(k, k.page.mapping[page], k.page.index[page], part);
+  disk_version(k, page_mapping(k, page), page_index(k, page), part);
 
 /** Move one part of a page to the disk, or from it. Gives what the disk does with the rest. */
 function transfer(k: Kernel, page: Pfn, part: number, direction: number): number {
@@ -107,7 +109,8 @@ function transfer(k: Kernel, page: Pfn, part: number, direction: number): number
     k.content.version[memory] = read_block(k, page, part);
     return direction;
   }
-  if (!check_guard(k, page, part) && k.of(bad_block).left.length > 0) return DIRECTION.failed;
+  const failed = !check_guard(k, page, part) && k.of(bad_block).left.length > 0;
+  if (failed && fs_of_page(k, page) !== FS.swap) return DIRECTION.failed;
   if (direction === DIRECTION.write) write_block(k, page, part);
   return direction;
 }

@@ -18,6 +18,7 @@ import { struct, u8, u16 } from "../../machine/memory.js";
 import { ERRNO } from "../errno.js";
 import type { Geometry } from "../geometry.js";
 import type { Kernel, Table } from "../kernel.js";
+import { page_index, page_mapping } from "../mm/filemap.js";
 import { FS } from "../operations.js";
 import { type DiskNr, type InodeNr, NONE, type Pfn, type Slot } from "../types.js";
 
@@ -303,14 +304,14 @@ export function set_bi_sector_cow(k: Kernel, page: Pfn): void {
   k.of(page_bio).bi_sector[page] = k.of(cow_fork).block[slot_of_page(k, page)];
 }
 
-const slot_of_page = (k: Kernel, page: Pfn): Slot => k.slotOf(k.page.mapping[page], k.page.index[page]);
+const slot_of_page = (k: Kernel, page: Pfn): Slot => k.slotOf(page_mapping(k, page), page_index(k, page));
 
 /**
  * The disk reads a part of a page's block. Zeroes come from what has no data; another's bytes, or deleted ones, are an
  * INFOLEAK. Gives the version.
  */
 export function read_block(k: Kernel, page: Pfn, part: number): number {
-  const found = disk_version(k, k.page.mapping[page], k.page.index[page], part);
+  const found = disk_version(k, page_mapping(k, page), page_index(k, page), part);
   if (found !== FOREIGN) return found;
   k.fault("INFOLEAK", "disk: the block still has bytes of another file, or of a deleted page", page);
   return 0;

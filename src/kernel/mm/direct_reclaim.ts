@@ -9,7 +9,7 @@
  * and without one it only offers the CPU to others).
  */
 import type { Kernel } from "../kernel.js";
-import { call, given, goto, label, leave, local, path, step, wait } from "../language.js";
+import { given, goto, label, leave, local, path, step, wait } from "../language.js";
 import { int } from "../types.js";
 import { free_pages, MAX_RECLAIM_RETRIES, node, wakeup_kswapd, zone_reclaimable_pages } from "./mmzone.js";
 import { begin_direct, DEF_PRIORITY, end, row_of_task, sc } from "./scan_control.js";
@@ -43,7 +43,7 @@ export const try_to_free_pages = path(
       begin_direct(k);
     }),
     label("do_try_to_free_pages"),
-    call(() => direct.shrink_node, {}),
+    direct.call_shrink_node(),
     local((k, f) => {
       const row = row_of_task(k);
       const { nr_scanned, nr_reclaimed, priority, may_writepage } = sc(k);

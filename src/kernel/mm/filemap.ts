@@ -45,6 +45,7 @@ import {
   PageDirty,
   PageLocked,
   PageReclaim,
+  PageSwapCache,
   PageUptodate,
   PageWriteback,
   trylock_page,
@@ -54,6 +55,7 @@ import {
 import { alloc_pages } from "./page_alloc.js";
 import { account_page_cleaned, test_clear_page_writeback, WARN } from "./page_writeback.js";
 import { lru_cache_add, put_page, rotate_reclaimable_page } from "./swap.js";
+import { page_private } from "./swapfile.js";
 import { forget_written } from "./written.js";
 
 /** What struct address_space holds beyond the tree. */
@@ -73,17 +75,22 @@ export const no_page = (vm_fault: number): Pfn => NONE - 1 - vm_fault;
 /** The VM_FAULT_* of such a page number. */
 export const fault_without_page = (page: Pfn): number => NONE - 1 - page;
 
-/** page->mapping, or 0: anonymous pages have no page_mapping(). */
+/** page->mapping, or 0: anonymous pages have no page_mapping() unless they are in the swap cache. */
 export function page_mapping(k: Kernel, page: Pfn): InodeNr {
+  if (k.swapper_space !== 0 && PageSwapCache(k, page)) return k.swapper_space;
   const mapping = k.page.mapping[page];
   return isAnon(mapping) ? 0 : mapping;
 }
+
+/** page_index: where in its page_mapping() a page is. */
+export const page_index = (k: Kernel, page: Pfn): number =>
+  k.swapper_space !== 0 && PageSwapCache(k, page) ? page_private(k, page) : k.page.index[page];
 
 /** The file's size in pages, the last one partial or not: DIV_ROUND_UP(i_size_read(inode), PAGE_SIZE). */
 export const i_size_pages = (k: Kernel, mapping: InodeNr): number =>
   Math.ceil(k.inode.i_size[mapping] / k.geometry.parts);
 
-const slot_of = (k: Kernel, page: Pfn): Slot => k.slotOf(k.page.mapping[page], k.page.index[page]);
+const slot_of = (k: Kernel, page: Pfn): Slot => k.slotOf(page_mapping(k, page), page_index(k, page));
 
 export function xa_get_mark(k: Kernel, page: Pfn, tag: Tag): boolean {
   const slot = slot_of(k, page);

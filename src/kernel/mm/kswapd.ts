@@ -28,7 +28,7 @@ import {
   prepare_to_wait,
 } from "./mmzone.js";
 import { begin, DEF_PRIORITY, end, KSWAPD, sc } from "./scan_control.js";
-import { kswapd_nr_to_reclaim, shrink_node } from "./vmscan.js";
+import { call_shrink_node, kswapd_nr_to_reclaim } from "./vmscan.js";
 
 /** One run of kswapd: passes at falling priority until enough is free. */
 export const balance_pgdat = path("balance_pgdat", { source: "mm/vmscan.c v4.20" }, [
@@ -43,7 +43,7 @@ export const balance_pgdat = path("balance_pgdat", { source: "mm/vmscan.c v4.20"
     if (priority[KSWAPD] < DEF_PRIORITY - 2) may_writepage[KSWAPD] = 1;
     nr_scanned[KSWAPD] = 0;
   }),
-  call(() => shrink_node, {}),
+  call_shrink_node(),
   local((k) => {
     const { priority, nr_scanned, nr_reclaimed, nr_before } = sc(k);
     const raise_priority = nr_scanned[KSWAPD] < kswapd_nr_to_reclaim(k);
@@ -118,7 +118,7 @@ export const kswapd = path("kswapd", { source: "mm/vmscan.c v4.20" }, [
       config(
         "watermarks",
         [call(() => kswapd_try_to_sleep, {}), call(() => balance_pgdat, {})],
-        [pause("kswapd_try_to_sleep"), call(() => shrink_node, {})],
+        [pause("kswapd_try_to_sleep"), call_shrink_node()],
       ),
     ],
   ),

@@ -19,6 +19,7 @@
 import type { Node } from "../../machine/path.js";
 import { type Kernel, PFN_SHIFT, PTE } from "../kernel.js";
 import {
+  awaits,
   call,
   config,
   dispatch,
@@ -32,10 +33,13 @@ import {
   lockdep_assert_not_held,
   path,
   step,
+  tries,
   under,
+  up_read,
+  wait,
   when,
 } from "../language.js";
-import { PG_locked, ptl } from "../locks.js";
+import { mmap_sem, PG_locked, ptl } from "../locks.js";
 import {
   FAULT_FLAG,
   fs_of_inode,
@@ -68,17 +72,21 @@ import {
   PageLocked,
   PageMlocked,
   PageReclaim,
+  PageSwapCache,
   PageUptodate,
   SetPageSwapBacked,
   SetPageUptodate,
+  trylock_page,
   unlock,
   unlock_page,
 } from "./page.js";
 import { alloc_pages } from "./page_alloc.js";
 import { set_page_dirty } from "./page_writeback.js";
 import { page_add_rmap, page_remove_rmap, set_pte } from "./rmap.js";
-import { put_page } from "./swap.js";
-import { is_migration_entry, migration_entry_to_page } from "./swapops.js";
+import { activate_page, put_page } from "./swap.js";
+import { lookup_swap_cache, read_swap_cache_async } from "./swap_state.js";
+import { page_private, reuse_swap_page, swap_free, try_to_free_swap, vm_swap_full } from "./swapfile.js";
+import { is_migration_entry, is_swap_entry, migration_entry_to_page, pte_to_swp_entry } from "./swapops.js";
 
 export const pte_present = (entry: number): boolean => (entry & PTE.present) !== 0;
 export const pte_write = (entry: number): boolean => (entry & PTE.write) !== 0;
@@ -109,13 +117,14 @@ export function mm_of(k: Kernel, at: Vpn): number {
 
 /**
  * The page that a process would see at a virtual page if it looked: its PTE's, or the file's in the cache; NONE for zeroes, for
- * what is not in memory and for what is not mapped. A device that holds another page for this address writes where the process
+ * what is not in memory (a page that is in swap only) and for what is not mapped. A device that holds another page for this address writes where the process
  * does not look: its data is STALE.
  */
 export function page_behind(k: Kernel, at: Vpn): Pfn {
   const entry = k.pte.entry[at];
   if (pte_present(entry)) return vm_normal_page(k, entry);
   if (is_migration_entry(entry)) return migration_entry_to_page(entry);
+  if (is_swap_entry(entry)) return k.xa_slot.page[k.slotOf(k.swapper_space, pte_to_swp_entry(entry))] - 1;
   const vma = find_vma(k, at);
   if (vma === NONE || file_of(k, vma) === 0) return NONE;
   return k.xa_slot.page[k.slotOf(file_of(k, vma), offset_of(k, vma, at))] - 1;
@@ -517,9 +526,6 @@ export const wp_page_copy = path(
 /** What do_wp_page decided under the ptl; changed: the PTE is another one by now. */
 const WP = { changed: 0, done: 1, copy: 2, lock: 3 } as const;
 
-/** reuse_swap_page: whether this PTE is the only one of the page. Whoever holds it by reference is not asked. */
-const reuse_swap_page = (k: Kernel, page: Pfn): boolean => k.page.mapcount[page] <= 1;
-
 /** The end of do_wp_page for an anonymous page whose lock is held. A page to copy gets a reference. */
 function reuse_or_copy(k: Kernel, at: Vpn, vma: number, page: Pfn): number {
   if (reuse_swap_page(k, page)) {
@@ -629,6 +635,123 @@ export const do_anonymous_page = path(
   ],
 );
 
+/** What do_swap_page did under the ptl, with the page and its lock; changed: the PTE is another one by now. */
+const SWAPIN = { changed: 0, mapped: 1, copy: 2 } as const;
+
+/**
+ * The end of do_swap_page: the page, uptodate and locked, is mapped in the place of its entry, and its reference becomes the PTE's. A write
+ * gets a writable PTE if nobody else has the page, as reuse_swap_page counts: the page in swap, and not yet here.
+ */
+function map_swapped(
+  k: Kernel,
+  f: { at: Vpn; vma: number; flags: number; orig_pte: number; page: Pfn },
+): number {
+  if (k.pte.entry[f.at] !== f.orig_pte) return SWAPIN.changed;
+  const entry = pte_to_swp_entry(f.orig_pte);
+  const wants = (f.flags & FAULT_FLAG.WRITE) !== 0;
+  const reuse = wants && reuse_swap_page(k, f.page);
+  const bits =
+    PTE.present | PTE.young | vm_page_prot(k, f.vma) | (reuse ? PTE.dirty | maybe_mkwrite(k, f.vma) : 0);
+  // do_page_add_anon_rmap: a page that was read has no mapping yet.
+  if (!isAnon(k.page.mapping[f.page])) {
+    k.page.mapping[f.page] = PAGE_MAPPING_ANON;
+    k.page.index[f.page] = offset_of(k, f.vma, f.at);
+  }
+  page_add_rmap(k, f.page);
+  set_pte(k, f.at, (f.page << PFN_SHIFT) | bits, f.page);
+  activate_page(k, f.page);
+  swap_free(k, entry);
+  if (vm_swap_full(k) || (k.vma.vm_flags[f.vma] & VM_LOCKED) !== 0 || PageMlocked(k, f.page))
+    try_to_free_swap(k, f.page);
+  return wants && !reuse ? SWAPIN.copy : SWAPIN.mapped;
+}
+
+/**
+ * A fault at a PTE whose page is in swap: in the swap cache, or only on the disk. Whoever waits here for the page's lock has a
+ * reference that reclaim cannot get rid of.
+ */
+export const do_swap_page = path(
+  "do_swap_page",
+  {
+    source: "mm/memory.c v4.20",
+    args: { at: vpn, vma: int, flags: int, orig_pte: int },
+    locals: { page: pfn, entry: int, done: int, pte: int },
+    returns: int,
+  },
+  [
+    step("lookup_swap_cache", (k, f) => {
+      f.entry = pte_to_swp_entry(f.orig_pte);
+      f.page = lookup_swap_cache(k, f.entry);
+    }),
+    given(
+      (_, f) => f.page === NONE,
+      [
+        call(() => read_swap_cache_async, { entry: "entry" }, "page"),
+        given(
+          (_, f) => f.page === NONE,
+          [
+            // Somebody else may have brought it back, and given up the entry.
+            under(ptl, [
+              step("pte_same", (k, f) => {
+                f.ret = k.pte.entry[f.at] === f.orig_pte ? VM_FAULT.OOM : 0;
+              }),
+            ]),
+            leave(),
+          ],
+        ),
+        local((k) => k.count("pgmajfault")),
+      ],
+    ),
+    // lock_page_or_retry
+    config("mmap", [
+      given(
+        (_, f) => (f.flags & FAULT_FLAG.ALLOW_RETRY) !== 0,
+        [
+          tries(
+            PG_locked,
+            when("trylock_page", (k, f) => trylock_page(k, f.page), [goto("locked")]),
+          ),
+          up_read(mmap_sem, (k, f) => k.vma.vm_mm[f.vma]),
+          awaits(
+            PG_locked,
+            wait("wait_on_page_locked", (k, f) => !PageLocked(k, f.page)),
+          ),
+          step("put_page", (k, f) => put_page(k, f.page)),
+          leave(() => VM_FAULT.RETRY),
+        ],
+      ),
+    ]),
+    lock_page(),
+    label("locked"),
+    // The reference does not keep it in the swap cache: only the lock does.
+    held(
+      when("!PageSwapCache", (k, f) => !PageSwapCache(k, f.page) || page_private(k, f.page) !== f.entry, [
+        goto("out_page"),
+      ]),
+    ),
+    under(ptl, [
+      step("set_pte_at", (k, f) => {
+        f.done = map_swapped(k, f);
+        if (f.done === SWAPIN.copy) f.pte = k.pte.entry[f.at];
+      }),
+    ]),
+    given((_, f) => f.done === SWAPIN.changed, [goto("out_page")]),
+    unlock(),
+    // In the kernel the ptl is held from there to here: who has changed the PTE meanwhile would have waited.
+    given(
+      (_, f) => f.done === SWAPIN.copy,
+      [
+        call(() => do_wp_page, { at: "at", vma: "vma", orig_pte: "pte" }, "ret"),
+        leave((_, f) => ((f.ret & VM_FAULT.ERROR) !== 0 ? f.ret & VM_FAULT.ERROR : f.ret)),
+      ],
+    ),
+    leave((k, f) => ((f.flags & FAULT_FLAG.WRITE) !== 0 ? fault_write(k, f.vma) : 0)),
+    label("out_page"),
+    unlock(),
+    step("put_page", (k, f) => put_page(k, f.page)),
+  ],
+);
+
 /**
  * A filesystem that installs its PTEs itself is asked for a missing one, and for a write to a read-only one: do_fault and
  * wp_pfn_shared of a DAX file, hugetlb_fault.
@@ -680,6 +803,15 @@ export const handle_mm_fault = path(
       given(
         (_, f) => is_migration_entry(f.orig_pte),
         [call(() => migration_entry_wait, { at: "at" }), leave()],
+      ),
+    ]),
+    config("swap", [
+      given(
+        (_, f) => is_swap_entry(f.orig_pte),
+        [
+          call(() => do_swap_page, { at: "at", vma: "vma", flags: "flags", orig_pte: "orig_pte" }, "ret"),
+          leave(),
+        ],
       ),
     ]),
     given(

@@ -44,7 +44,7 @@ import { PG_locked, ptl, xa_lock } from "../locks.js";
 import { a_ops, FS, fs_of_page } from "../operations.js";
 import { isAnon, VM_LOCKED, VM_WRITE } from "../structs.js";
 import { int, NONE, type Pfn, pfn, type Vpn, vpn } from "../types.js";
-import { page_mapping } from "./filemap.js";
+import { page_index, page_mapping } from "./filemap.js";
 import { vm_page_prot } from "./memory.js";
 import { mlock_vma_page } from "./mlock.js";
 import { invalidate_page_end, invalidate_page_start } from "./mmu_notifier.js";
@@ -52,6 +52,7 @@ import {
   ClearPageActive,
   ClearPageDirty,
   ClearPagePrivate,
+  ClearPageSwapCache,
   ClearPageUnevictable,
   get_page,
   get_page_unless_zero,
@@ -62,6 +63,7 @@ import {
   PageLocked,
   PageReferenced,
   PageSwapBacked,
+  PageSwapCache,
   PageUnevictable,
   PageUptodate,
   PageWriteback,
@@ -77,6 +79,7 @@ import {
   SetPagePrivate,
   SetPageReferenced,
   SetPageSwapBacked,
+  SetPageSwapCache,
   SetPageUnevictable,
   SetPageUptodate,
   set_device_wrote,
@@ -90,6 +93,7 @@ import { clear_page_dirty_for_io, set_page_dirty } from "./page_writeback.js";
 import { page_add_rmap, page_remove_rmap, set_pte } from "./rmap.js";
 import { next_vma, rmap_walk } from "./rmap_walk.js";
 import { put_page, putback_lru_page } from "./swap.js";
+import { page_private, set_page_private } from "./swapfile.js";
 import {
   is_migration_entry,
   is_write_migration_entry,
@@ -240,7 +244,14 @@ function migrate_page_move_mapping(k: Kernel, newpage: Pfn, page: Pfn): number {
     ClearPageDirty(k, page);
     SetPageDirty(k, newpage);
   }
-  k.xa_slot.page[k.slotOf(k.page.mapping[page], k.page.index[page])] = newpage + 1;
+  k.xa_slot.page[k.slotOf(page_mapping(k, page), page_index(k, page))] = newpage + 1;
+  if (PageSwapCache(k, page)) {
+    set_page_private(k, newpage, page_private(k, page));
+    SetPageSwapCache(k, newpage);
+    // Later in the kernel (migrate_page_states); nobody sees the old page any more.
+    set_page_private(k, page, 0);
+    ClearPageSwapCache(k, page);
+  }
   page_ref_unfreeze(k, page, expected_count - 1);
   return 0;
 }

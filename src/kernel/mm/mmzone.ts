@@ -10,6 +10,7 @@
 import { struct, u8, u32 } from "../../machine/memory.js";
 import type { Kernel, Table } from "../kernel.js";
 import { LRU, PGDAT_CONGESTED, PGDAT_DIRTY, PGDAT_WRITEBACK } from "../structs.js";
+import { get_nr_swap_pages } from "./swapfile.js";
 
 /** sysctl watermark_scale_factor: the gap between watermarks, in parts of 10,000 of the zone. */
 const watermark_scale_factor = 10;
@@ -50,12 +51,27 @@ const pglist_data = struct("pglist_data", {
   nr_isolated_file: u32("NR_ISOLATED_FILE: pages that reclaim has taken off the file lists"),
 });
 
+const isolated_anon = struct("isolated_anon", {
+  nr_isolated_anon: u32("NR_ISOLATED_ANON: pages that reclaim has taken off the anonymous lists"),
+});
+
+/** Rows: the anonymous lists, the file lists. */
+const zone_reclaim_stat = struct("zone_reclaim_stat", {
+  recent_scanned: u32("pages that reclaim has looked at lately"),
+  recent_rotated: u32("of these, pages that were in use"),
+});
+
+const weighs = (g: { readonly config: ReadonlySet<string> }) =>
+  g.config.has("watermarks") && g.config.has("swap");
+
 const one = (g: { readonly config: ReadonlySet<string> }) => (g.config.has("watermarks") ? 1 : 0);
 
 /** The structs of this file. */
 export const zoneTables: readonly Table[] = [
   { struct: zone, rows: one },
   { struct: pglist_data, rows: one },
+  { struct: isolated_anon, rows: (g) => (weighs(g) ? 1 : 0) },
+  { struct: zone_reclaim_stat, rows: (g) => (weighs(g) ? 2 : 0) },
 ];
 
 /** The node's columns that only machines with watermarks have. */
@@ -67,11 +83,48 @@ export function mod_free_pages(k: Kernel, taken: 1 | -1): void {
   if (allocated.length > 0) allocated[0] += taken;
 }
 
-/** NR_ISOLATED_FILE goes up and down: a gauge that too_many_isolated reads, where there are watermarks. */
-export function mod_isolated(k: Kernel, by: number): void {
-  k.count("nr_isolated_file", by);
+/** NR_ISOLATED_ANON, NR_ISOLATED_FILE go up and down: gauges that too_many_isolated reads, where there are watermarks. */
+export function mod_isolated(k: Kernel, file: boolean, by: number): void {
+  k.count(file ? "nr_isolated_file" : "nr_isolated_anon", by);
   const { nr_isolated_file } = node(k);
-  if (nr_isolated_file.length > 0) nr_isolated_file[0] += by;
+  if (nr_isolated_file.length === 0) return;
+  if (file) nr_isolated_file[0] += by;
+  else k.of(isolated_anon).nr_isolated_anon[0] += by;
+}
+
+/** Pages that reclaim has taken off the anonymous or the file lists, where there are watermarks. */
+export const nr_isolated = (k: Kernel, file: boolean): number =>
+  file ? node(k).nr_isolated_file[0] : k.of(isolated_anon).nr_isolated_anon[0];
+
+const row_of = (file: boolean): number => (file ? 1 : 0);
+
+/** Pages of anonymous or file lists have been looked at; where nobody weighs the lists against each other nothing is noted. */
+export function recent_scanned(k: Kernel, file: boolean, by: number): void {
+  const { recent_scanned: scanned } = k.of(zone_reclaim_stat);
+  if (scanned.length > 0) scanned[row_of(file)] += by;
+}
+
+/** Of these, some were in use. */
+export function recent_rotated(k: Kernel, file: boolean, by: number): void {
+  const { recent_rotated: rotated } = k.of(zone_reclaim_stat);
+  if (rotated.length > 0) rotated[row_of(file)] += by;
+}
+
+/** What was long ago counts less: the figures are halved once they are a quarter of the lists. */
+export function age_pressure(k: Kernel): void {
+  const { recent_scanned: scanned, recent_rotated: rotated } = k.of(zone_reclaim_stat);
+  for (let row = 0; row < scanned.length; row++) {
+    const lists = k.lruvec.size[2 * row] + k.lruvec.size[2 * row + 1];
+    if (scanned[row] <= Math.floor(lists / 4)) continue;
+    scanned[row] >>>= 1;
+    rotated[row] >>>= 1;
+  }
+}
+
+/** The share of the scanning that a pair of lists gets: its priority, times what was scanned for each page in use. */
+export function pressure(k: Kernel, row: number, priority: number): number {
+  const { recent_scanned: scanned, recent_rotated: rotated } = k.of(zone_reclaim_stat);
+  return Math.floor((priority * (scanned[row] + 1)) / (rotated[row] + 1));
 }
 
 /** NR_FREE_PAGES */
@@ -81,9 +134,11 @@ export const free_pages = (k: Kernel): number =>
 /** zone_watermark_ok at order 0: strictly more is free than the mark says. */
 export const zone_watermark_ok = (k: Kernel, mark: number): boolean => free_pages(k) > mark;
 
-/** zone_reclaimable_pages: without swap, those of the file lists. */
+/** zone_reclaimable_pages: those of the file lists, and while there is room in swap those of the anonymous lists. */
 export const zone_reclaimable_pages = (k: Kernel): number =>
-  k.lruvec.size[LRU.inactive_file] + k.lruvec.size[LRU.active_file];
+  k.lruvec.size[LRU.inactive_file] +
+  k.lruvec.size[LRU.active_file] +
+  (get_nr_swap_pages(k) > 0 ? k.lruvec.size[LRU.inactive_anon] + k.lruvec.size[LRU.active_anon] : 0);
 
 /** pgdat_balanced: kswapd has nothing to do. */
 export const pgdat_balanced = (k: Kernel): boolean => zone_watermark_ok(k, k.geometry.watermarks.high);

@@ -12,7 +12,7 @@ import { type PageFlag, pg, WORD } from "../../trace/words.js";
 import type { Kernel } from "../kernel.js";
 import { awaits, gives, heldIf, step, takes, wait } from "../language.js";
 import { PG_locked as PG_locked_class, PG_writeback as PG_writeback_class } from "../locks.js";
-import { LOCKED_FOR_READ, LOCKED_FOR_SYNC_READ } from "../structs.js";
+import { LOCKED_FOR_READ, LOCKED_FOR_SYNC_READ, PG_SWAPCACHE } from "../structs.js";
 import type { Pfn } from "../types.js";
 import { compound_head } from "./compound.js";
 import { mark_written } from "./written.js";
@@ -89,6 +89,11 @@ export const ClearPagePrivate2 = clearer("private_2");
 export const PageChecked = tester("checked");
 export const SetPageChecked = setter("checked");
 export const ClearPageChecked = clearer("checked");
+/** PageSwapCache: the bit of PG_checked, of a page that swap backs. */
+export const PageSwapCache = (k: Kernel, page: Pfn): boolean =>
+  (k.page.flags[page] & PG_SWAPCACHE) === PG_SWAPCACHE;
+export const SetPageSwapCache = SetPageChecked;
+export const ClearPageSwapCache = ClearPageChecked;
 export const SetPageMlocked = setter("mlocked");
 export const ClearPageMlocked = clearer("mlocked");
 

@@ -30,7 +30,13 @@ import {
   when,
 } from "../language.js";
 import { i_lock, lru_lock, xa_lock } from "../locks.js";
-import { a_ops, fs_of_inode, fs_of_page, mapping_cap_account_dirty } from "../operations.js";
+import {
+  a_ops,
+  fs_of_inode,
+  fs_of_page,
+  mapping_cap_account_dirty,
+  mapping_use_writeback_tags,
+} from "../operations.js";
 import { I_DIRTY_PAGES } from "../structs.js";
 import { type InodeNr, inode, int, NONE, type Pfn, pfn } from "../types.js";
 import { count_node_state, inode_list_dirty, note_pages_skipped } from "./backing_dev.js";
@@ -245,10 +251,11 @@ export const clear_page_dirty_for_io = path(
 export function set_page_writeback(k: Kernel, page: Pfn): void {
   if (!PageWriteback(k, page)) {
     SetPageWriteback(k, page);
-    xa_set_mark(k, page, "writeback");
+    if (mapping_use_writeback_tags(k, page)) xa_set_mark(k, page, "writeback");
     k.count("nr_writeback");
     count_node_state(k, "nr_writeback", 1);
   }
+  if (!mapping_use_writeback_tags(k, page)) return;
   if (!PageDirty(k, page) && xa_get_mark(k, page, "dirty")) xa_clear_mark(k, page, "dirty");
   if (xa_get_mark(k, page, "towrite")) xa_clear_mark(k, page, "towrite");
 }
@@ -257,7 +264,7 @@ export function set_page_writeback(k: Kernel, page: Pfn): void {
 export function test_clear_page_writeback(k: Kernel, page: Pfn): boolean {
   if (!PageWriteback(k, page)) return false;
   ClearPageWriteback(k, page);
-  xa_clear_mark(k, page, "writeback");
+  if (mapping_use_writeback_tags(k, page)) xa_clear_mark(k, page, "writeback");
   k.count("nr_writeback", -1);
   count_node_state(k, "nr_writeback", -1);
   k.count("nr_written");

@@ -10,8 +10,9 @@
  * All anonymous pages have one anon_vma: a walk meets VMAs of other processes too, and finds no PTE there. (In Linux the anon_vmas of
  * a process and its children are several, under one lock.)
  *
- * Unmapping for migration (TTU_MIGRATION) is in mm/migrate.ts. Left out: batched TLB flushes (TTU_BATCH_FLUSH; a cleared PTE is flushed at
- * once), swap entries (an anonymous page stays mapped), page_move_anon_rmap; and page_referenced walks to the end, where the
+ * Unmapping for migration (TTU_MIGRATION) is in mm/migrate.ts. An anonymous page leaves its swap entry in the PTE, in the step that clears it: under
+ * the ptl nobody sees the PTE empty. Left out: batched TLB flushes (TTU_BATCH_FLUSH; a cleared PTE is flushed at
+ * once), lazyfree pages, page_move_anon_rmap; and page_referenced walks to the end, where the
  * kernel stops once it has met as many PTEs as the page had.
  */
 import type { FrameOf } from "../../machine/path.js";
@@ -42,10 +43,12 @@ import { int, NONE, type Pfn, pfn } from "../types.js";
 import { page_mapping } from "./filemap.js";
 import { clear_page_mlock, mlock_vma_page } from "./mlock.js";
 import { invalidate_page_end, invalidate_page_start } from "./mmu_notifier.js";
-import { PageMlocked, page_mapped, trylock_page, unlock } from "./page.js";
+import { PageMlocked, PageSwapCache, page_mapped, trylock_page, unlock } from "./page.js";
 import { set_page_dirty } from "./page_writeback.js";
 import { next_vma, rmap_walk, rmap_walk_file } from "./rmap_walk.js";
 import { put_page } from "./swap.js";
+import { page_private, swap_duplicate } from "./swapfile.js";
+import { swp_entry_to_pte } from "./swapops.js";
 
 /** The same among VMAs that keep their pages in memory: munlock has nothing to gain from the others. */
 function next_locked_vma(k: Kernel, page: Pfn, from: number): number {
@@ -205,13 +208,17 @@ function unmap_one(k: Kernel, f: { page: Pfn; vma: number; at: number; stop: num
   } else if ((entry & PTE.young) !== 0) {
     set_pte(k, at, entry & ~PTE.young, f.page);
     f.stop = 1;
-  } else if (isAnon(k.page.mapping[f.page])) {
-    // It would leave a swap entry. shrink_page_list does not come here with a page that has none (v4.20 warns).
+  } else if (isAnon(k.page.mapping[f.page]) && !PageSwapCache(k, f.page)) {
+    // It has nothing to leave behind. shrink_page_list does not come here with such a page (v4.20 warns).
     f.stop = 1;
   } else {
     f.at = at + 1;
     f.dirty = (entry & PTE.dirty) !== 0 ? 1 : 0;
-    set_pte(k, at, 0, f.page);
+    if (!isAnon(k.page.mapping[f.page])) set_pte(k, at, 0, f.page);
+    else {
+      swap_duplicate(k, page_private(k, f.page));
+      set_pte(k, at, swp_entry_to_pte(page_private(k, f.page)), f.page);
+    }
   }
 }
 

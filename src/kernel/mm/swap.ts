@@ -15,6 +15,7 @@ import type { Pfn } from "../types.js";
 import { compound_head, PageHead } from "./compound.js";
 import { free_huge_page } from "./hugetlb.js";
 import { is_zone_device_page, put_devmap_managed_page } from "./memremap.js";
+import { recent_rotated, recent_scanned } from "./mmzone.js";
 import {
   ClearPageActive,
   ClearPageLRU,
@@ -46,6 +47,9 @@ export function page_lru(k: Kernel, page: Pfn): number {
   if (PageUnevictable(k, page)) return LRU.unevictable;
   return (PageSwapBacked(k, page) ? LRU.inactive_anon : LRU.inactive_file) + (PageActive(k, page) ? 1 : 0);
 }
+
+/** Whether a list is one of files: is_file_lru. */
+export const is_file_lru = (lru: number): boolean => lru >= LRU.inactive_file;
 
 /** Add at the head: the place farthest from reclaim. */
 export function add_page_to_lru_list(k: Kernel, page: Pfn, lru: number): void {
@@ -109,6 +113,13 @@ export function put_page(k: Kernel, tail: Pfn): void {
   free_page(k, page);
 }
 
+/** update_page_reclaim_stat: a page has come to a list, and is in use or not. */
+function update_page_reclaim_stat(k: Kernel, page: Pfn, rotated: boolean): void {
+  const file = !PageSwapBacked(k, page);
+  recent_scanned(k, file, 1);
+  if (rotated) recent_rotated(k, file, 1);
+}
+
 /** What happens to each page of a batch when the batch is drained. */
 const DRAIN: ((k: Kernel, page: Pfn) => void)[] = [];
 
@@ -118,6 +129,7 @@ DRAIN[PVEC.lru_add] = (k, page) => {
   if (was_unevictable) ClearPageUnevictable(k, page);
   SetPageLRU(k, page);
   if (page_evictable(k, page)) {
+    update_page_reclaim_stat(k, page, PageActive(k, page));
     if (was_unevictable) k.count("unevictable_pgs_rescued");
   } else {
     ClearPageActive(k, page);
@@ -143,6 +155,7 @@ DRAIN[PVEC.activate_page] = (k, page) => {
   SetPageActive(k, page);
   add_page_to_lru_list(k, page, page_lru(k, page));
   k.count("pgactivate");
+  update_page_reclaim_stat(k, page, true);
 };
 
 /** __pagevec_lru_add of one page that is in no batch: to its list at once, and its reference is dropped. */
@@ -202,7 +215,7 @@ export function rotate_reclaimable_page(k: Kernel, page: Pfn): void {
   pagevec_add(k, PVEC.lru_rotate, page);
 }
 
-function activate_page(k: Kernel, page: Pfn): void {
+export function activate_page(k: Kernel, page: Pfn): void {
   if (PageLRU(k, page) && !PageActive(k, page) && !PageUnevictable(k, page))
     pagevec_add(k, PVEC.activate_page, page);
 }

@@ -16,13 +16,16 @@
  * Without config "watermarks" memory is always short: the node is never balanced, its PGDAT_ flags stay set, and a machine of
  * few pages stands for the tail of a long list: at least one page of each list is scanned at a time.
  *
- * Left out: swap and with it the anonymous lists (without swap space the kernel scans the file lists only, and does not age
- * the others), lazyfree pages (MADV_FREE puts them on the file lists), shrink_slab, memcgs, refaults (mm/workingset.c), readahead
+ * Without swap space the kernel scans the file lists only, and does not age the others: that is all that machines without config
+ * "swap" have. With it, an anonymous page gets a place in the swap area before it is unmapped, is dirty from then on, and is written by pageout(), by
+ * direct reclaimers as well. How the lists share the work is decided with watermarks (get_scan_count); without, each is scanned.
+ *
+ * Left out: lazyfree pages (MADV_FREE puts them on the file lists), shrink_slab, memcgs, refaults (mm/workingset.c), readahead
  * marks, vmpressure, congested disks, what a writepage may say to pageout (none modelled fails or gives AOP_WRITEPAGE_ACTIVATE, which
  * is tmpfs's answer), is_dirty_writeback (block devices and NFS have one), and what reclaim here may always do: may_unmap, may_swap,
  * may_enter_fs.
  */
-import type { Node } from "../../machine/path.js";
+import type { Frame, Node } from "../../machine/path.js";
 import { RECLAIM, type ReclaimAct, WORD } from "../../trace/words.js";
 import { free_buffers } from "../fs/invalidatepage.js";
 import type { Kernel } from "../kernel.js";
@@ -51,13 +54,21 @@ import {
 } from "../language.js";
 import { lru_lock, PG_locked, xa_lock } from "../locks.js";
 import { a_ops, fs_of_page } from "../operations.js";
-import { LRU, PGDAT_CONGESTED, PGDAT_DIRTY, PGDAT_WRITEBACK, VM_EXEC, VM_LOCKED } from "../structs.js";
+import {
+  isAnon,
+  LRU,
+  PGDAT_CONGESTED,
+  PGDAT_DIRTY,
+  PGDAT_WRITEBACK,
+  VM_EXEC,
+  VM_LOCKED,
+} from "../structs.js";
 import { int, NONE, type Pfn, pfn } from "../types.js";
 import { wakeup_flusher_threads } from "./backing_dev.js";
 import { __delete_from_page_cache, page_mapping } from "./filemap.js";
-import { mod_isolated, node } from "./mmzone.js";
+import { scan_count } from "./get_scan_count.js";
+import { age_pressure, mod_isolated, node, nr_isolated, recent_rotated, recent_scanned } from "./mmzone.js";
 import {
-  ClearPageActive,
   ClearPageDirty,
   ClearPageReclaim,
   PageActive,
@@ -65,6 +76,7 @@ import {
   PageMlocked,
   PageReclaim,
   PageSwapBacked,
+  PageSwapCache,
   PageWriteback,
   page_count,
   page_has_private,
@@ -73,7 +85,6 @@ import {
   page_ref_freeze,
   page_ref_unfreeze,
   SetPageActive,
-  SetPageLRU,
   SetPageReclaim,
   SetPageReferenced,
   settledUnlessWriteback,
@@ -86,17 +97,17 @@ import { free_page } from "./page_alloc.js";
 import { clear_page_dirty_for_io } from "./page_writeback.js";
 import { page_referenced, referenced_ptes, referenced_vm_flags, try_to_unmap } from "./rmap.js";
 import { count_stat, DEF_PRIORITY, KSWAPD, row_of_task, sc } from "./scan_control.js";
+import { shrink_active_anon, shrink_active_list } from "./shrink_active_list.js";
 import {
-  add_page_to_lru_list,
   inactive_list_is_low,
   isolate_lru_pages,
   lru_add_drain,
   page_evictable,
-  page_lru,
   put_page,
   putback_inactive_page,
-  putback_lru_page,
 } from "./swap.js";
+import { __delete_from_swap_cache, add_to_swap, is_newer_than_swap } from "./swap_state.js";
+import { try_to_free_swap, vm_swap_full } from "./swapfile.js";
 
 export const SWAP_CLUSTER_MAX = 32;
 
@@ -107,7 +118,7 @@ const PAGEREF = { RECLAIM: 0, RECLAIM_CLEAN: 1, KEEP: 2, ACTIVATE: 3 } as const;
 const PAGE = { KEEP: 0, ACTIVATE: 1, SUCCESS: 2, CLEAN: 3 } as const;
 
 /** Tell the recording what reclaim did to a page. */
-function act(k: Kernel, page: Pfn, what: ReclaimAct): void {
+export function act(k: Kernel, page: Pfn, what: ReclaimAct): void {
   if (k.recorder !== null) k.note(WORD.reclaim, page, RECLAIM[what]);
 }
 
@@ -122,12 +133,18 @@ export function __remove_mapping(k: Kernel, page: Pfn): boolean {
     page_ref_unfreeze(k, page, 2);
     return false;
   }
-  __delete_from_page_cache(k, page);
+  if (!PageSwapCache(k, page)) __delete_from_page_cache(k, page);
+  else {
+    // An oracle, no test of the kernel's: what is freed now can be had from the disk, or it is gone.
+    if (is_newer_than_swap(k, page))
+      k.fault("LOST", "__remove_mapping: a page is freed with bytes that are not in its place in swap", page);
+    __delete_from_swap_cache(k, page);
+  }
   return true;
 }
 
 /** Take the first page from a chain of isolated pages (pfn + 1 links); gives the rest of the chain. */
-function unlink_first(k: Kernel, first: number): number {
+export function unlink_first(k: Kernel, first: number): number {
   const rest = k.page.lru_next[first - 1];
   k.page.lru_next[first - 1] = 0;
   return rest;
@@ -254,148 +271,20 @@ function putback_pages(k: Kernel, chain: number): void {
   for (let first = chain; first !== 0; ) {
     const page = first - 1;
     first = unlink_first(k, first);
+    if (PageActive(k, page)) recent_rotated(k, page_is_file_cache(k, page), 1);
     putback_inactive_page(k, page);
   }
 }
 
-function chain_length(k: Kernel, chain: number): number {
+export function chain_length(k: Kernel, chain: number): number {
   let length = 0;
   for (let at = chain; at !== 0; at = k.page.lru_next[at - 1]) length++;
   return length;
 }
 
-/**
- * buffer_heads_over_limit: more heads than a tenth of memory would hold, at 39 heads of 104 bytes a page. A page has one. The
- * kernel counts them anew now and then, this machine each time.
- */
-export function buffer_heads_over_limit(k: Kernel): boolean {
-  const max_buffer_heads = Math.floor(k.geometry.pages / 10) * 39;
-  let heads = 0;
-  for (let page = 0; page < k.geometry.pages; page++) if (page_has_private(k, page)) heads++;
-  return heads > max_buffer_heads;
-}
-
-/** Take a page out of a chain of isolated pages; gives the chain. */
-function unlink(k: Kernel, chain: number, page: Pfn): number {
-  const rest = k.page.lru_next[page];
-  k.page.lru_next[page] = 0;
-  if (chain === page + 1) return rest;
-  let before = chain - 1;
-  while (k.page.lru_next[before] !== page + 1) before = k.page.lru_next[before] - 1;
-  k.page.lru_next[before] = rest;
-  return chain;
-}
-
-/**
- * move_active_pages_to_lru, for what stays active and for what does not. Nobody asks again whether a page is evictable: one that
- * was mlocked meanwhile waits on an evictable list until reclaim meets it.
- */
-function move_active_pages_to_lru(k: Kernel, chain: number): void {
-  for (let first = chain; first !== 0; ) {
-    const page = first - 1;
-    first = unlink_first(k, first);
-    SetPageLRU(k, page);
-    add_page_to_lru_list(k, page, page_lru(k, page));
-    if (!PageActive(k, page) && page_count(k, page) > 1) k.count("pgdeactivate");
-    put_page(k, page);
-  }
-}
-
-/**
- * Age the active list: everything goes to the inactive one, but for executable pages of files that were used through
- * their PTEs.
- */
-export const shrink_active_list = path(
-  "shrink_active_list",
-  {
-    source: "mm/vmscan.c v4.20",
-    args: { nr_to_scan: int },
-    locals: { l_hold: int, rest: int, page: pfn, used: int, nr_taken: int },
-  },
-  [
-    under(lru_lock, [step("lru_add_drain", (k) => lru_add_drain(k))]),
-    under(lru_lock, [
-      step("isolate_lru_pages", (k, f) => {
-        f.l_hold = isolate_lru_pages(k, LRU.active_file, f.nr_to_scan);
-        f.rest = f.l_hold;
-        f.nr_taken = chain_length(k, f.l_hold);
-        mod_isolated(k, f.nr_taken);
-        k.count("pgrefill", f.nr_taken);
-      }),
-    ]),
-    repeat(
-      (_, f) => f.rest !== 0,
-      [
-        local((k, f) => {
-          f.page = f.rest - 1;
-          f.rest = k.page.lru_next[f.page];
-        }),
-        config("mlock", [
-          when("!page_evictable", (k, f) => !page_evictable(k, f.page), [
-            step("putback_lru_page", (k, f) => {
-              f.l_hold = unlink(k, f.l_hold, f.page);
-              putback_lru_page(k, f.page);
-            }),
-            goto("next"),
-          ]),
-        ]),
-        config("buffer_heads_limit", [
-          when("page_has_private", (k, f) => page_has_private(k, f.page) && buffer_heads_over_limit(k), [
-            tries(
-              PG_locked,
-              check("trylock_page", (k, f) => trylock_page(k, f.page), "unlocked"),
-            ),
-            when("page_has_private", (k, f) => page_has_private(k, f.page), [
-              call(() => try_to_release_page, { page: "page" }, "used"),
-              local((k, f) => {
-                if (f.used === 1) act(k, f.page, "stripped");
-                f.used = 0;
-              }),
-            ]),
-            unlock(),
-            label("unlocked"),
-          ]),
-        ]),
-        call(() => page_referenced, { page: "page", is_locked: 0 }, "used"),
-        lockdep_assert_not_held(PG_locked),
-        // A page of a running program is worth more than what is read once.
-        given(
-          (k, f) => (referenced_vm_flags(f.used) & VM_EXEC) !== 0 && page_is_file_cache(k, f.page),
-          [goto("next")],
-        ),
-        step("ClearPageActive", (k, f) => {
-          ClearPageActive(k, f.page);
-          f.page = NONE;
-          f.used = 0;
-        }),
-        label("next"),
-        local((_, f) => {
-          f.page = NONE;
-          f.used = 0;
-        }),
-      ],
-    ),
-    under(lru_lock, [
-      step("move_active_pages_to_lru", (k, f) => {
-        move_active_pages_to_lru(k, f.l_hold);
-        f.l_hold = 0;
-        mod_isolated(k, -f.nr_taken);
-      }),
-    ]),
-  ],
-);
-
-/** get_scan_count for one list: its size >> priority; without priorities of a short one at least a page. */
-function scan_count(k: Kernel, lru: number, row: number): number {
-  const size = k.lruvec.size[lru];
-  const { priority } = sc(k);
-  if (priority.length > 0) return size >>> priority[row];
-  return size === 0 ? 0 : Math.max(1, size >>> k.geometry.priority);
-}
-
 /** too_many_isolated for a reclaimer that may do I/O and enter filesystems: an eighth of the inactive list. */
-const too_many_isolated = (k: Kernel): boolean =>
-  node(k).nr_isolated_file[0] > k.lruvec.size[LRU.inactive_file] >>> 3;
+const too_many_isolated = (k: Kernel, file: boolean): boolean =>
+  nr_isolated(k, file) > k.lruvec.size[file ? LRU.inactive_file : LRU.inactive_anon] >>> 3;
 
 /** kswapd_shrink_node's sc->nr_to_reclaim */
 export const kswapd_nr_to_reclaim = (k: Kernel): number =>
@@ -435,9 +324,27 @@ function reclaimer(current_is_kswapd: boolean) {
     goto("activate_locked"),
   ];
 
+  /** A dirty page is written. */
+  const write_out: Node<Kernel, { page: Pfn; references: number; result: number }>[] = [
+    given((_, f) => f.references === PAGEREF.RECLAIM_CLEAN, [goto("keep_locked")]),
+    config("watermarks", [given((k) => sc(k).may_writepage[row(k)] === 0, [goto("keep_locked")])]),
+    call(() => pageout, { page: "page" }, "result"),
+    branch((_, f) => f.result, ["keep_locked", "activate_locked", "written", "clean"]),
+    label("written"),
+    lockdep_assert_not_held(PG_locked),
+    when("PageWriteback", (k, f) => PageWriteback(k, f.page), [goto("keep")]),
+    when("PageDirty", (k, f) => PageDirty(k, f.page), [goto("keep")]),
+    tries(
+      PG_locked,
+      check("trylock_page", (k, f) => trylock_page(k, f.page), "keep"),
+    ),
+    when("PageDirty", (k, f) => PageDirty(k, f.page) || PageWriteback(k, f.page), [goto("keep_locked")]),
+    label("clean"),
+  ];
+
   /**
    * What happens to a dirty page. Only kswapd writes file pages, only at the second meeting, only when the node is full of dirty pages.
-   * (Others would write anonymous pages: there is no swap.)
+   * Everybody writes anonymous pages.
    */
   const when_dirty: Node<Kernel, { page: Pfn; references: number; result: number }>[] = current_is_kswapd
     ? [
@@ -448,22 +355,15 @@ function reclaimer(current_is_kswapd: boolean) {
             immediate(),
           ),
         ),
-        given((_, f) => f.references === PAGEREF.RECLAIM_CLEAN, [goto("keep_locked")]),
-        config("watermarks", [given((k) => sc(k).may_writepage[KSWAPD] === 0, [goto("keep_locked")])]),
-        call(() => pageout, { page: "page" }, "result"),
-        branch((_, f) => f.result, ["keep_locked", "activate_locked", "written", "clean"]),
-        label("written"),
-        lockdep_assert_not_held(PG_locked),
-        when("PageWriteback", (k, f) => PageWriteback(k, f.page), [goto("keep")]),
-        when("PageDirty", (k, f) => PageDirty(k, f.page), [goto("keep")]),
-        tries(
-          PG_locked,
-          check("trylock_page", (k, f) => trylock_page(k, f.page), "keep"),
-        ),
-        when("PageDirty", (k, f) => PageDirty(k, f.page) || PageWriteback(k, f.page), [goto("keep_locked")]),
-        label("clean"),
+        ...write_out,
       ]
-    : immediate();
+    : [
+        config<{ page: Pfn; references: number; result: number }>(
+          "swap",
+          [given((k, f) => page_is_file_cache(k, f.page), immediate()), ...write_out],
+          immediate(),
+        ),
+      ];
 
   const when_mapped = when<{ page: Pfn; unmapped: number }>("page_mapped", (k, f) => page_mapped(k, f.page), [
     call(() => try_to_unmap, { page: "page" }, "unmapped"),
@@ -516,10 +416,10 @@ function reclaimer(current_is_kswapd: boolean) {
           ),
           held(check("page_evictable", (k, f) => page_evictable(k, f.page), "activate_locked")),
           config("watermarks", [
-            // Mapped pages count twice.
+            // Mapped pages count twice, and those of the swap cache.
             held(
               step("page_mapped", (k, f) => {
-                if (page_mapped(k, f.page)) add(k, "nr_scanned");
+                if (page_mapped(k, f.page) || PageSwapCache(k, f.page)) add(k, "nr_scanned");
               }),
             ),
           ]),
@@ -556,6 +456,19 @@ function reclaimer(current_is_kswapd: boolean) {
           }),
           branch((_, f) => f.references, ["unmap", "unmap", "keep_locked", "activate_locked"]),
           label("unmap"),
+          // A page of its own must have a place to go to. It gets one although a device may hold it.
+          config("swap", [
+            given(
+              (k, f) => isAnon(k.page.mapping[f.page]) && !PageSwapCache(k, f.page),
+              [
+                call(() => add_to_swap, { page: "page" }, "result"),
+                given((_, f) => f.result === 0, [goto("activate_locked")]),
+                local((_, f) => {
+                  f.result = 0;
+                }),
+              ],
+            ),
+          ]),
           // Where unmap_mapping_pages holds i_mmap_rwsem while it drops its reference, a page that is no longer mapped is not waited for.
           config("truncate", [when_mapped], [held(when_mapped)]),
           held(when("PageDirty", (k, f) => PageDirty(k, f.page), [...when_dirty])),
@@ -612,6 +525,9 @@ function reclaimer(current_is_kswapd: boolean) {
           forget,
           step("SetPageActive", (k, f) => {
             act(k, f.page, "activated");
+            // Not a candidate for swapping: the place is free for others.
+            if (PageSwapCache(k, f.page) && (vm_swap_full(k) || PageMlocked(k, f.page)))
+              try_to_free_swap(k, f.page);
             if (PageMlocked(k, f.page)) return;
             SetPageActive(k, f.page);
             k.count("pgactivate");
@@ -652,68 +568,74 @@ function reclaimer(current_is_kswapd: boolean) {
   );
 
   /** too_many_isolated: once it sleeps, then it leaves the field to those who hold the pages. kswapd does not ask. */
-  const throttle: Node<Kernel, { taken: number }>[] = current_is_kswapd
-    ? []
-    : [
-        step("too_many_isolated", (k, f) => {
-          f.taken = too_many_isolated(k) ? 1 : 0;
-        }),
-        given(
-          (_, f) => f.taken === 1,
-          [
-            pause("msleep"),
-            step("too_many_isolated", (k, f) => {
-              f.taken = too_many_isolated(k) ? 1 : 0;
-            }),
-            given((_, f) => f.taken === 1, [leave()]),
-          ],
-        ),
-      ];
+  const throttle = (file: boolean): Node<Kernel, { taken: number }>[] =>
+    current_is_kswapd
+      ? []
+      : [
+          step("too_many_isolated", (k, f) => {
+            f.taken = too_many_isolated(k, file) ? 1 : 0;
+          }),
+          given(
+            (_, f) => f.taken === 1,
+            [
+              pause("msleep"),
+              step("too_many_isolated", (k, f) => {
+                f.taken = too_many_isolated(k, file) ? 1 : 0;
+              }),
+              given((_, f) => f.taken === 1, [leave()]),
+            ],
+          ),
+        ];
 
-  const shrink_inactive_list = path(
-    "shrink_inactive_list",
-    {
-      source: "mm/vmscan.c v4.20",
-      args: { nr_to_scan: int, nr_writeback: int, nr_taken: int, nr_unqueued_dirty: int },
-      locals: { page_list: int, ret_pages: int, taken: int, dirty: int, writeback: int },
-    },
-    [
-      ...throttle,
-      under(lru_lock, [step("lru_add_drain", (k) => lru_add_drain(k))]),
-      under(lru_lock, [
-        step("isolate_lru_pages", (k, f) => {
-          f.page_list = isolate_lru_pages(k, LRU.inactive_file, f.nr_to_scan);
-          f.taken = chain_length(k, f.page_list);
-          mod_isolated(k, f.taken);
-          k.count(current_is_kswapd ? "pgscan_kswapd" : "pgscan_direct", f.taken);
-          count_stat(k, "nr_scanned", f.taken);
+  const shrink_inactive = (file: boolean) =>
+    path(
+      "shrink_inactive_list",
+      {
+        source: "mm/vmscan.c v4.20",
+        args: { nr_to_scan: int, nr_writeback: int, nr_taken: int, nr_unqueued_dirty: int },
+        locals: { page_list: int, ret_pages: int, taken: int, dirty: int, writeback: int },
+      },
+      [
+        ...throttle(file),
+        under(lru_lock, [step("lru_add_drain", (k) => lru_add_drain(k))]),
+        under(lru_lock, [
+          step("isolate_lru_pages", (k, f) => {
+            f.page_list = isolate_lru_pages(k, file ? LRU.inactive_file : LRU.inactive_anon, f.nr_to_scan);
+            f.taken = chain_length(k, f.page_list);
+            mod_isolated(k, file, f.taken);
+            recent_scanned(k, file, f.taken);
+            k.count(current_is_kswapd ? "pgscan_kswapd" : "pgscan_direct", f.taken);
+            count_stat(k, "nr_scanned", f.taken);
+          }),
+        ]),
+        given((_, f) => f.taken === 0, [leave()]),
+        call(() => shrink_page_list, {
+          page_list: "page_list",
+          ret_pages: "ret_pages",
+          nr_unqueued_dirty: "dirty",
+          nr_writeback: "writeback",
         }),
-      ]),
-      given((_, f) => f.taken === 0, [leave()]),
-      call(() => shrink_page_list, {
-        page_list: "page_list",
-        ret_pages: "ret_pages",
-        nr_unqueued_dirty: "dirty",
-        nr_writeback: "writeback",
-      }),
-      under(lru_lock, [
-        step("putback_inactive_pages", (k, f) => {
-          putback_pages(k, f.ret_pages);
-          mod_isolated(k, -f.taken);
-          f.nr_taken += f.taken;
-          f.nr_writeback += f.writeback;
-          f.nr_unqueued_dirty += f.dirty;
-        }),
-      ]),
-      config("kupdate", [
-        // Nobody has written what should have been written long ago.
-        given(
-          (_, f) => f.dirty === f.taken,
-          [step("wakeup_flusher_threads", (k) => wakeup_flusher_threads(k))],
-        ),
-      ]),
-    ],
-  );
+        under(lru_lock, [
+          step("putback_inactive_pages", (k, f) => {
+            putback_pages(k, f.ret_pages);
+            mod_isolated(k, file, -f.taken);
+            f.nr_taken += f.taken;
+            f.nr_writeback += f.writeback;
+            f.nr_unqueued_dirty += f.dirty;
+          }),
+        ]),
+        config("kupdate", [
+          // Nobody has written what should have been written long ago.
+          given(
+            (_, f) => f.dirty === f.taken,
+            [step("wakeup_flusher_threads", (k) => wakeup_flusher_threads(k))],
+          ),
+        ]),
+      ],
+    );
+
+  const shrink_inactive_list = shrink_inactive(true);
+  const shrink_inactive_anon = shrink_inactive(false);
 
   /** memset(&sc->nr, 0): the figures of a pass of shrink_node. */
   const forget_pass = (k: Kernel): void => {
@@ -734,108 +656,171 @@ function reclaimer(current_is_kswapd: boolean) {
     (current_is_kswapd || sc(k).priority[row(k)] < DEF_PRIORITY) &&
     progress(k) >= (current_is_kswapd ? kswapd_nr_to_reclaim(k) : SWAP_CLUSTER_MAX);
 
-  /** What kswapd concludes about the node from a pass. */
-  const conclude: Node<Kernel, { nr_writeback: number; nr_taken: number; nr_unqueued_dirty: number }>[] =
-    current_is_kswapd
-      ? [
-          held(
-            step("set_bit(PGDAT_*)", (k, f) => {
-              const { nr_dirty, nr_congested } = sc(k);
-              if (f.nr_writeback > 0 && f.nr_writeback === f.nr_taken) k.pgdat.flags[0] |= PGDAT_WRITEBACK;
-              if (nr_dirty[KSWAPD] > 0 && nr_dirty[KSWAPD] === nr_congested[KSWAPD])
-                k.pgdat.flags[0] |= PGDAT_CONGESTED;
-              // Also when it has taken no page.
-              if (f.nr_unqueued_dirty === f.nr_taken) k.pgdat.flags[0] |= PGDAT_DIRTY;
-            }),
-          ),
-          config("watermarks", [
-            given(
-              (k) => sc(k).nr_immediate[KSWAPD] > 0,
-              [pause("congestion_wait"), step("congestion_wait", () => {})],
-            ),
-          ]),
-        ]
-      : [];
+  interface Pass {
+    nr_writeback: number;
+    nr_taken: number;
+    nr_unqueued_dirty: number;
+    anon_taken: number;
+  }
 
-  /** One pass over the file lists of the node, and the conclusions that kswapd draws from it. */
-  const shrink_node = path(
-    "shrink_node",
-    {
-      source: "mm/vmscan.c v4.20",
-      locals: {
-        inactive: int,
-        active: int,
-        nr: int,
-        nr_writeback: int,
-        nr_taken: int,
-        nr_unqueued_dirty: int,
-      },
-    },
-    [
-      step("get_scan_count", (k, f) => {
-        forget_pass(k);
-        f.inactive = scan_count(k, LRU.inactive_file, row(k));
-        // Active pages are scanned only while the inactive list is low; it may become so during the pass.
-        f.active = scan_count(k, LRU.active_file, row(k));
-      }),
-      repeat(
-        (_, f) => f.inactive > 0 || f.active > 0,
-        [
+  /** What kswapd concludes about the node from a pass. */
+  const conclude: Node<Kernel, Pass>[] = current_is_kswapd
+    ? [
+        held(
+          step("set_bit(PGDAT_*)", (k, f) => {
+            const { nr_dirty, nr_congested } = sc(k);
+            const nr_taken = f.nr_taken + (f.anon_taken ?? 0);
+            if (f.nr_writeback > 0 && f.nr_writeback === nr_taken) k.pgdat.flags[0] |= PGDAT_WRITEBACK;
+            if (nr_dirty[KSWAPD] > 0 && nr_dirty[KSWAPD] === nr_congested[KSWAPD])
+              k.pgdat.flags[0] |= PGDAT_CONGESTED;
+            // sc->nr.file_taken; also when it has taken no page.
+            if (f.nr_unqueued_dirty === f.nr_taken) k.pgdat.flags[0] |= PGDAT_DIRTY;
+          }),
+        ),
+        config("watermarks", [
           given(
-            (_, f) => f.inactive > 0,
-            [
-              local((_, f) => {
-                f.nr = Math.min(f.inactive, SWAP_CLUSTER_MAX);
-                f.inactive -= f.nr;
-              }),
-              call(() => shrink_inactive_list, {
-                nr_to_scan: "nr",
-                nr_writeback: "nr_writeback",
-                nr_taken: "nr_taken",
-                nr_unqueued_dirty: "nr_unqueued_dirty",
-              }),
-            ],
+            (k) => sc(k).nr_immediate[KSWAPD] > 0,
+            [pause("congestion_wait"), step("congestion_wait", () => {})],
           ),
-          given(
-            (_, f) => f.active > 0,
-            [
-              local((_, f) => {
-                f.nr = Math.min(f.active, SWAP_CLUSTER_MAX);
-                f.active -= f.nr;
-              }),
-              when("inactive_list_is_low", (k) => inactive_list_is_low(k, LRU.inactive_file), [
-                call(() => shrink_active_list, { nr_to_scan: "nr" }),
-              ]),
-            ],
-          ),
-          config("watermarks", [given((k) => is_enough(k), [goto("enough")])]),
-        ],
-      ),
-      config("watermarks", [
-        label("enough"),
+        ]),
+      ]
+    : [];
+
+  const FILE_PASS = {
+    inactive: int,
+    active: int,
+    nr: int,
+    nr_writeback: int,
+    nr_taken: int,
+    nr_unqueued_dirty: int,
+  } as const;
+  const ANON_PASS = { inactive_anon: int, active_anon: int, anon_taken: int } as const;
+  type PassFrame = Frame<typeof FILE_PASS & typeof ANON_PASS>;
+
+  /** As much as SWAP_CLUSTER_MAX pages of a list, if any of it are left to scan. */
+  const scan = (
+    left: "inactive" | "active" | "inactive_anon" | "active_anon",
+    nodes: readonly Node<Kernel, PassFrame>[],
+  ) =>
+    given<PassFrame>(
+      (_, f) => f[left] > 0,
+      [
         local((_, f) => {
-          f.inactive = 0;
-          f.active = 0;
-          f.nr = 0;
+          f.nr = Math.min(f[left], SWAP_CLUSTER_MAX);
+          f[left] -= f.nr;
         }),
+        ...nodes,
+      ],
+    );
+
+  /** shrink_list of the anonymous lists, for which a machine without swap has no locals. */
+  const anon_lists: Node<Kernel, PassFrame>[] = [
+    scan("inactive_anon", [
+      call(() => shrink_inactive_anon, {
+        nr_to_scan: "nr",
+        nr_writeback: "nr_writeback",
+        nr_taken: "anon_taken",
+        nr_unqueued_dirty: "nr_unqueued_dirty",
+      }),
+    ]),
+    scan("active_anon", [
+      when("inactive_list_is_low", (k) => inactive_list_is_low(k, LRU.inactive_anon), [
+        call(() => shrink_active_anon, { nr_to_scan: "nr" }),
       ]),
-      ...conclude,
-      config("watermarks", [
-        given(
-          (k) => progress(k) > 0,
+    ]),
+  ];
+
+  const file_lists: Node<Kernel, PassFrame>[] = [
+    scan("inactive", [
+      call(() => shrink_inactive_list, {
+        nr_to_scan: "nr",
+        nr_writeback: "nr_writeback",
+        nr_taken: "nr_taken",
+        nr_unqueued_dirty: "nr_unqueued_dirty",
+      }),
+    ]),
+    scan("active", [
+      when("inactive_list_is_low", (k) => inactive_list_is_low(k, LRU.inactive_file), [
+        call(() => shrink_active_list, { nr_to_scan: "nr" }),
+      ]),
+    ]),
+  ];
+
+  /** Even where no anonymous page is evicted, the active ones follow when few are inactive. */
+  const age_anon: Node<Kernel, PassFrame>[] = [
+    when("inactive_list_is_low", (k) => inactive_list_is_low(k, LRU.inactive_anon), [
+      local((_, f) => {
+        f.nr = SWAP_CLUSTER_MAX;
+      }),
+      call(() => shrink_active_anon, { nr_to_scan: "nr" }),
+    ]),
+    local((_, f) => {
+      f.active_anon = 0;
+      f.nr = 0;
+    }),
+  ];
+
+  /** One pass over the lists of the node, and the conclusions that kswapd draws from it. */
+  const pass = (swap: boolean) =>
+    path(
+      "shrink_node",
+      {
+        source: "mm/vmscan.c v4.20",
+        locals: (swap ? { ...FILE_PASS, ...ANON_PASS } : FILE_PASS) as typeof FILE_PASS & typeof ANON_PASS,
+      },
+      [
+        step("get_scan_count", (k, f) => {
+          forget_pass(k);
+          if (swap) {
+            age_pressure(k);
+            f.inactive_anon = scan_count(k, LRU.inactive_anon, row(k));
+            f.active_anon = scan_count(k, LRU.active_anon, row(k));
+          }
+          f.inactive = scan_count(k, LRU.inactive_file, row(k));
+          // Active pages are scanned only while the inactive list is low; it may become so during the pass.
+          f.active = scan_count(k, LRU.active_file, row(k));
+        }),
+        repeat(
+          (_, f) => f.inactive > 0 || f.active > 0 || (swap && f.inactive_anon > 0),
           [
-            step("kswapd_failures = 0", (k) => {
-              node(k).kswapd_failures[0] = 0;
-            }),
+            ...(swap ? anon_lists : []),
+            ...file_lists,
+            config("watermarks", [given((k) => is_enough(k), [goto("enough")])]),
           ],
         ),
-      ]),
-    ],
-  );
-  return { shrink_page_list, shrink_inactive_list, shrink_node };
+        config("watermarks", [
+          label("enough"),
+          local((_, f) => {
+            f.inactive = 0;
+            f.active = 0;
+            f.nr = 0;
+            if (swap) f.inactive_anon = 0;
+          }),
+        ]),
+        ...(swap ? age_anon : []),
+        ...conclude,
+        config("watermarks", [
+          given(
+            (k) => progress(k) > 0,
+            [
+              step("kswapd_failures = 0", (k) => {
+                node(k).kswapd_failures[0] = 0;
+              }),
+            ],
+          ),
+        ]),
+      ],
+    );
+  const shrink_node = pass(false);
+  const shrink_node_swap = pass(true);
+
+  /** shrink_node on the machine that there is. */
+  const call_shrink_node = (): Node<Kernel, Record<never, never>> =>
+    config("swap", [call(() => shrink_node_swap, {})], [call(() => shrink_node, {})]);
+  return { shrink_page_list, shrink_inactive_list, shrink_node, shrink_node_swap, call_shrink_node };
 }
 
-/** kswapd's paths. */
-export const { shrink_page_list, shrink_inactive_list, shrink_node } = reclaimer(true);
+/** kswapd's paths. shrink_node is that of a machine without swap. */
+export const { shrink_page_list, shrink_node, shrink_node_swap, call_shrink_node } = reclaimer(true);
 /** Those of a task that reclaims for its own allocation. */
 export const direct = reclaimer(false);

@@ -42,6 +42,9 @@ import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start 
 import { ClearPageReclaim, PageReclaim } from "./page.js";
 import { page_remove_rmap, set_pte } from "./rmap.js";
 import { lru_add_drain, mark_page_accessed, put_page } from "./swap.js";
+import { free_swap_cache } from "./swap_state.js";
+import { free_swap_and_cache } from "./swapfile.js";
+import { is_swap_entry, pte_to_swp_entry } from "./swapops.js";
 
 /**
  * What struct zap_details says. all: no details, everything goes, entries that are not present too. file: what the file
@@ -89,7 +92,8 @@ export const zap_pte_range = path(
             const entry = k.pte.entry[f.at];
             const page: Pfn = entry >>> PFN_SHIFT;
             if ((entry & PTE.present) === 0) {
-              // A migration entry: its page is told nothing, and holds no reference for it.
+              // A migration entry's page is told nothing, and holds no reference for it.
+              if (is_swap_entry(entry)) free_swap_and_cache(k, pte_to_swp_entry(entry));
               k.pte.entry[f.at] = 0;
               return;
             }
@@ -138,6 +142,8 @@ export const zap_pte_range = path(
           (_, f) => f.page !== NONE,
           [
             step("tlb_flush_mmu", (k, f) => {
+              // free_pages_and_swap_cache
+              free_swap_cache(k, f.page);
               put_page(k, f.page);
               f.page = NONE;
             }),

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { alloc_page } from "../../../src/kernel/mm/page_alloc.js";
+import { buffer_heads_over_limit } from "../../../src/kernel/mm/shrink_active_list.js";
 import {
   isolate_lru_pages,
   lru_add_drain,
@@ -7,7 +8,6 @@ import {
   lru_cache_add,
   putback_inactive_page,
 } from "../../../src/kernel/mm/swap.js";
-import { buffer_heads_over_limit } from "../../../src/kernel/mm/vmscan.js";
 import { LRU } from "../../../src/kernel/structs.js";
 import { deactivate, disk, flusher, reclaim, store } from "../actors.js";
 import { Hand, small } from "../harness.js";

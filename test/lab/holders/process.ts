@@ -11,6 +11,12 @@ export const process: Readonly<Record<string, Holder>> = {
     return calling === "" && both && local("new_page") >= 0 ? [...old, local("new_page")] : old;
   },
   do_anonymous_page: ({ step, local }) => (step === "set_pte_at" ? [local("page")] : []),
+  // The PTE has its reference once it is mapped.
+  do_swap_page: ({ step, calling, local }) => {
+    const mapped = calling === "do_wp_page" || (step === "unlock_page" && local("done") !== 0);
+    return mapped || local("page") < 0 ? [] : [local("page")];
+  },
+  read_swap_cache_async: ({ local }) => [local("ret"), local("new_page")].filter((page) => page >= 0),
   // Isolated from its list.
   munlock_vma_page: ({ local }) => (local("isolated") === 1 ? [local("page")] : []),
   // follow_page's reference, and one more for putback_lru_page.
