@@ -5,7 +5,7 @@ import { __writeback_single_inode } from "../../src/kernel/fs/fs_writeback.js";
 import { fsync as fsync_path } from "../../src/kernel/fs/sync.js";
 import { call, local, path, repeat, step } from "../../src/kernel/language.js";
 import { shrink_active_list } from "../../src/kernel/mm/shrink_active_list.js";
-import { shrink_node } from "../../src/kernel/mm/vmscan.js";
+import { call_shrink_node } from "../../src/kernel/mm/vmscan.js";
 import { inode, int } from "../../src/kernel/types.js";
 import { cpu_access } from "../../src/kernel/user.js";
 import { PTE_BIT } from "../../src/trace/words.js";
@@ -15,7 +15,7 @@ const passes = path("passes", { source: "a test", args: { passes: int }, locals:
   repeat(
     (_, f) => f.made < f.passes,
     [
-      call(() => shrink_node, {}),
+      call_shrink_node(),
       local((_, f) => {
         f.made++;
       }),

@@ -14,6 +14,7 @@ import { page_index, page_mapping } from "../../src/kernel/mm/filemap.js";
 import { is_zero_pfn, pte_pfn } from "../../src/kernel/mm/memory.js";
 import { is_zone_device_page } from "../../src/kernel/mm/memremap.js";
 import { PageSwapCache } from "../../src/kernel/mm/page.js";
+import { is_free } from "../../src/kernel/mm/page_alloc.js";
 import { references_held } from "../../src/kernel/mm/references.js";
 import { __swp_swapcount, page_private, SWAP_HAS_CACHE, swap_map } from "../../src/kernel/mm/swapfile.js";
 import { is_swap_entry, pte_to_swp_entry } from "../../src/kernel/mm/swapops.js";
@@ -152,7 +153,9 @@ export class Invariants {
       if (ext4 && writable[page] && !has("dirty") && !has("locked") && !this.fallsBack)
         return `I7: ${where} is clean and unlocked, and a PTE lets it be written`;
       if (mapping[page] === 0 && ptes[page] > 0) return `I9: ${where} is mapped and in no file`;
-      if (_refcount[page] === 0 && (ptes[page] > 0 || slots[page] >= 0 || mapping[page] !== 0))
+      // An anonymous page keeps its mapping until it is free: one that reclaim has frozen is on its way.
+      const named = mapping[page] !== 0 && (!isAnon(mapping[page]) || is_free(k, page));
+      if (_refcount[page] === 0 && (ptes[page] > 0 || slots[page] >= 0 || named))
         return `I9: ${where} has no references and is still mapped or cached`;
       if (slots[page] >= 0 && k.slotOf(page_mapping(k, page), page_index(k, page)) !== slots[page])
         return `I9: ${where} is in slot ${slots[page]} and does not know`;
