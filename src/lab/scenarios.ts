@@ -3,6 +3,7 @@ import { cve_2020_29374 } from "./cve_2020_29374.js";
 import { kara2018, kara2018Private, kara2018Quiet, kara2018Tmpfs, kara2018Touch } from "./kara_2018.js";
 import { sandbox } from "./sandbox.js";
 import type { Scenario } from "./scenario.js";
+import { swapPinned } from "./swap_pinned.js";
 import { workloads } from "./workloads/index.js";
 
 export const scenarios: readonly Scenario[] = [
@@ -11,6 +12,7 @@ export const scenarios: readonly Scenario[] = [
   kara2018Tmpfs,
   kara2018Private,
   kara2018Touch,
+  swapPinned,
   ...workloads,
   cve_2020_29374,
   sandbox,

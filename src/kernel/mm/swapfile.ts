@@ -8,7 +8,8 @@
  * The area is the last file of the machine (Kernel.swapper_space): the slots of its mapping are the swap cache, its blocks what is
  * on the disk. Each section under the cluster lock is atomic, and so is one that the page lock protects from whoever could tell.
  *
- * Left out: more than one area, priorities, clusters and the slot caches (the lowest free page is taken, a freed one is free at once), huge pages, counts above SWAP_MAP_MAX
+ * Left out: more than one area, priorities, clusters and the slot caches (the lowest free page is taken, and a freed one is free at once, so that
+ * an entry is another page's much sooner than there), huge pages, counts above SWAP_MAP_MAX
  * (swap_count_continued), shmem's entries, swapoff, hibernation, discard, frontswap; that scan_swap_map takes pages from a full area
  * which only the cache has.
  */

@@ -48,7 +48,10 @@ export interface Pinned {
 }
 
 /** The tasks of the holders: a process and a device each, and the helpers that all share. */
-function holderTasks(kind: HolderName, { pages, drivers }: Pinned): TaskPlan[] {
+export function holderTasks(
+  kind: HolderName,
+  { pages, drivers }: Pick<Pinned, "pages" | "drivers">,
+): TaskPlan[] {
   const { program, device, deviceArgs, helpers, arrays }: Holder = HOLDERS[kind];
   const suffix = (driver: number) => (drivers === 1 ? "" : String(driver + 1));
   const letter = (base: string, driver: number) =>

@@ -48,7 +48,7 @@ const child = path("child", { source: "a process", args: { mm: int } }, [
 ]);
 
 /** The device writes into a page that the process does not see: a pinned page is not the one behind its address. */
-const seen = (at: number, pages: number): Oracle => ({
+export const seen = (at: number, pages: number): Oracle => ({
   kind: "STALE",
   help: "the device holds another page than the one that the process sees at this address",
   when: "always",
