@@ -13,6 +13,7 @@ export const ERRNO = {
   EINVAL: 22,
   ETXTBSY: 26,
   ENOSPC: 28,
+  EDEADLK: 35,
   EDQUOT: 122,
   EOPNOTSUPP: 95,
   ENOBUFS: 105,

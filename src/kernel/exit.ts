@@ -5,12 +5,13 @@
  * writes into a page at this moment is not waited for: the page survives by the device's own reference, and a page of a file has
  * been told what its PTE knew before the last bytes arrived. So what a driver does not mark dirty itself is lost.
  *
- * Whoever calls this is the last user of the mm: no fault, no get_user_pages and no fork of that process can run. Left out: the oom
- * reaper, mmu_notifier_release (notifiers stay on the list: they are told by unmap_vmas, where v4.20 asks only those that have a
- * release operation, before it), signals, what else a task gives back (files are closed by the tasks that hold them).
+ * Whoever calls this is the last user of the mm: no fault, no get_user_pages and no fork of that process can run; a driver that faults in a page
+ * of it is waited for (in v4.20 the exit is left to it). Left out: the oom reaper, signals, what else a task gives back (files are
+ * closed by the tasks that hold them).
  */
 import { call, config, held, local, path, step, wait } from "./language.js";
 import { MM_GONE, mm_struct, munlock_range, next_vma, unmap_region } from "./mm/mmap.js";
+import { mmu_notifier_release, no_driver_faults } from "./mm/mmu_notifier.js";
 import { VM_DETACHED } from "./structs.js";
 import { int, NONE, vpn } from "./types.js";
 
@@ -22,6 +23,7 @@ export const exit_mmap = path(
     local((k, f) => {
       f.end = k.geometry.virtualPages;
     }),
+    config("notifier", [call(() => mmu_notifier_release, { mm: "mm" })]),
     config("mlock", [call(() => munlock_range, { mm: "mm", start: 0, end: "end" })]),
     // Nobody else can look for a VMA of this mm.
     held(
@@ -36,7 +38,7 @@ export const exit_mmap = path(
 
 /** exit(2) of a process's last thread. */
 export const do_exit = path("do_exit", { source: "kernel/exit.c v4.20", args: { mm: int } }, [
-  step("exit_mm", () => {}),
+  config("notifier", [wait("exit_mm", (k, f) => no_driver_faults(k, f.mm))], [step("exit_mm", () => {})]),
   call(() => exit_mmap, { mm: "mm" }),
   step("exit_notify", (k, f) => {
     k.of(mm_struct).life[f.mm] = MM_GONE;

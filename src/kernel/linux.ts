@@ -3,11 +3,17 @@
 import type { Path } from "../machine/path.js";
 import type { Implementations } from "../machine/program.js";
 import { diskTables } from "./block/disk.js";
-import { amdgpu_mn_invalidate_range_start_gfx } from "./drivers/amdgpu_ttm.js";
+import {
+  amdgpu_mn_invalidate_range_end,
+  amdgpu_mn_invalidate_range_start_gfx,
+  amdgpu_ttm_tt_table,
+} from "./drivers/amdgpu_ttm.js";
 import { i915_gem_userptr_mn_invalidate_range_start, i915_userptr_table } from "./drivers/i915_userptr.js";
 import {
   ib_umem_notifier_invalidate_range_end,
   ib_umem_notifier_invalidate_range_start,
+  ib_umem_notifier_release,
+  mlx5_mtt_table,
   umem_odp_table,
 } from "./drivers/infiniband_odp.js";
 import { nvme_dev_table } from "./drivers/nvme.js";
@@ -85,6 +91,7 @@ import { addressSpaceTables, filemap_fault } from "./mm/filemap.js";
 import { hugetlb_fault, hugetlbTable } from "./mm/hugetlb.js";
 import { mappingErrorTables } from "./mm/mapping_error.js";
 import { mm_struct_table } from "./mm/mmap.js";
+import { mmu_notifier_table } from "./mm/mmu_notifier.js";
 import { zoneTables } from "./mm/mmzone.js";
 import { orphanTables } from "./mm/orphan.js";
 import { end_swap_bio_write, swap_writepage } from "./mm/page_io.js";
@@ -182,11 +189,15 @@ export const operations: Implementations = {
   }),
   mmu_notifier_ops: rows({
     [MMU_NOTIFIER.ib_umem]: {
+      release: ib_umem_notifier_release,
       invalidate_range_start: ib_umem_notifier_invalidate_range_start,
       invalidate_range_end: ib_umem_notifier_invalidate_range_end,
     },
     [MMU_NOTIFIER.i915]: { invalidate_range_start: i915_gem_userptr_mn_invalidate_range_start },
-    [MMU_NOTIFIER.amdgpu]: { invalidate_range_start: amdgpu_mn_invalidate_range_start_gfx },
+    [MMU_NOTIFIER.amdgpu]: {
+      invalidate_range_start: amdgpu_mn_invalidate_range_start_gfx,
+      invalidate_range_end: amdgpu_mn_invalidate_range_end,
+    },
   }),
 };
 
@@ -216,7 +227,10 @@ export const tables: readonly Table[] = [
   mm_rlimit_table,
   user_struct_table,
   nvme_dev_table,
+  mmu_notifier_table,
   umem_odp_table,
+  mlx5_mtt_table,
+  amdgpu_ttm_tt_table,
   i915_userptr_table,
 ];
 

@@ -53,12 +53,12 @@ export const vm_ops: Operations = {
 export const bio_ops: Operations = { name: "bio", operations: ["bi_end_io"] };
 
 /**
- * struct mmu_notifier_ops: { notifier }, before and after PTEs change that a driver watches. Its rows are MMU_NOTIFIER. An
- * operation may sleep, and finds the page locked or not.
+ * struct mmu_notifier_ops: offered { notifier, start, end } before and after PTEs change that a driver watches; release { notifier } when the
+ * process exits. Its rows are MMU_NOTIFIER. An operation may sleep, and finds the page locked or not.
  */
 export const mmu_notifier_ops: Operations = {
   name: "mmu_notifier_ops",
-  operations: ["invalidate_range_start", "invalidate_range_end"],
+  operations: ["release", "invalidate_range_start", "invalidate_range_end"],
 };
 /** Rows of mmu_notifier_ops: the drivers that have notifiers. */
 export const MMU_NOTIFIER = { none: 0, ib_umem: 1, i915: 2, amdgpu: 3 } as const;

@@ -28,7 +28,7 @@ import {
   RANGE_END,
   redirty_page_for_writepage,
 } from "../../src/kernel/mm/page_writeback.js";
-import { FS } from "../../src/kernel/operations.js";
+import { FS, MMU_NOTIFIER } from "../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
 import { pfn } from "../../src/kernel/types.js";
 import { HOLDERS, type HolderName } from "../../src/lab/workloads/holders.js";
@@ -156,7 +156,13 @@ const worlds: Readonly<Record<string, () => World>> = {
   "an O_DIRECT read and writeback": () => small({ pages: 1 }, { read: read(0), dma: dma(0), flusher, disk }),
   "amdgpu dirties without the page lock, and writeback": () =>
     small(
-      { pages: 1, geometry: { config: ["unlocked_dirty"] } },
+      {
+        pages: 1,
+        geometry: {
+          config: ["unlocked_dirty", "notifier"],
+          notifiers: [{ driver: MMU_NOTIFIER.amdgpu, start: 0, nr: 1, pages: 0 }],
+        },
+      },
       { gpu: holder("amdgpu"), engine: { path: gpu_engine, args: [0] }, flusher, disk },
     ),
   "VFIO sets PG_dirty alone, reclaim and writeback": () =>

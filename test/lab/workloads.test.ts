@@ -14,7 +14,11 @@ import { lockReportText } from "../../src/machine/lockdep.js";
 const VERDICTS: readonly (readonly [scenario: string, outcomes: readonly string[], why: string])[] = [
   ["W2", ["OK"], "writeback alone leaves the buffers where they are (Kara's second race: no assertion)"],
   ["W2,holder=vfio", ["LOST"], "SetPageDirty alone: no tag, so no flusher finds the page (trap 42)"],
-  ["W2,holder=amdgpu", ["WARN"], "set_page_dirty without the page lock (F9)"],
+  [
+    "W2,holder=amdgpu",
+    ["WARN", "REFUSED"],
+    "set_page_dirty without the page lock (F9); -EDEADLK where writeback takes the pages away ten times",
+  ],
   [
     "W3",
     ["BUG", "LOST", "WARN"],

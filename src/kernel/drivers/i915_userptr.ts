@@ -11,6 +11,9 @@
  * PTE, make the driver let go; the next job takes the pages again. A kworker that is still collecting pages loses its object and
  * puts them itself.
  *
+ * There is no release operation: a process that exits takes the notifier away without a word, and the object keeps its pages until it is
+ * closed.
+ *
  * Left out: read-only objects, several objects in one mm, the workqueue of the notifier (flush_workqueue waits for its work: the notifier's
  * own thread does it), struct_mutex, obj->mm.lock.
  */
@@ -37,7 +40,7 @@ import {
 import { mmap_sem } from "../locks.js";
 import { __get_user_pages_fast, FOLL, get_user_pages } from "../mm/gup.js";
 import { mm_of } from "../mm/memory.js";
-import { pages_of_notifier } from "../mm/mmu_notifier.js";
+import { mmget_not_zero, mmput, pages_of_notifier } from "../mm/mmu_notifier.js";
 import { set_page_dirty } from "../mm/page_writeback.js";
 import { mark_page_accessed } from "../mm/swap.js";
 import { dma_write, PAGES, put_pages } from "../mm/user_pages.js";
@@ -153,13 +156,22 @@ export const __i915_gem_userptr_get_pages_worker = path("__i915_gem_userptr_get_
           f.pages = f.spare;
         },
       ),
-      down_read(mmap_sem, (k, f) => mm_of(k, f.start)),
-      call(
-        () => get_user_pages,
-        { start: "start", nr: "nr", flags: FOLL.WRITE | FOLL.REMOTE, pages: "spare" },
-        "got",
+      step("mmget_not_zero", (k, f) => {
+        if (!mmget_not_zero(k, f.notifier)) f.got = -ERRNO.EFAULT;
+      }),
+      given(
+        (_, f) => f.got === 0,
+        [
+          down_read(mmap_sem, (k, f) => mm_of(k, f.start)),
+          call(
+            () => get_user_pages,
+            { start: "start", nr: "nr", flags: FOLL.WRITE | FOLL.REMOTE, pages: "spare" },
+            "got",
+          ),
+          up_read(mmap_sem, (k, f) => mm_of(k, f.start)),
+          step("mmput", (k, f) => mmput(k, f.notifier)),
+        ],
       ),
-      up_read(mmap_sem, (k, f) => mm_of(k, f.start)),
       step("__i915_gem_userptr_alloc_pages", (k, f) => {
         const { work, active } = k.of(userptr);
         if (work[f.notifier] !== WORK.pending) return;

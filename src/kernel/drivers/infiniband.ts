@@ -8,7 +8,9 @@
  * PG_dirty, then set_page_dirty_lock.
  * Release: put_page.
  *
- * RLIMIT_MEMLOCK: mm->pinned_vm grows before it is compared, and shrinks again on every way out.
+ * RLIMIT_MEMLOCK: mm->pinned_vm, compared before it grows, all under mmap_sem; it shrinks again when the registration fails.
+ *
+ * mmap_sem is given back after each chunk: a region may be registered while its VMAs change.
  *
  * Left out: hugetlb regions' page shift, the overflow of address and size, the deregistration from a process's last munmap (its
  * accounting is deferred).
@@ -20,8 +22,6 @@ import {
   down_read,
   down_write,
   given,
-  goto,
-  label,
   leave,
   local,
   path,
@@ -71,27 +71,18 @@ export const ib_umem_get = path(
   },
   [
     given((k) => !can_do_mlock(k), [leave((k) => k.refused("ib_umem_get", -ERRNO.EPERM, NONE))]),
+    given((_, f) => f.nr === 0, [leave((k) => k.refused("ib_umem_get", -ERRNO.EINVAL, NONE))]),
     down_write(mmap_sem, (k, f) => mm_of(k, f.start)),
     step("pinned_vm", (k, f) => {
       const mm = mm_of(k, f.start);
-      account(k, "mm->pinned_vm", mm, f.nr);
-      if (over_memlock(k, counted(k, "mm->pinned_vm", mm))) f.ret = -ERRNO.ENOMEM;
+      if (over_memlock(k, counted(k, "mm->pinned_vm", mm) + f.nr)) f.ret = -ERRNO.ENOMEM;
+      else account(k, "mm->pinned_vm", mm, f.nr);
     }),
     up_write(mmap_sem, (k, f) => mm_of(k, f.start)),
-    given((_, f) => f.ret !== 0, [goto("vma")]),
-    given(
-      (_, f) => f.nr === 0,
-      [
-        local((_, f) => {
-          f.ret = -ERRNO.EINVAL;
-        }),
-        goto("vma"),
-      ],
-    ),
+    given((_, f) => f.ret !== 0, [leave((k, f) => k.refused("ib_umem_get", f.ret, NONE))]),
     local((_, f) => {
       f.flags = FOLL.WRITE | (f.writable === 1 ? 0 : FOLL.FORCE);
     }),
-    down_read(mmap_sem, (k, f) => mm_of(k, f.start)),
     repeat(
       (_, f) => f.taken < f.nr && f.got >= 0,
       [
@@ -99,17 +90,18 @@ export const ib_umem_get = path(
           f.at = f.start + f.taken;
           f.chunk = Math.min(UMEM_CHUNK, f.nr - f.taken);
         }),
+        down_read(mmap_sem, (k, f) => mm_of(k, f.start)),
         call(
           () => get_user_pages_longterm,
           { start: "at", nr: "chunk", flags: "flags", pages: "pages" },
           "got",
         ),
+        up_read(mmap_sem, (k, f) => mm_of(k, f.start)),
         local((_, f) => {
           if (f.got > 0) f.taken += f.got;
         }),
       ],
     ),
-    up_read(mmap_sem, (k, f) => mm_of(k, f.start)),
     local((_, f) => {
       if (f.got < 0) f.ret = f.got;
       f.at = 0;
@@ -123,7 +115,6 @@ export const ib_umem_get = path(
       [step("ib_dma_map_sg", (k, f) => dma_map(k, f.pages, f.writable === 1)), leave()],
     ),
     call(() => __ib_umem_release, { pages: "pages", writable: "writable", dirty: 0 }),
-    label("vma"),
     down_write(mmap_sem, (k, f) => mm_of(k, f.start)),
     step("pinned_vm", (k, f) => {
       account(k, "mm->pinned_vm", mm_of(k, f.start), -f.nr);

@@ -8,7 +8,7 @@
  * Dirty: never.
  * Release: put_page.
  *
- * RLIMIT_MEMLOCK: user->locked_vm, compared before it grows, -ENOMEM.
+ * RLIMIT_MEMLOCK: user->locked_vm, compared before it grows, -ENOMEM. Who may ignore the limit (CAP_IPC_LOCK) is not counted.
  *
  * Left out: rings, several buffers in one call, the file reads and writes themselves (the device writes as it likes).
  */
@@ -18,7 +18,7 @@ import { call, down_read, given, leave, local, path, step, up_read } from "../la
 import { mmap_sem } from "../locks.js";
 import { FOLL, get_user_pages_longterm } from "../mm/gup.js";
 import { find_vma, mm_of } from "../mm/memory.js";
-import { account, counted, over_memlock } from "../mm/rlimit.js";
+import { account, capable_ipc_lock, counted, over_memlock } from "../mm/rlimit.js";
 import { put_pages } from "../mm/user_pages.js";
 import { FS, fs_of_inode } from "../operations.js";
 import { int, NONE, pages_nr, pfn, type Vpn, vpn } from "../types.js";
@@ -31,6 +31,11 @@ function any_file(k: Kernel, start: Vpn, nr: number): boolean {
     if (file !== 0 && fs_of_inode(k, file) !== FS.hugetlbfs) return true;
   }
   return false;
+}
+
+/** io_unaccount_mem of pages that were counted. */
+function unaccount(k: Kernel, nr: number): void {
+  if (!capable_ipc_lock(k)) account(k, "user->locked_vm", 0, -nr);
 }
 
 const io_release_buffer = path(
@@ -49,6 +54,7 @@ export const io_sqe_buffer_register = path(
   },
   [
     step("io_account_mem", (k, f) => {
+      if (capable_ipc_lock(k)) return;
       if (over_memlock(k, counted(k, "user->locked_vm", 0) + f.nr)) f.ret = -ERRNO.ENOMEM;
       else account(k, "user->locked_vm", 0, f.nr);
     }),
@@ -67,7 +73,7 @@ export const io_sqe_buffer_register = path(
     given((_, f) => f.ret === 0, [step("io_sqe_buffer", (k, f) => dma_map(k, f.pages, true)), leave()]),
     call(() => io_release_buffer, { pages: "pages" }),
     step("io_unaccount_mem", (k, f) => {
-      account(k, "user->locked_vm", 0, -f.nr);
+      unaccount(k, f.nr);
       k.refused("IORING_REGISTER_BUFFERS", f.ret, NONE);
     }),
   ],
@@ -80,6 +86,6 @@ export const io_sqe_buffer_unregister = path(
   [
     step("io_sqe_buffer", (k, f) => dma_unmap(k, f.pages)),
     call(() => io_release_buffer, { pages: "pages" }),
-    step("io_unaccount_mem", (k, f) => account(k, "user->locked_vm", 0, -f.nr)),
+    step("io_unaccount_mem", (k, f) => unaccount(k, f.nr)),
   ],
 );

@@ -9,49 +9,137 @@
  * calls set_page_dirty without.
  *
  * Each notifier watches a range of virtual pages, fixed for the machine; whether its driver has something there is the driver's
- * affair. Left out: SRCU, registration (notifiers are there from the start), invalidate_range (a change of one PTE
- * without the two calls), the callbacks for young bits, callers that may not sleep (the OOM reaper).
+ * affair. Notifiers are there from the start, registered in the order of their numbers, and the one that came last is told first
+ * (hlist_add_head). A process that exits tells those that have a release operation, and then nobody any more: no
+ * invalidation comes for the PTEs that it gives back.
+ *
+ * Left out: SRCU (exit does not wait for a callback that runs for somebody else), registration, invalidate_range (a change of one PTE
+ * without the two calls), the callbacks for young bits, callers that may not sleep (the OOM reaper), the call of a notifier for ranges in
+ * which its driver has nothing.
  */
-import type { Kernel } from "../kernel.js";
-import { call, dispatch, given, local, path, repeat } from "../language.js";
+import { struct, u8 } from "../../machine/memory.js";
+import type { FrameOf, Node } from "../../machine/path.js";
+import type { Kernel, Table } from "../kernel.js";
+import { call, dispatch, given, local, path, repeat, step } from "../language.js";
 import { mmu_notifier_ops } from "../operations.js";
 import { int, type PagesNr, type Pfn, pfn, type Vpn, vpn } from "../types.js";
+import { mm_of } from "./memory.js";
 
 /** The array of pages of a notifier's object. */
 export const pages_of_notifier = (k: Kernel, notifier: number): PagesNr =>
   k.geometry.notifiers[notifier].pages;
 
+/** The notifier whose object has this array, or NONE. */
+export const notifier_of_pages = (k: Kernel, pages: PagesNr): number =>
+  k.geometry.notifiers.findIndex((notifier) => notifier.pages === pages);
+
+const mmu_notifier = struct("mmu_notifier", {
+  released: u8("1 when the exit of its process has taken it off the mm's list"),
+  mm_users: u8("faults of its driver that keep the process's memory (mmget)"),
+});
+export const mmu_notifier_table: Table = {
+  struct: mmu_notifier,
+  rows: (g) => (g.config.has("notifier") ? g.notifiers.length : 0),
+};
+
+/** Whether a notifier's process has exited. */
+export const notifier_released = (k: Kernel, notifier: number): boolean =>
+  k.of(mmu_notifier).released[notifier] === 1;
+
+/** mmget_not_zero of a driver: whether there is memory that it can fault in. mmput gives it back. */
+export function mmget_not_zero(k: Kernel, notifier: number): boolean {
+  if (notifier_released(k, notifier)) return false;
+  k.of(mmu_notifier).mm_users[notifier]++;
+  return true;
+}
+export function mmput(k: Kernel, notifier: number): void {
+  k.of(mmu_notifier).mm_users[notifier]--;
+}
+
+const watches = (k: Kernel, notifier: number, mm: number): boolean =>
+  mm_of(k, k.geometry.notifiers[notifier].start) === mm;
+
+/** Whether no driver faults in pages of a process: exit_mmap belongs to the last user of the memory. */
+export const no_driver_faults = (k: Kernel, mm: number): boolean =>
+  k.geometry.notifiers.every(
+    (_, notifier) => !watches(k, notifier, mm) || k.of(mmu_notifier).mm_users[notifier] === 0,
+  );
+
 function overlaps(k: Kernel, notifier: number, start: Vpn, end: Vpn): boolean {
   const { start: first, nr } = k.geometry.notifiers[notifier];
-  return first < end && first + nr > start;
+  return !notifier_released(k, notifier) && first < end && first + nr > start;
 }
 
 const RANGE = {
   source: "mm/mmu_notifier.c v4.20",
   args: { start: vpn, end: vpn },
-  locals: { notifier: int },
+  locals: { left: int, notifier: int },
 } as const;
+
+/** hlist_for_each_entry_rcu: the notifiers, the last one first. */
+const each_notifier = <F extends { left: number; notifier: number }>(
+  body: readonly Node<Kernel, F>[],
+): Node<Kernel, F>[] => [
+  local<F>((k, f) => {
+    f.left = k.geometry.notifiers.length;
+  }),
+  repeat<F>(
+    (_, f) => f.left > 0,
+    [
+      local<F>((_, f) => {
+        f.left--;
+        f.notifier = f.left;
+      }),
+      ...body,
+    ],
+  ),
+  local<F>((_, f) => {
+    f.notifier = 0;
+  }),
+];
 
 /** Tell every notifier that watches one of these virtual pages: one of the two operations. */
 const notify = (name: string, operation: string) =>
-  path(name, RANGE, [
-    repeat(
-      (k, f) => f.notifier < k.geometry.notifiers.length,
+  path(
+    name,
+    RANGE,
+    each_notifier<FrameOf<typeof RANGE>>([
+      given(
+        (k, f) => overlaps(k, f.notifier, f.start, f.end),
+        [
+          dispatch(mmu_notifier_ops, operation, (k, f) => k.geometry.notifiers[f.notifier].driver, {
+            notifier: "notifier",
+            start: "start",
+            end: "end",
+          }),
+        ],
+      ),
+    ]),
+  );
+
+const RELEASE = {
+  source: "mm/mmu_notifier.c v4.20",
+  args: { mm: int },
+  locals: { left: int, notifier: int },
+} as const;
+
+/** A process exits: the last that its notifiers hear. */
+export const mmu_notifier_release = path("mmu_notifier_release", RELEASE, [
+  ...each_notifier<FrameOf<typeof RELEASE>>([
+    given(
+      (k, f) => watches(k, f.notifier, f.mm),
       [
-        given(
-          (k, f) => overlaps(k, f.notifier, f.start, f.end),
-          [
-            dispatch(mmu_notifier_ops, operation, (k, f) => k.geometry.notifiers[f.notifier].driver, {
-              notifier: "notifier",
-            }),
-          ],
-        ),
-        local((_, f) => {
-          f.notifier++;
+        dispatch(mmu_notifier_ops, "release", (k, f) => k.geometry.notifiers[f.notifier].driver, {
+          notifier: "notifier",
         }),
       ],
     ),
-  ]);
+  ]),
+  step("hlist_del_init_rcu", (k, f) => {
+    for (let each = 0; each < k.geometry.notifiers.length; each++)
+      if (watches(k, each, f.mm)) k.of(mmu_notifier).released[each] = 1;
+  }),
+]);
 
 /** PTEs of these virtual pages are about to change. */
 export const mmu_notifier_invalidate_range_start = notify(

@@ -8,8 +8,9 @@
 import { bio_dirty_fn } from "../../kernel/block/bio.js";
 import type { Config } from "../../kernel/config.js";
 import {
-  amdgpu_ttm_tt_get_user_pages,
-  amdgpu_ttm_tt_unpin_userptr,
+  amdgpu_gem_object_free,
+  amdgpu_gem_userptr_ioctl,
+  amdgpu_submit,
 } from "../../kernel/drivers/amdgpu_ttm.js";
 import { device } from "../../kernel/drivers/device.js";
 import { gpu_engine } from "../../kernel/drivers/i915_userptr.js";
@@ -30,7 +31,9 @@ import { mem_rw } from "../../kernel/fs/proc_mem.js";
 import { pipe_read, vmsplice_to_pipe } from "../../kernel/fs/splice.js";
 import type { Kernel } from "../../kernel/kernel.js";
 import { call, given, local, path, pause, repeat } from "../../kernel/language.js";
+import { notifier_of_pages } from "../../kernel/mm/mmu_notifier.js";
 import { process_vm_rw } from "../../kernel/mm/process_vm_access.js";
+import { MMU_NOTIFIER } from "../../kernel/operations.js";
 import { int, pages_nr, vpn } from "../../kernel/types.js";
 import type { Node, Path } from "../../machine/path.js";
 
@@ -59,6 +62,8 @@ export interface Holder {
   /** Tasks that serve all holders of this kind: kworkers. */
   readonly helpers: readonly { readonly name: string; readonly letter: string; readonly path: AnyPath }[];
   readonly config: readonly Config[];
+  /** Row of MMU_NOTIFIER, if its driver is told when PTEs change. */
+  readonly notifier: number;
   /** Arrays of pages that each one needs. */
   readonly arrays: number;
 }
@@ -106,6 +111,27 @@ const splices = path(
   ],
 );
 
+/** An object of a program's memory and one job. The array after the process's own is the submission's. */
+const draws = path(
+  "amdgpu",
+  { source: "a process", args: ARGS, locals: { ret: int, notifier: int, user_pages: pages_nr } },
+  [
+    local((k, f) => {
+      f.notifier = notifier_of_pages(k, f.pages);
+      f.user_pages = f.pages + 1;
+    }),
+    call(() => amdgpu_gem_userptr_ioctl, { notifier: "notifier", anononly: 0 }, "ret"),
+    given(
+      (_, f) => f.ret === 0,
+      [
+        call(() => amdgpu_submit, { notifier: "notifier", anononly: 0, user_pages: "user_pages" }, "ret"),
+        pause("uses the pages"),
+        call(() => amdgpu_gem_object_free, { notifier: "notifier" }),
+      ],
+    ),
+  ],
+);
+
 /** Stores of a registered device: as many as show what one more store after a cleaning does. */
 const STORES = 2;
 
@@ -120,6 +146,7 @@ const holder = (
   deviceArgs: (pages) => [pages],
   helpers: [],
   config: [],
+  notifier: MMU_NOTIFIER.none,
   arrays: 1,
   ...more,
 });
@@ -175,13 +202,14 @@ export const HOLDERS = {
     { config: ["unlocked_dirty"] },
   ),
   amdgpu: holder(
-    "amdgpu userptr: set_page_dirty without the page lock when the object goes",
-    registers(
-      "amdgpu",
-      [call(() => amdgpu_ttm_tt_get_user_pages, { ...range, anononly: 0 }, "ret")],
-      [call(() => amdgpu_ttm_tt_unpin_userptr, { pages: "pages" })],
-    ),
-    { device: gpu_engine, config: ["unlocked_dirty"] },
+    "amdgpu userptr: a notifier waits for the GPU; set_page_dirty without the page lock then, and when the object goes",
+    draws,
+    {
+      device: gpu_engine,
+      config: ["unlocked_dirty", "notifier"],
+      notifier: MMU_NOTIFIER.amdgpu,
+      arrays: 2,
+    },
   ),
   video: registered(
     "video capture into a program's memory: set_page_dirty_lock when the buffer is given back",
@@ -196,7 +224,7 @@ export const HOLDERS = {
     registers(
       "xdp",
       [call(() => xdp_umem_reg, range, "ret")],
-      [call(() => xdp_umem_release, { nr: "nr", pages: "pages" })],
+      [call(() => xdp_umem_release, { start: "at", nr: "nr", pages: "pages" })],
     ),
   ),
   uring: registered(

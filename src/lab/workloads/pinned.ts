@@ -12,7 +12,7 @@ import { kjournald2 } from "../../kernel/fs/jbd2.js";
 import type { GeometryOptions, Mount } from "../../kernel/geometry.js";
 import type { Kernel } from "../../kernel/kernel.js";
 import { kswapd } from "../../kernel/mm/kswapd.js";
-import { FS, is_dax_fs } from "../../kernel/operations.js";
+import { FS, is_dax_fs, MMU_NOTIFIER } from "../../kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../kernel/structs.js";
 import type { Oracle, Setup, TaskPlan } from "../scenario.js";
 import { HOLDERS, type Holder, type HolderName } from "./holders.js";
@@ -82,7 +82,13 @@ export function holderTasks(
 export function pinned(spec: Pinned): Setup {
   const { holder, pages, drivers, parts, fs, mount, config = [], geometry = {} } = spec;
   const filePages = pages * drivers;
-  const { arrays, config: needs }: Holder = HOLDERS[holder];
+  const { arrays, notifier, config: needs }: Holder = HOLDERS[holder];
+  const notifiers = Array.from({ length: notifier === MMU_NOTIFIER.none ? 0 : drivers }, (_, driver) => ({
+    driver: notifier,
+    start: driver * pages,
+    nr: pages,
+    pages: driver * arrays,
+  }));
   const tasks: TaskPlan[] = [
     ...holderTasks(holder, spec),
     ...(spec.kswapd === true ? [{ name: "kswapd", letter: "k", path: kswapd, args: [], daemon: true }] : []),
@@ -110,6 +116,7 @@ export function pinned(spec: Pinned): Setup {
       vmas: [{ pages: filePages, file: FILE, flags: spec.vm_flags ?? VM_WRITE | VM_SHARED }],
       dios: drivers * arrays,
       dioPages: pages,
+      notifiers,
       ...geometry,
       config: [
         ...new Set<Config>([

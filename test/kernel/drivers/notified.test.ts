@@ -1,8 +1,11 @@
 /** Drivers with MMU notifiers: told before PTEs change, they stop their device, and dirty without the page lock (section 4). */
 import { describe, expect, it } from "vitest";
+import type { Config } from "../../../src/kernel/config.js";
 import {
-  amdgpu_ttm_tt_get_user_pages,
-  amdgpu_ttm_tt_unpin_userptr,
+  amdgpu_cs_ioctl,
+  amdgpu_gem_object_free,
+  amdgpu_gem_userptr_ioctl,
+  amdgpu_submit,
 } from "../../../src/kernel/drivers/amdgpu_ttm.js";
 import {
   __i915_gem_userptr_get_pages_worker,
@@ -11,6 +14,7 @@ import {
 } from "../../../src/kernel/drivers/i915_userptr.js";
 import { odp_device } from "../../../src/kernel/drivers/infiniband_odp.js";
 import { ERRNO } from "../../../src/kernel/errno.js";
+import { do_exit } from "../../../src/kernel/exit.js";
 import { zap_page_range } from "../../../src/kernel/mm/zap.js";
 import { MMU_NOTIFIER } from "../../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
@@ -18,8 +22,13 @@ import { disk, flusher, reclaim, store } from "../actors.js";
 import { type Actor, FILE, Hand, small } from "../harness.js";
 import { ask } from "./ask.js";
 
-/** A shared mapping of a file's page and a page of anonymous memory; a notifier on the first. Array 0 is its object's, 1 a kworker's. */
-function world(driver: number, actors: (answers: number[]) => Record<string, Actor>) {
+/** A shared mapping of a file's page and a page of anonymous memory; a notifier on the first, or `start`. Array 0 is its object's, 1 a kworker's. */
+function world(
+  driver: number,
+  actors: (answers: number[]) => Record<string, Actor>,
+  start = 0,
+  config: readonly Config[] = [],
+) {
   const answers: number[] = [];
   const geometry = {
     vmas: [
@@ -28,8 +37,8 @@ function world(driver: number, actors: (answers: number[]) => Record<string, Act
     ],
     dios: 2,
     dioPages: 1,
-    notifiers: [{ driver, start: 0, nr: 1, pages: 0 }],
-    config: ["notifier"] as const,
+    notifiers: [{ driver, start, nr: 1, pages: 0 }],
+    config: ["notifier", ...config] as const,
   };
   return { h: new Hand(small({ pages: 3, geometry }, actors(answers))), answers };
 }
@@ -98,6 +107,40 @@ describe("RDMA on demand", () => {
   });
 });
 
+describe("an invalidation of a part of an ODP region", () => {
+  const two = () => {
+    const geometry = {
+      vmas: [{ pages: 2, file: FILE, flags: VM_SHARED | VM_WRITE }],
+      dios: 2,
+      dioPages: 2,
+      notifiers: [{ driver: MMU_NOTIFIER.ib_umem, start: 0, nr: 2, pages: 0 }],
+      config: ["notifier"] as const,
+    };
+    const actors = {
+      card: { path: odp_device, args: [0, 1, 0] },
+      zap: ask(zap_page_range, [0, 1, 2]),
+      all: ask(zap_page_range, [0, 0, 2]),
+      flusher,
+    };
+    const h = new Hand(small({ filePages: 2, pages: 4, geometry }, actors));
+    return h.until("card", (k) => k.content.version[0] === 1 && k.content.version[1] === 1);
+  };
+
+  it("takes that part's translations only: the card goes on with the others", () => {
+    const h = two().go("zap");
+    expect([...h.k.user_page.page].slice(0, 2)).toEqual([1, 0]);
+    const steps = h.trace("card", () => h.until("card", (k) => k.content.version[0] === 2));
+    expect(steps).not.toContain("notifiers_seq");
+  });
+
+  it("takes all translations away before it dirties the first page (mlx5_ib_invalidate_range)", () => {
+    const h = two().past("all", "mlx5_ib_update_xlt");
+    expect([...h.k.user_page.page].slice(0, 2)).toEqual([1, 2]);
+    h.step("card");
+    expect([h.next("card"), h.k.content.version[0]]).toEqual(["notifiers_seq", 1]);
+  });
+});
+
 describe("i915 userptr", () => {
   const i915 = () =>
     world(MMU_NOTIFIER.i915, (a) => ({
@@ -153,53 +196,199 @@ describe("i915 userptr", () => {
 
 describe("amdgpu userptr", () => {
   const amdgpu = (anononly = 0, start = 0) =>
-    world(MMU_NOTIFIER.amdgpu, (a) => ({
-      store: store(1),
-      get: ask(amdgpu_ttm_tt_get_user_pages, [start, 1, anononly, 0], a),
-      put: ask(amdgpu_ttm_tt_unpin_userptr, [0], a),
-      gpu: { path: gpu_engine, args: [0] },
-      flusher,
-      disk,
-    }));
+    world(
+      MMU_NOTIFIER.amdgpu,
+      (a) => ({
+        store: store(1),
+        make: ask(amdgpu_gem_userptr_ioctl, [0, anononly], a),
+        cs: ask(amdgpu_cs_ioctl, [0, anononly, 1], a),
+        again: ask(amdgpu_submit, [0, anononly, 1], a),
+        free: ask(amdgpu_gem_object_free, [0]),
+        gpu: { path: gpu_engine, args: [0] },
+        zap: ask(zap_page_range, [0, 0, 1]),
+        flusher,
+        disk,
+      }),
+      start,
+    );
 
   it("AMDGPU_GEM_USERPTR_ANONONLY refuses a page of a file: -EPERM; anonymous memory is welcome", () => {
     const file = amdgpu(1);
-    file.h.go("get");
+    file.h.go("make");
     expect([file.answers, file.h.faults(), pins(file.h)]).toEqual([
       [-ERRNO.EPERM],
       ["REFUSED AMDGPU_GEM_USERPTR: -EPERM"],
       0,
     ]);
     const anonymous = amdgpu(1, 1);
-    anonymous.h.go("store").go("get");
+    anonymous.h.go("store").go("make");
     expect([anonymous.answers, pins(anonymous.h)]).toEqual([[0], 1]);
   });
 
   it("the notifier waits for the GPU and dirties; the reference stays", () => {
     const { h } = amdgpu();
-    h.go("get").go("flusher");
+    h.go("make").go("cs").go("flusher");
     expect(h.next("flusher")).toBe("reservation_object_wait_timeout_rcu");
     h.go("gpu").go("flusher");
     expect(pins(h)).toBe(1);
   });
 
-  it("unpin: set_page_dirty without the lock, mark_page_accessed, then put_page", () => {
+  it("a job on pages that were invalidated gets them anew: the old ones are dirtied and put, the new ones bound", () => {
+    const { h, answers } = amdgpu();
+    h.go("make").go("zap");
+    expect([h.pte(), pins(h)]).toEqual(["none", 1]);
+    const order = [
+      "amdgpu_ttm_tt_userptr_needs_pages",
+      "dma_unmap_sg",
+      "put_page",
+      "amdgpu_ttm_tt_set_user_pages",
+    ];
+    const steps = h.trace("cs", () => h.go("cs")).filter((step) => order.includes(step));
+    expect(steps).toEqual(["amdgpu_ttm_tt_userptr_needs_pages", ...order]);
+    expect([answers, h.pte(), pins(h)]).toEqual([[0, 0], "rwdy", 1]);
+  });
+
+  it("an invalidation while the pages are fetched: they are released, and fetched again", () => {
     const { h } = amdgpu();
-    h.go("get").go("gpu").go("flusher").go("disk");
-    const steps = h.trace("put", () => h.go("put"));
+    h.go("make").go("zap");
+    h.past("cs", "list_del(guptask)").go("flusher").go("disk");
+    const steps = h.trace("cs", () => h.go("cs"));
+    expect(steps.filter((step) => step === "list_add(guptask)")).toHaveLength(1);
+    expect(pins(h)).toBe(1);
+  });
+
+  it("no job starts between invalidate_range_start and invalidate_range_end (amdgpu_mn_lock)", () => {
+    const { h } = amdgpu();
+    h.go("make").until("flusher", "page_mkclean_one").go("cs");
+    expect([h.next("cs"), h.enabled("cs")]).toEqual(["down_write(amdgpu_mn.lock)", false]);
+  });
+
+  it("an invalidation after the last look: amdgpu_cs_submit looks once more, and gives -ERESTARTSYS", () => {
+    const { h, answers } = amdgpu();
+    h.go("make").until("cs", "down_write(amdgpu_mn.lock)").go("flusher").go("cs");
+    expect([answers, h.enabled("gpu")]).toEqual([[0, -ERRNO.ERESTARTSYS], false]);
+    h.go("again");
+    expect([answers, h.enabled("gpu"), h.pte()]).toEqual([[0, -ERRNO.ERESTARTSYS, 0], true, "rwdy"]);
+  });
+
+  it("one that comes between the look at user_invalidated and last_set_pages is not seen: the job starts on a page that has just been cleaned", () => {
+    const { h, answers } = amdgpu();
+    h.go("make").go("zap").until("cs", "amdgpu_ttm_tt_set_user_pages").go("flusher").go("disk");
+    h.go("cs").go("gpu");
+    expect([answers, h.pte(), h.has("dirty"), h.k.page.device[0]]).toEqual([[0, 0], "ry", false, 1]);
+  });
+
+  it("ten rounds in which somebody invalidates: -EDEADLK", () => {
+    const { h, answers } = world(MMU_NOTIFIER.amdgpu, (a) => ({
+      make: ask(amdgpu_gem_userptr_ioctl, [0, 0], a),
+      cs: ask(amdgpu_cs_ioctl, [0, 0, 1], a),
+      ...Object.fromEntries(
+        Array.from({ length: 11 }, (_, round) => [`zap${round}`, ask(zap_page_range, [0, 0, 1])]),
+      ),
+    }));
+    h.go("make").go("zap0");
+    for (let round = 1; round < 10; round++) h.past("cs", "list_del(guptask)").go(`zap${round}`);
+    h.go("cs");
+    expect([answers, pins(h), h.faults()]).toEqual([
+      [0, -ERRNO.EDEADLK],
+      1,
+      ["REFUSED DRM_IOCTL_AMDGPU_CS: -EDEADLK"],
+    ]);
+  });
+
+  it("the object goes: set_page_dirty without the lock, mark_page_accessed, then put_page; no notifier reaches it any more", () => {
+    const { h } = amdgpu();
+    h.go("make").go("cs").go("gpu").go("flusher").go("disk");
+    const steps = h.trace("free", () => h.go("free"));
     expect(steps).not.toContain("lock_page");
     expect([
+      steps.indexOf("amdgpu_mn_unregister") < steps.indexOf("mark_page_accessed"),
       steps.indexOf("mark_page_accessed") < steps.lastIndexOf("put_page"),
       pins(h),
       h.has("dirty"),
-    ]).toEqual([true, 0, true]);
+    ]).toEqual([true, true, 0, true]);
   });
 
   it("set_page_dirty without the page lock on a clean page: ext4 warns of that, too (F9)", () => {
     const { h } = amdgpu();
-    h.go("get").go("gpu").go("flusher").go("disk").go("put");
+    h.go("make").go("cs").go("gpu").go("flusher").go("disk").go("free");
     expect(h.faults()).toEqual([
       "WARN ext4_set_page_dirty: WARN_ON_ONCE(!PageLocked(page) && !PageDirty(page))",
     ]);
+  });
+});
+
+describe("exit (mmu_notifier_release)", () => {
+  const exiting = (driver: number, actors: Record<string, Actor>) =>
+    world(driver, () => ({ ...actors, exit: ask(do_exit, [0]), flusher, disk }), 0, ["mmap"]).h;
+
+  it("i915 has no release operation: nobody tells it, and it keeps its pages", () => {
+    const h = exiting(MMU_NOTIFIER.i915, {
+      store: store(0),
+      exec: ask(i915_gem_execbuffer, [0]),
+      gpu: { path: gpu_engine, args: [0] },
+    });
+    h.go("store").go("exec");
+    const steps = h.trace("exit", () => h.go("exit"));
+    expect([h.finished("exit"), steps.includes("del_object"), pins(h), h.pte()]).toEqual([
+      true,
+      false,
+      1,
+      "none",
+    ]);
+  });
+
+  it("ODP regions die before the first PTE goes: what the card wrote is dirtied, and it gets nothing any more", () => {
+    const h = exiting(MMU_NOTIFIER.ib_umem, { card: { path: odp_device, args: [0, 1, 0] } });
+    h.until("card", (k) => k.content.version[0] === 1);
+    const steps = h.trace("exit", () => h.go("exit"));
+    const order = ["ib_dma_unmap_page", "hlist_del_init_rcu", "ptep_get_and_clear_full"];
+    expect(steps.filter((step) => order.includes(step))).toEqual(expect.arrayContaining(order));
+    expect(steps.indexOf(order[0]) < steps.indexOf(order[1])).toBe(true);
+    expect(steps.indexOf(order[1]) < steps.indexOf(order[2])).toBe(true);
+    expect(steps).not.toContain("ib_umem_notifier_end_account");
+    h.go("card");
+    expect([h.k.content.version[0], h.finished("card")]).toEqual([1, true]);
+    expect(h.faults()).toEqual([
+      "WARN ib_umem_odp_map_dma_pages: WARN_ON(!mmget_not_zero(umem_odp->umem.owning_mm))",
+    ]);
+  });
+
+  it("a driver that faults a page in keeps the memory until it has it (mmget)", () => {
+    const h = exiting(MMU_NOTIFIER.ib_umem, { card: { path: odp_device, args: [0, 1, 0] } });
+    h.past("card", "mmget_not_zero").go("exit");
+    expect([h.next("exit"), h.enabled("exit")]).toEqual(["exit_mm", false]);
+    h.past("card", "mmput");
+    expect(h.enabled("exit")).toBe(true);
+  });
+});
+
+describe("several notifiers", () => {
+  it("the one that was registered last is told first (hlist_add_head)", () => {
+    const both = { start: 0, nr: 1, driver: MMU_NOTIFIER.ib_umem };
+    const h = new Hand(
+      small(
+        {
+          pages: 2,
+          geometry: {
+            dios: 4,
+            dioPages: 1,
+            notifiers: [
+              { ...both, pages: 0 },
+              { ...both, pages: 2 },
+            ],
+            config: ["notifier"],
+          },
+        },
+        {
+          first: { path: odp_device, args: [0, 1, 0] },
+          last: { path: odp_device, args: [1, 3, 0] },
+          flusher,
+        },
+      ),
+    );
+    h.until("first", (k) => k.content.version[0] === 1).until("last", (k) => k.content.version[0] === 2);
+    h.past("flusher", "ib_dma_unmap_page");
+    expect([h.k.user_page.page[0], h.k.user_page.page[2]]).toEqual([1, 0]);
   });
 });

@@ -7,6 +7,7 @@ import { vfio_dma_do_map, vfio_dma_do_unmap } from "../../../src/kernel/drivers/
 import { vb2_get_userptr, vb2_put_userptr } from "../../../src/kernel/drivers/videobuf2.js";
 import { xdp_umem_reg, xdp_umem_release } from "../../../src/kernel/drivers/xdp_umem.js";
 import { ERRNO } from "../../../src/kernel/errno.js";
+import { do_exit } from "../../../src/kernel/exit.js";
 import type { GeometryOptions } from "../../../src/kernel/geometry.js";
 import { mm_rlimit, user_struct } from "../../../src/kernel/mm/rlimit.js";
 import { VM_READ, VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
@@ -106,11 +107,10 @@ describe("RDMA memory regions", () => {
     expect(h.faults()).toEqual(["WARN ext4_set_page_dirty: WARN_ON_ONCE(!page_has_buffers(page))"]);
   });
 
-  it("9.4 pinned_vm grows before the check, and shrinks when it fails: -ENOMEM", () => {
+  it("9.4 pinned_vm is compared before it grows: -ENOMEM, and nothing is taken", () => {
     const { h, answers } = world((a) => region(a, 0, 2), limit(1));
-    h.past("get", "pinned_vm");
-    expect(pinned_vm(h)).toBe(2);
-    h.go("get");
+    const steps = h.trace("get", () => h.go("get"));
+    expect(steps.filter((step) => !step.includes("mmap_sem"))).toEqual(["pinned_vm"]);
     expect([answers, pinned_vm(h), pins(h)]).toEqual([[-ERRNO.ENOMEM], 0, 0]);
   });
 
@@ -137,9 +137,9 @@ describe("RDMA memory regions", () => {
     expect([answers, pinned_vm(h), h.k.page.pins[0]]).toEqual([[0, 0], 2, 2]);
   });
 
-  it("no pages: -EINVAL", () => {
-    const { h, answers } = world((a) => region(a, 0, 0));
-    h.go("get");
+  it("no pages: -EINVAL, before anything is counted", () => {
+    const { h, answers } = world((a) => region(a, 0, 0), limit(1));
+    expect(h.trace("get", () => h.go("get"))).toEqual([]);
     expect(answers).toEqual([-ERRNO.EINVAL]);
   });
 });
@@ -154,12 +154,47 @@ describe("VFIO type1", () => {
     disk,
   });
 
-  it("takes one page at a time", () => {
-    const { h } = world((a) => map(a));
+  it("takes one page at a time, and counts a run of consecutive page frames when it is over", () => {
+    const { h } = world((a) => map(a), limit(16));
     h.until("map", (k) => k.user_pages.nr[0] === 1);
     expect(pins(h)).toBe(1);
+    h.until("map", "vfio_lock_acct");
+    expect([pins(h), locked_vm(h)]).toEqual([2, 0]);
     h.go("map");
-    expect(pins(h)).toBe(2);
+    expect(locked_vm(h)).toBe(2);
+  });
+
+  it("a page that does not continue the run is put by put_pfn, and so dirtied, and then taken again", () => {
+    // The file's second page, then its first: page frames 1 and 0.
+    const { h } = world((a) => map(a), {
+      ...limit(16),
+      vmas: [
+        { pages: 1, file: FILE, flags: VM_SHARED | VM_WRITE, pgoff: 1 },
+        { pages: 1, file: FILE, flags: VM_SHARED | VM_WRITE },
+      ],
+    });
+    const steps = h.trace("map", () => h.go("map"));
+    const order = ["SetPageDirty", "put_page", "vfio_lock_acct"];
+    expect(steps.filter((step) => order.includes(step))).toEqual([...order, "vfio_lock_acct"]);
+    expect([pins(h), locked_vm(h)]).toEqual([2, 2]);
+  });
+
+  it("a page that cannot be had ends the run; the next one fails with it, and what was mapped is dirtied and put", () => {
+    const { h, answers } = world((a) => map(a), {
+      ...limit(16),
+      vmas: [
+        { pages: 1, file: FILE, flags: VM_SHARED | VM_WRITE },
+        { pages: 1, flags: 0, mapped: false },
+      ],
+    });
+    const steps = h.trace("map", () => h.go("map"));
+    expect(steps.filter((step) => step === "vfio_lock_acct")).toHaveLength(2);
+    expect([answers, pins(h), locked_vm(h), steps.includes("SetPageDirty")]).toEqual([
+      [-ERRNO.EFAULT],
+      0,
+      0,
+      true,
+    ]);
   });
 
   it("F76, trap 42: put_pfn sets the bit, and nothing else: no tag, no accounting, no dirty buffer", () => {
@@ -201,7 +236,7 @@ describe("AF_XDP", () => {
   it("dirties every page at release, whether it is dirty or not", () => {
     const { h } = world((a) => ({
       reg: ask(xdp_umem_reg, [0, 2, 0], a),
-      release: ask(xdp_umem_release, [2, 0], a),
+      release: ask(xdp_umem_release, [0, 2, 0], a),
       flusher,
       disk,
     }));
@@ -221,6 +256,36 @@ describe("AF_XDP", () => {
     const { h, answers } = world((a) => ({ reg: ask(xdp_umem_reg, [2, 1, 0], a) }));
     h.go("reg");
     expect(answers).toEqual([-ERRNO.EFAULT]);
+  });
+
+  it("a registration that got too few pages takes off the few: the rest stays counted", () => {
+    const { h, answers } = world((a) => ({ reg: ask(xdp_umem_reg, [1, 2, 0], a) }), limit(4));
+    h.go("reg");
+    expect([answers, pins(h), user_locked_vm(h)]).toEqual([[-ERRNO.ENOMEM], 0, 1]);
+  });
+
+  it("released after its process has exited: nothing is taken off", () => {
+    const { h } = world(
+      (a) => ({
+        reg: ask(xdp_umem_reg, [0, 2, 0], a),
+        exit: ask(do_exit, [0]),
+        release: ask(xdp_umem_release, [0, 2, 0], a),
+      }),
+      { ...limit(4), config: ["rlimit", "mmap"] },
+    );
+    h.go("reg").go("exit").go("release");
+    expect([pins(h), user_locked_vm(h)]).toEqual([0, 2]);
+  });
+
+  it("CAP_IPC_LOCK: nothing is counted", () => {
+    const { h, answers } = world(
+      (a) => ({ reg: ask(xdp_umem_reg, [0, 2, 0], a), release: ask(xdp_umem_release, [0, 2, 0]) }),
+      limit(1, true),
+    );
+    h.go("reg");
+    expect([answers, user_locked_vm(h), pins(h)]).toEqual([[0], 0, 2]);
+    h.go("release");
+    expect([user_locked_vm(h), pins(h)]).toEqual([0, 0]);
   });
 
   it("9.4 over user->locked_vm: -ENOBUFS, before anything is taken", () => {
@@ -264,6 +329,22 @@ describe("io_uring's fixed buffers (v5.1)", () => {
       0,
       0,
     ]);
+  });
+});
+
+describe("io_uring with CAP_IPC_LOCK", () => {
+  it("counts nothing, neither at registration nor after it", () => {
+    const { h, answers } = world(
+      (a) => ({
+        reg: ask(io_sqe_buffer_register, [6, 2, 0], a),
+        unreg: ask(io_sqe_buffer_unregister, [2, 0]),
+      }),
+      limit(1, true),
+    );
+    h.go("reg");
+    expect([answers, user_locked_vm(h), pins(h)]).toEqual([[0], 0, 2]);
+    h.go("unreg");
+    expect([user_locked_vm(h), pins(h)]).toEqual([0, 0]);
   });
 });
 
