@@ -37,12 +37,14 @@ import { FS, VM_FAULT } from "../../src/kernel/operations.js";
 import { VM_DONTCOPY, VM_WRITE } from "../../src/kernel/structs.js";
 import { int, NONE, pages_nr, pfn, vpn } from "../../src/kernel/types.js";
 import { cpu_access } from "../../src/kernel/user.js";
+import { explore } from "../../src/lab/explore.js";
 import type { World } from "../../src/lab/world.js";
 import { PTE_BIT } from "../../src/trace/words.js";
 import { naiveSearch } from "../explore/naive.js";
 import { disk, dma, flusher, read, reclaim, store } from "../kernel/actors.js";
 import { type Actor, small } from "../kernel/harness.js";
 import { anonymous, child_exits, fork as forks, madvise, parent } from "../kernel/processes.js";
+import { whole } from "./rows.js";
 
 /** What holds in some state that can be reached, and what in some state in which every task that ends has ended. */
 function reachable(
@@ -246,3 +248,20 @@ describe("CVE-2016-5195, Dirty COW (D11 row 1)", () => {
     expect(alone.k.pte.entry[0] & PTE_BIT.write).toBe(0);
   });
 });
+
+describe("no id (D11 row 5): an unprivileged process_vm_writev kills ext4", () => {
+  it("is D8, W3 in the scenarios", () => {
+    expect(explore("W3", { maxStates: 1_000_000 }).outcomes).toEqual(["BUG", "LOST", "WARN"]);
+  });
+});
+
+whole(
+  "D11",
+  ["CVE-2016-5195", "CVE-2020-29374", "CVE-2022-0847", "CVE-2023-2598", "no id: process_vm_writev"],
+  ["CVE-2016-5195", "CVE-2020-29374", "no id: process_vm_writev"],
+  {
+    "CVE-2022-0847":
+      "v4.20's pipes have no PIPE_BUF_FLAG_CAN_MERGE (v5.8): whether a buffer may be appended to is its operations', and a page of a file has others",
+    "CVE-2023-2598": "io_uring takes runs of one folio from v6.3 on; v4.20 has no io_uring",
+  },
+);
