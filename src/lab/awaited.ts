@@ -21,6 +21,8 @@ export const AWAITED: Readonly<Record<string, Awaited>> = {
   alloc_page_vma: aFreePage,
   alloc_zeroed_user_highpage_movable: aFreePage,
   __page_cache_alloc: aFreePage,
+  page_cache_alloc: aFreePage,
+  shmem_alloc_page: aFreePage,
   pfmemalloc_wait: "kswapd to free pages",
   "wait_dax_page: schedule": (_, page) => `everybody to let go of page ${page}`,
   dax_busy_page: "the lock of a DAX entry",
