@@ -15,6 +15,7 @@ import {
   generic_file_write_iter,
   vfs_write,
 } from "../../src/kernel/fs/read_write.js";
+import { shmem_file_read_iter } from "../../src/kernel/fs/tmpfs.js";
 import { xfs_vn_setattr } from "../../src/kernel/fs/xfs.js";
 import type { GeometryOptions } from "../../src/kernel/geometry.js";
 import { call, local, path } from "../../src/kernel/language.js";
@@ -115,6 +116,8 @@ const redirty = (): Actor => ({
 const write = (): Actor => ({ path: generic_file_write_iter, args: [FILE, 0, 1], ends: true });
 /** write(2) of a filesystem with a write_iter of its own. */
 const writes = (): Actor => ({ path: vfs_write, args: [FILE, 0, 1], ends: true });
+/** read(2) of tmpfs. */
+const looks = (): Actor => ({ path: shmem_file_read_iter, args: [FILE, 0], ends: true });
 const look = (): Actor => ({ path: generic_file_buffered_read, args: [FILE, 0], ends: true });
 
 /** The first virtual page shows the file, the second a private copy. */
@@ -227,7 +230,14 @@ const worlds: Readonly<Record<string, () => World>> = {
   "write(2) and a store to a tmpfs page, reclaim": () =>
     small({ pages: 1, fs: FS.tmpfs }, { write: write(), store: store(), reclaim: reclaim(1), disk }),
   "write(2) and read(2) of a tmpfs page that is not there": () =>
-    small({ pages: 1, fs: FS.tmpfs, cached: false }, { write: write(), look: look(), disk }),
+    small({ pages: 1, fs: FS.tmpfs, cached: false }, { write: write(), look: looks(), disk }),
+  "a store to a tmpfs page that is not there, read(2) and truncation": () =>
+    small(
+      { pages: 1, fs: FS.tmpfs, cached: false, ...changing },
+      { store: store(), look: looks(), truncate: resize(0) },
+    ),
+  "write(2), read(2) and a load of a page that is not there": () =>
+    small({ pages: 1, cached: false }, { write: write(), look: look(), load: load(), disk }),
   "a parent and its child store": () => small(anonymous(), { parent: parent(), child: childs(1, 1) }),
   "a fork, and a child that exits": () =>
     small(anonymous(), { store: store(), fork: fork(), child: child_exits() }),
