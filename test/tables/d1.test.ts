@@ -15,8 +15,9 @@ import { type Listed, whole } from "./rows.js";
 
 /** The outermost get_user_pages function that a holder's program calls. */
 function acquires(name: HolderName): string[] {
-  const { program, config } = HOLDERS[name];
-  const options: Small = { geometry: { dios: 2, config: [...config, "rlimit"] } };
+  const { program, config, notifier } = HOLDERS[name];
+  const notifiers = [{ driver: notifier, start: 0, nr: 1, pages: 0 }];
+  const options: Small = { geometry: { dios: 2, notifiers, config: [...config, "rlimit"] } };
   const world = small(options, { holder: { path: program, args: [0, 1, 0], ends: true } });
   const found = new Set<string>();
   for (const { stack } of world.machine.code) {
