@@ -50,7 +50,10 @@ export const AWAITED: Readonly<Record<string, Awaited>> = {
   blk_peek_request: "a request",
   DMA: "pages to write into",
   doorbell: "a command",
-  nvme_wait_completion: "the command to end",
+  "nvme_controller: no completion": "its reset",
+  blk_mq_check_expired: "a command that is late",
+  notifier_completion: "the end of an invalidation",
+  ttm_bo_wait: "the graphics card to finish",
   bio_dirty_work: "a bio whose pages were cleaned meanwhile",
   i915_gem_object_wait: "the graphics card to finish",
   i915_request_execute: "the graphics card to finish",
@@ -61,6 +64,7 @@ export const AWAITED: Readonly<Record<string, Awaited>> = {
   // ---- processes
   pipe_wait: "somebody at the other end of the pipe",
   ret_from_fork: "fork to make its process",
+  exit_mm: "everybody to leave its memory",
   wait4: "its child to exit",
   "thread: next order": "an order",
 };

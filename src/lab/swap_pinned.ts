@@ -20,7 +20,7 @@ import { int, pages_nr, pfn, vpn } from "../kernel/types.js";
 import { cpu_access } from "../kernel/user.js";
 import { choice, scenario, type TaskPlan, whole } from "./scenario.js";
 import { HOLDERS, type Holder, type HolderName, holderChoices } from "./workloads/holders.js";
-import { holderTasks } from "./workloads/pinned.js";
+import { holderNotifiers, holderTasks } from "./workloads/pinned.js";
 import { seen } from "./workloads/processes.js";
 
 const CHILD = 1;
@@ -57,8 +57,10 @@ const READERS = {
 } as const;
 
 /** The process that holds the page, and its device. */
+const ONE = { pages: 1, drivers: 1 };
+
 function holders(holder: HolderName | keyof typeof READERS): TaskPlan[] {
-  if (!(holder in READERS)) return holderTasks(holder as HolderName, { pages: 1, drivers: 1 });
+  if (!(holder in READERS)) return holderTasks(holder as HolderName, ONE);
   return [
     { name: holder, letter: "p", path: reader(holder === "reader_dirties"), args: [0, 0], daemon: false },
     { name: "device", letter: "m", path: device, args: [0, 1], daemon: true },
@@ -139,6 +141,7 @@ export const swapPinned = scenario({
         ],
         mms: family ? 2 : 1,
         dios: arrays,
+        notifiers: holder in READERS ? [] : holderNotifiers(holder as HolderName, ONE),
         swap: { pages: slots, stable_writes: swap === "stable" },
         config: [...new Set([...config, "swap" as const, ...(family ? (["mmap"] as const) : [])])],
       },

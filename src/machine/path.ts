@@ -56,6 +56,8 @@ type Action<K, F> =
       readonly name: string;
       readonly class: LockClass;
       readonly how: "read" | "write";
+      /** Whether the task that takes it gives it back: lockdep follows it then. */
+      readonly owned: boolean;
       /** Which lock of the class: its row. */
       readonly which: (k: K, f: F) => number;
     }
@@ -63,6 +65,7 @@ type Action<K, F> =
       readonly op: "release";
       readonly name: string;
       readonly class: LockClass;
+      readonly owned: boolean;
       readonly which: (k: K, f: F) => number;
     }
   | { readonly op: "assert"; readonly class: LockClass; readonly holds: boolean }
@@ -293,6 +296,7 @@ export function pathLanguage<K>() {
       name: `down_read(${lock.name})`,
       class: lock,
       how: "read",
+      owned: true,
       which,
     }),
 
@@ -301,6 +305,29 @@ export function pathLanguage<K>() {
       op: "release",
       name: `up_read(${lock.name})`,
       class: lock,
+      owned: true,
+      which,
+    }),
+
+    /**
+     * down_read of a lock that somebody gives back with up_read_non_owner, sooner or later, perhaps not the task that took it: lockdep sees
+     * the sleep, and nobody who holds it.
+     */
+    down_read_non_owner: <F>(lock: LockClass, which: (k: K, f: F) => number): Node<K, F> => ({
+      op: "acquire",
+      name: `down_read_non_owner(${lock.name})`,
+      class: lock,
+      how: "read",
+      owned: false,
+      which,
+    }),
+
+    /** Give back what down_read_non_owner took. */
+    up_read_non_owner: <F>(lock: LockClass, which: (k: K, f: F) => number): Node<K, F> => ({
+      op: "release",
+      name: `up_read_non_owner(${lock.name})`,
+      class: lock,
+      owned: false,
       which,
     }),
 
@@ -310,6 +337,7 @@ export function pathLanguage<K>() {
       name: `down_write(${lock.name})`,
       class: lock,
       how: "write",
+      owned: true,
       which,
     }),
 
@@ -318,6 +346,7 @@ export function pathLanguage<K>() {
       op: "release",
       name: `up_write(${lock.name})`,
       class: lock,
+      owned: true,
       which,
     }),
 

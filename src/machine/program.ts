@@ -222,7 +222,13 @@ class Linker {
   /** What the next instruction can rely on. */
   private asserts: Instruction["asserts"] = NO_ASSERTS;
   /** Where which root takes or gives back a lock that has words. */
-  private readonly lockings: { root: number; at: Instruction; write: boolean; taken: boolean }[] = [];
+  private readonly lockings: {
+    root: number;
+    at: Instruction;
+    class: LockClass;
+    write: boolean;
+    taken: boolean;
+  }[] = [];
   private roots = 0;
 
   constructor(
@@ -236,9 +242,9 @@ class Linker {
    * takes. Their steps stay, as steps that do nothing and are no preemption points. Gives the classes that remain.
    */
   contended(tasks: readonly number[]): LockClass[] {
-    const classes = new Set(this.lockings.map(({ at }) => (at.lock as LockUse).class));
+    const classes = new Set(this.lockings.map((locking) => locking.class));
     return [...classes].filter((lock) => {
-      const uses = this.lockings.filter(({ at }) => at.lock?.class === lock);
+      const uses = this.lockings.filter((locking) => locking.class === lock);
       const roots = new Set(uses.filter(({ taken }) => taken).map(({ root }) => root));
       const takers = [...roots].reduce((sum, root) => sum + (tasks[root] ?? 1), 0);
       if (takers > 1 && uses.some(({ write }) => write)) return true;
@@ -391,23 +397,29 @@ class Linker {
           emit(node.name, WAIT, node.run, node.held).until = node.until;
           break;
         case "acquire": {
-          const { class: lock, how, which } = node;
+          const { class: lock, how, owned, which } = node;
           const at = emit(node.name, WAIT, (k, f) => {
             const { locks, task } = k as Running;
             acquire(locks, lock, which(k, f), how, task);
           });
           at.until = (k, f) => isFree((k as Running).locks, lock, which(k, f), how);
-          at.lock = { class: lock, how: "takes" };
+          at.lock = { class: lock, how: owned ? "takes" : "awaits" };
           at.which = which;
-          this.lockings.push({ root: this.roots - 1, at, write: how === "write", taken: true });
+          this.lockings.push({
+            root: this.roots - 1,
+            at,
+            class: lock,
+            write: how === "write",
+            taken: true,
+          });
           break;
         }
         case "release": {
-          const { class: lock, which } = node;
+          const { class: lock, owned, which } = node;
           // Giving back only lets others go on: nobody could tell whether the task was stopped before it.
           const at = emit(node.name, HELD, (k, f) => release((k as Running).locks, lock, which(k, f)));
-          at.lock = { class: lock, how: "gives" };
-          this.lockings.push({ root: this.roots - 1, at, write: false, taken: false });
+          at.lock = owned ? { class: lock, how: "gives" } : null;
+          this.lockings.push({ root: this.roots - 1, at, class: lock, write: false, taken: false });
           break;
         }
         case "assert":

@@ -86,6 +86,25 @@ describe("orders", () => {
     expect(order(p, q).reports).toHaveLength(1);
   });
 
+  it("who takes a lock that somebody else gives back sleeps for it, and does not hold it (down_read_non_owner)", () => {
+    const { down_read_non_owner, up_read_non_owner } = words;
+    const start = path("start", { source: "a test" }, [
+      lock(b),
+      down_read_non_owner<object>(a, () => 0),
+      unlock(b),
+    ]);
+    const end = path("end", { source: "a test" }, [up_read_non_owner<object>(a, () => 0)]);
+    const p = path("p", { source: "a test" }, [
+      call(() => start, {}),
+      lock(b),
+      unlock(b),
+      call(() => end, {}),
+      lock(a),
+      unlock(a),
+    ]);
+    expect(order(p)).toEqual({ edges: ["b a"], reports: [] });
+  });
+
   it("several locks of a nesting class are no report, twice the same of another is", () => {
     const pages = path("pages", { source: "a test" }, [lock_page, lock_page, unlock_page, unlock_page]);
     expect(order(pages).reports).toEqual([]);

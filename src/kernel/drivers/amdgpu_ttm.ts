@@ -25,6 +25,7 @@ import type { Kernel, Table } from "../kernel.js";
 import {
   call,
   down_read,
+  down_read_non_owner,
   down_write,
   given,
   goto,
@@ -35,6 +36,7 @@ import {
   repeat,
   step,
   up_read,
+  up_read_non_owner,
   up_write,
   wait,
   when,
@@ -146,7 +148,7 @@ export const amdgpu_mn_invalidate_range_start_gfx = path(
     locals: { pages: pages_nr, affected: int },
   },
   [
-    down_read(amdgpu_mn_lock, () => 0),
+    down_read_non_owner(amdgpu_mn_lock, () => 0),
     step("amdgpu_ttm_tt_affect_userptr", (k, f) => {
       const { registered, guptask, needs_pages, invalidated } = k.of(amdgpu_ttm_tt);
       if (registered[f.notifier] === 0 || guptask[f.notifier] === k.task + 1) return;
@@ -169,7 +171,7 @@ export const amdgpu_mn_invalidate_range_start_gfx = path(
 export const amdgpu_mn_invalidate_range_end = path(
   "amdgpu_mn_invalidate_range_end",
   { source: "drivers/gpu/drm/amd/amdgpu/amdgpu_mn.c v4.20", args: { notifier: int } },
-  [up_read(amdgpu_mn_lock, () => 0)],
+  [up_read_non_owner(amdgpu_mn_lock, () => 0)],
 );
 
 /** Unbind an object from the GPU, which has finished with it: dirty what it wrote. */

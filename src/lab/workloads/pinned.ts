@@ -78,17 +78,25 @@ export function holderTasks(
   ];
 }
 
-/** The machine and the tasks of a pinned-page scenario. */
-export function pinned(spec: Pinned): Setup {
-  const { holder, pages, drivers, parts, fs, mount, config = [], geometry = {} } = spec;
-  const filePages = pages * drivers;
-  const { arrays, notifier, config: needs }: Holder = HOLDERS[holder];
-  const notifiers = Array.from({ length: notifier === MMU_NOTIFIER.none ? 0 : drivers }, (_, driver) => ({
+/** The objects of holders whose driver is told when PTEs change, one each. */
+export function holderNotifiers(
+  kind: HolderName,
+  { pages, drivers }: Pick<Pinned, "pages" | "drivers">,
+): GeometryOptions["notifiers"] {
+  const { arrays, notifier }: Holder = HOLDERS[kind];
+  return Array.from({ length: notifier === MMU_NOTIFIER.none ? 0 : drivers }, (_, driver) => ({
     driver: notifier,
     start: driver * pages,
     nr: pages,
     pages: driver * arrays,
   }));
+}
+
+/** The machine and the tasks of a pinned-page scenario. */
+export function pinned(spec: Pinned): Setup {
+  const { holder, pages, drivers, parts, fs, mount, config = [], geometry = {} } = spec;
+  const filePages = pages * drivers;
+  const { arrays, config: needs }: Holder = HOLDERS[holder];
   const tasks: TaskPlan[] = [
     ...holderTasks(holder, spec),
     ...(spec.kswapd === true ? [{ name: "kswapd", letter: "k", path: kswapd, args: [], daemon: true }] : []),
@@ -116,7 +124,7 @@ export function pinned(spec: Pinned): Setup {
       vmas: [{ pages: filePages, file: FILE, flags: spec.vm_flags ?? VM_WRITE | VM_SHARED }],
       dios: drivers * arrays,
       dioPages: pages,
-      notifiers,
+      notifiers: holderNotifiers(holder, spec),
       ...geometry,
       config: [
         ...new Set<Config>([
