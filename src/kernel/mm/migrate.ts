@@ -25,16 +25,15 @@ import {
   config,
   dispatch,
   given,
-  gives,
   goto,
   held,
   label,
   leave,
   local,
+  lockdep_assert_not_held,
   path,
   repeat,
   step,
-  takes,
   tries,
   under,
   wait,
@@ -314,6 +313,7 @@ const fallback_migrate_page = path(
       given((_, f) => f.cleared === 0, [leave(() => -ERRNO.EAGAIN)]),
       call(() => remove_migration_ptes, { old: "page", page: "page" }),
       dispatch(a_ops, "writepage", (k, f) => fs_of_page(k, f.page), { page: "page", sync: 0, memalloc: 0 }),
+      lockdep_assert_not_held(PG_locked),
       lock_page(),
       leave(() => -ERRNO.EAGAIN),
     ]),
@@ -386,14 +386,12 @@ export const __unmap_and_move = path(
       given((_, f) => f.force === 0, [goto("out_unlock")]),
       wait_on_page_writeback(),
     ]),
-    // Nobody else knows the new page.
+    // Nobody else knows the new page, so that its lock is in no order with others: the old one is given up for a handle, with this
+    // one held. Once it is known, the old one's lock is held as well.
     held(
-      takes(
-        PG_locked,
-        step("trylock_page", (k, f) => {
-          trylock_page(k, f.newpage);
-        }),
-      ),
+      step("trylock_page", (k, f) => {
+        trylock_page(k, f.newpage);
+      }),
     ),
     when(
       "!page->mapping",
@@ -427,10 +425,7 @@ export const __unmap_and_move = path(
       ],
     ),
     label("out_unlock_both"),
-    gives(
-      PG_locked,
-      step("unlock_page", (k, f) => unlock_page(k, f.newpage)),
-    ),
+    step("unlock_page", (k, f) => unlock_page(k, f.newpage)),
     label("out_unlock"),
     unlock(),
     given((_, f) => f.ret === 0, [step("putback_lru_page", (k, f) => putback_lru_page(k, f.newpage))]),
