@@ -8,14 +8,18 @@ import { disk_daemon } from "../../src/kernel/block/disk.js";
 import { dma_engine, do_blockdev_direct_IO } from "../../src/kernel/fs/direct_io.js";
 import { wb_workfn } from "../../src/kernel/fs/fs_writeback.js";
 import { fsync } from "../../src/kernel/fs/sync.js";
+import type { Kernel } from "../../src/kernel/kernel.js";
 import { call, local, path, pause, repeat, step } from "../../src/kernel/language.js";
 import { kswapd } from "../../src/kernel/mm/kswapd.js";
+import { lru_add_drain } from "../../src/kernel/mm/swap.js";
 import { FS } from "../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
 import { dio_nr, inode, int, vpn } from "../../src/kernel/types.js";
 import { cpu_access } from "../../src/kernel/user.js";
 import { open, type World } from "../../src/lab/world.js";
-import { FILE, small } from "../kernel/harness.js";
+import { pg } from "../../src/trace/words.js";
+import { store } from "../kernel/actors.js";
+import { FILE, Hand, small } from "../kernel/harness.js";
 import { Invariants } from "./invariants.js";
 
 /** Run a seed's schedule and check before it and after each step; whatever faults it meets. */
@@ -141,4 +145,111 @@ describe("a busy machine", () => {
       );
     });
   }
+});
+
+/** What each invariant of 14.1 would say of a state that breaks it: a page of an ext4 file, written, dirty and mapped. */
+const BREACHES: readonly (readonly [invariant: string, breach: (k: Kernel) => void])[] = [
+  [
+    "I1",
+    (k) => {
+      k.page._refcount[0]++;
+    },
+  ],
+  [
+    "I1",
+    (k) => {
+      k.page.mapcount[0]++;
+    },
+  ],
+  ["I2", stripped],
+  [
+    "I3",
+    (k) => {
+      k.page.flags[0] ^= pg("lru");
+    },
+  ],
+  [
+    "I4",
+    (k) => {
+      stripped(k);
+      k.page.b_state[0] = 0;
+    },
+  ],
+  [
+    "I5",
+    (k) => {
+      k.xa_mark.dirty[0] = 0;
+    },
+  ],
+  [
+    "I6",
+    (k) => {
+      k.page.flags[0] |= pg("writeback");
+      k.vmstat.nr_writeback[0]++;
+    },
+  ],
+  [
+    "I7",
+    (k) => {
+      k.page.flags[0] &= ~pg("dirty");
+      k.vmstat.nr_dirty[0]--;
+    },
+  ],
+  [
+    "I9",
+    (k) => {
+      k.pte.entry[0] = 0;
+      k.page.mapcount[0] = 0;
+      k.xa_slot.page[0] = 0;
+      stripped(k);
+      k.page.b_state[0] = 0;
+      k.page._refcount[0] = 0;
+      k.page.flags[0] &= ~pg("dirty");
+    },
+  ],
+  [
+    "I11",
+    (k) => {
+      k.vmstat.nr_dirty[0]++;
+    },
+  ],
+  [
+    "I14",
+    (k) => {
+      k.block.version[0] = k.content.version[0] + 1;
+    },
+  ],
+];
+
+/** The buffers are gone, and what is said of them is not. */
+function stripped(k: Kernel): void {
+  k.page.flags[0] &= ~pg("private");
+  k.page._refcount[0]--;
+}
+
+/** Invariants that another test checks, or that v4.20 has nothing for. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  I8: "the same state as I7's, said of the PTE: the sentence of one names both",
+  I10: "acquired and released pins are counted from v5.7 on",
+  I12: "test/kernel/lockdep.test.ts, for every scenario",
+  I13: "test/kernel/lockdep.test.ts, for every scenario",
+  I15: "shrink_folio_list asks for pins from v6.4 on",
+  I16: "writable long-term pins of files are refused from v6.5 on",
+};
+
+describe("the invariants of 14.1", () => {
+  it("all sixteen are checked here or elsewhere, or are of later kernels", () => {
+    const known = new Set([...BREACHES.map(([name]) => name), ...Object.keys(ELSEWHERE)]);
+    expect([...known].sort()).toEqual(Array.from({ length: 16 }, (_, at) => `I${at + 1}`).sort());
+  });
+
+  for (const [nr, [name, breach]] of BREACHES.entries())
+    it(`${name} is found broken (${nr})`, () => {
+      const h = new Hand(small({ pages: 1 }, { store: store() })).go("store");
+      lru_add_drain(h.k);
+      const invariants = new Invariants(h.world);
+      expect(invariants.violated()).toBeNull();
+      breach(h.k);
+      expect(invariants.violated()).toMatch(new RegExp(`^${name}\\b`));
+    });
 });

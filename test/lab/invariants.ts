@@ -151,7 +151,7 @@ export class Invariants {
       if (has("writeback") && (page_mapping(k, page) === 0 || (buffers && !has("private")) || !tagged))
         return `I6: ${where} is under writeback without mapping, buffers or tag`;
       if (ext4 && writable[page] && !has("dirty") && !has("locked") && !this.fallsBack)
-        return `I7: ${where} is clean and unlocked, and a PTE lets it be written`;
+        return `I7, I8: ${where} is clean and unlocked, and a PTE lets it be written`;
       if (mapping[page] === 0 && ptes[page] > 0) return `I9: ${where} is mapped and in no file`;
       // An anonymous page keeps its mapping until it is free: one that reclaim has frozen is on its way.
       const named = mapping[page] !== 0 && (!isAnon(mapping[page]) || is_free(k, page));

@@ -103,7 +103,7 @@ describe("D2: VMA checks (check_vma_flags)", () => {
       expect(answer()).toBe(expected);
     });
 
-  it("LONGTERM of fsdax: -EOPNOTSUPP", () => {
+  it("F35 LONGTERM of fsdax: -EOPNOTSUPP", () => {
     const answers: number[] = [];
     const h = new Hand(
       small(

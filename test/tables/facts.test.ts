@@ -1,6 +1,6 @@
 /**
  * The checkable facts F1 to F78 of the semantics reference: each that holds for v4.20 is named by a test that checks it; each
- * that does not is listed here with its reason, never dropped.
+ * that does not is listed here with its reason, never dropped. The invariants of 14.1 are in test/lab/invariants.test.ts.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
