@@ -9,7 +9,7 @@
 import { fork, ret_from_fork } from "../kernel/fork.js";
 import { pipe_read, vmsplice_to_pipe } from "../kernel/fs/splice.js";
 import type { Kernel } from "../kernel/kernel.js";
-import { call, given, path, pause, step } from "../kernel/language.js";
+import { call, given, path, pause } from "../kernel/language.js";
 import { MADV, madvise } from "../kernel/mm/madvise.js";
 import { munmap } from "../kernel/mm/mmap.js";
 import { VM_WRITE } from "../kernel/structs.js";
@@ -67,15 +67,11 @@ const unmaps: readonly Node<Kernel, ProcessFrame>[] = [
     [call<ProcessFrame, typeof munmap.args>(() => munmap, { start: "at", nr: 1 }, "ret")],
   ),
 ];
-/** Read the pipe, some time later: the call is a step, as pipe_read's first one may be none (nobody else takes the pipe's mutex here). */
+/** Read the pipe, some time later. */
 const listens: readonly Node<Kernel, ProcessFrame>[] = [
   given<ProcessFrame>(
     (_, f) => f.got > 0,
-    [
-      pause("waits"),
-      step<ProcessFrame>("read", () => {}),
-      call<ProcessFrame, typeof pipe_read.args>(() => pipe_read, { pipe: PIPE }, "ret"),
-    ],
+    [pause("waits"), call<ProcessFrame, typeof pipe_read.args>(() => pipe_read, { pipe: PIPE }, "ret")],
   ),
 ];
 const writes: readonly Node<Kernel, ProcessFrame>[] = [

@@ -239,7 +239,8 @@ class Linker {
 
   /**
    * Leave out the locks for which nobody ever waits: of a class that nobody takes for writing, or that only one task
-   * takes. Their steps stay, as steps that do nothing and are no preemption points. Gives the classes that remain.
+   * takes. Their steps stay, as steps that do nothing and are no preemption points, but for those before which the task sleeps.
+   * Gives the classes that remain.
    */
   contended(tasks: readonly number[]): LockClass[] {
     const classes = new Set(this.lockings.map((locking) => locking.class));
@@ -248,7 +249,8 @@ class Linker {
       const roots = new Set(uses.filter(({ taken }) => taken).map(({ root }) => root));
       const takers = [...roots].reduce((sum, root) => sum + (tasks[root] ?? 1), 0);
       if (takers > 1 && uses.some(({ write }) => write)) return true;
-      for (const { at } of uses) Object.assign(at, { op: HELD, run: nothing, until: null });
+      for (const { at } of uses)
+        Object.assign(at, { op: at.pause === null ? HELD : STEP, run: nothing, until: null });
       return false;
     });
   }

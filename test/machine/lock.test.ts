@@ -16,7 +16,7 @@ class Toy implements Running {
   readonly log: string[] = [];
 }
 
-const { path, step, down_read, up_read, down_write, up_write } = pathLanguage<Toy>();
+const { path, step, pause, down_read, up_read, down_write, up_write } = pathLanguage<Toy>();
 
 const says = (what: string) => step<object>(what, (k) => void k.log.push(`${k.task}:${what}`));
 
@@ -95,6 +95,22 @@ describe("a read-write semaphore", () => {
   it("nor where only one task takes it", () => {
     expect(machine([writer], [0]).image.locks).toEqual([]);
     expect(machine([writer], [0, 0]).image.locks).toEqual([sem]);
+  });
+
+  it("a task that sleeps before it sleeps all the same", () => {
+    const sleeper = path("sleeper", { source: "a test" }, [
+      says("begin"),
+      pause("sleeps"),
+      down_write(sem, () => 0),
+      says("writes"),
+      up_write(sem, () => 0),
+    ]);
+    const { k, machine: m } = machine([sleeper], [0]);
+    m.step(0);
+    expect([m.at(0).step, m.paused(0), m.enabled(0)]).toEqual(["down_write(sem)", true, true]);
+    m.step(0);
+    m.step(0);
+    expect(k.log).toEqual(["0:begin", "0:writes"]);
   });
 
   it("releasing what nobody holds is a fault of guplab", () => {
