@@ -82,27 +82,27 @@ const born: readonly Node<Kernel, ProcessFrame>[] = [
   call<ProcessFrame, typeof ret_from_fork.args>(() => ret_from_fork, { mm: CHILD }),
 ];
 
-const process = (name: string, ...nodes: readonly (readonly Node<Kernel, ProcessFrame>[])[]) =>
+const program = (name: string, ...nodes: readonly (readonly Node<Kernel, ProcessFrame>[])[]) =>
   path(name, { source: "a process", args: ARGS, locals: { ret: int, got: int } }, nodes.flat());
 
 /** Who keeps a reference, as the three ways of the selftest cow.c (v6.1). */
 const SPIES = {
   child: {
     help: "the child splices and unmaps what it has inherited, the parent writes",
-    parent: process("parent", shares, forks, writes),
-    child: process("child", born, splices, unmaps, listens),
+    parent: program("parent", shares, forks, writes),
+    child: program("child", born, splices, unmaps, listens),
     mm: CHILD,
   },
   before: {
     help: "the parent splices before the fork and unmaps after it, the child writes",
-    parent: process("parent", shares, splices, forks, unmaps, listens),
-    child: process("child", born, writes),
+    parent: program("parent", shares, splices, forks, unmaps, listens),
+    child: program("child", born, writes),
     mm: PARENT,
   },
   after: {
     help: "the parent splices and unmaps after the fork, the child writes",
-    parent: process("parent", shares, forks, splices, unmaps, listens),
-    child: process("child", born, writes),
+    parent: program("parent", shares, forks, splices, unmaps, listens),
+    child: program("child", born, writes),
     mm: PARENT,
   },
 } as const;
