@@ -67,6 +67,17 @@ describe("vmsplice", () => {
     expect(h.enabled("read")).toBe(true);
   });
 
+  it("two readers sleep for one buffer: one has it, the other looks again and goes on sleeping", () => {
+    const { h, read } = world(1, 2);
+    h.go("read").go("read2").go("send").step("read").step("read2");
+    h.go("read2").go("read").go("read2");
+    expect([read.length, h.k.page.pins[0], h.next(h.finished("read") ? "read2" : "read")]).toEqual([
+      1,
+      0,
+      "pipe_wait",
+    ]);
+  });
+
   it("the writer that sleeps gives the pipe to the reader meanwhile, and has no page before there is room", () => {
     const { h, sent, read } = world(2, 2);
     h.go("send").go("more");

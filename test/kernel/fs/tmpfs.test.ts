@@ -1,5 +1,7 @@
 /** tmpfs: dirty by a flag alone, and nobody writes it back (5.4, trap 34). */
 import { describe, expect, it } from "vitest";
+import { ERRNO } from "../../../src/kernel/errno.js";
+import { vfs_write } from "../../../src/kernel/fs/read_write.js";
 import { shmem_punch_hole, shmem_setattr } from "../../../src/kernel/fs/shmem_truncate.js";
 import { fsync } from "../../../src/kernel/fs/sync.js";
 import { shmem_file_read_iter } from "../../../src/kernel/fs/tmpfs.js";
@@ -147,5 +149,33 @@ describe("shmem_getpage_gfp", () => {
     ).set(["locked"]);
     h.go("load").go("unmap");
     expect([h.next("load"), h.next("unmap")]).toEqual(["lock_page", "down_write(mm->mmap_sem)"]);
+  });
+});
+
+describe("without memory for a page of tmpfs", () => {
+  const poor = () => {
+    const given: number[] = [];
+    const h = new Hand(
+      small(
+        {
+          fs: FS.tmpfs,
+          cached: false,
+          geometry: { pages: 1, min_free_pages: 1, config: ["watermarks", "direct_reclaim"] },
+        },
+        {
+          store: store(),
+          write: ask(vfs_write, [FILE, 0, 1], given),
+          read: ask(shmem_file_read_iter, [FILE, 0], given),
+        },
+      ),
+    );
+    return { h, given };
+  };
+
+  it("a fault fails with VM_FAULT_OOM, write(2) with -ENOMEM; read(2) of the hole needs none", () => {
+    const { h, given } = poor();
+    h.go("store").go("write").go("read");
+    expect([h.world.machine.local(0, "ret"), given]).toEqual([VM_FAULT.OOM, [-ERRNO.ENOMEM, 1]]);
+    expect([h.k.xa_slot.page[0], h.pte(), h.refs()]).toEqual([0, "none", 0]);
   });
 });

@@ -478,26 +478,35 @@ describe("direct reclaim and kswapd on other machines", () => {
 });
 
 describe("shrink_inactive_list, config kupdate", () => {
-  const afterReclaim = (...stored: string[]) => {
+  const direct: Actor = { path: try_to_free_pages, ends: true };
+  const reclaimed = (by: Actor, ...stored: string[]) => {
     const h = new Hand(
       small(
-        { filePages: 2, pages: 40, geometry: { config: ["kupdate"] } },
-        { one: store(0), two: store(1), flusher: { path: bdi_flusher, args: [0] }, reclaim: reclaim(), disk },
+        {
+          filePages: 2,
+          pages: 40,
+          geometry: { min_free_pages: 0, config: ["kupdate", "watermarks", "direct_reclaim"] },
+        },
+        { one: store(0), two: store(1), flusher: { path: bdi_flusher, args: [0] }, reclaim: by, disk },
       ),
     );
     for (const task of stored) h.go(task);
     // Below the background threshold, and young.
     expect(bdi(h.k).dwork[0]).toBe(DWORK.delayed);
-    return h.go("reclaim");
+    return h.past("reclaim", "putback_inactive_pages");
   };
 
-  it("wakes the flushers when all that it took is dirty and in no queue", () => {
-    const h = afterReclaim("one", "two");
-    expect(bdi(h.k).dwork[0]).toBe(DWORK.now);
-    h.round("flusher");
-    expect([h.has("writeback", 0), h.has("writeback", 1)]).toEqual([true, true]);
+  it("kswapd and direct reclaim wake the flushers when all that they took is dirty and in no queue", () => {
+    for (const by of [reclaim(), direct]) {
+      const h = reclaimed(by, "one", "two").step("reclaim");
+      expect(bdi(h.k).dwork[0]).toBe(DWORK.now);
+      h.round("flusher");
+      expect([h.has("writeback", 0), h.has("writeback", 1)]).toEqual([true, true]);
+    }
   });
 
-  it("lets them sleep when one page is clean", () =>
-    expect(bdi(afterReclaim("one").k).dwork[0]).toBe(DWORK.delayed));
+  it("they let them sleep when a page that they took is clean", () => {
+    for (const by of [reclaim(), direct])
+      expect(reclaimed(by, "two").next("reclaim")).not.toBe("wakeup_flusher_threads");
+  });
 });
