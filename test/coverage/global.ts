@@ -1,15 +1,15 @@
 /**
  * Around a run of the tests: a folder for the workers' marks, and at the end what they come to.
  *
- * After the whole suite the steps that no test reaches are named and fail the run (unless REPORT_ONLY says otherwise, or
- * the environment variable GUPLAB_COVERAGE is "report"), and every step is written to `node_modules/.cache/guplab/steps.json`.
+ * After the whole suite the steps that no test reaches are named and fail the run (unless the environment variable
+ * GUPLAB_COVERAGE is "report"), and every step is written to `node_modules/.cache/guplab/steps.json`.
  * After a part of it nothing is said, except by `npm run coverage`, which always shows the table by file.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
-import { byFile, merge, REPORT_ONLY, type StepCoverage, summary, unreached } from "./report.js";
+import { byFile, merge, type StepCoverage, summary, unreached } from "./report.js";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -60,7 +60,7 @@ async function conclude(project: TestProject, marks: readonly string[]): Promise
     mkdirSync(cache, { recursive: true });
     writeFileSync(join(cache, "steps.json"), `${JSON.stringify(steps, null, 1)}\n`);
   }
-  const reportOnly = REPORT_ONLY || process.env.GUPLAB_COVERAGE === "report";
+  const reportOnly = process.env.GUPLAB_COVERAGE === "report";
   const { text, fails } = judge(steps, { whole, byFile: stepsByFile, reportOnly });
   console.error(text);
   if (fails) process.exitCode = 1;

@@ -1,9 +1,6 @@
 /** What is said of the steps that tests reach, and of those that none reaches. */
 import type { Step } from "./catalogue.js";
 
-/** Whether a step that no test reaches is only reported. */
-export const REPORT_ONLY = true;
-
 export interface StepCoverage extends Step {
   readonly reached: boolean;
 }
