@@ -119,6 +119,8 @@ export interface GeometryOptions {
   readonly blocks?: number;
   /** MMU notifiers (config "notifier"): who watches which virtual pages. Default none. */
   readonly notifiers?: readonly NotifierSpec[];
+  /** What an NVMe disk does with the command of a direct read (config "nvme"): a row of NVME. Default it completes. */
+  readonly nvme?: number;
   /** WMARK_MIN: pages that are kept free (config "watermarks"). Default what min_free_kbytes gives: at least 32. */
   readonly min_free_pages?: number;
   /** Tasks that can be in direct reclaim at once (config "direct_reclaim"). Default 4. */
@@ -169,6 +171,7 @@ export interface Geometry {
   readonly mount: Mount;
   readonly blocks: number;
   readonly notifiers: readonly NotifierSpec[];
+  readonly nvme: number;
   readonly watermarks: Watermarks;
   readonly reclaimers: number;
   readonly walkers: number;
@@ -259,6 +262,7 @@ export function completeGeometry(options: GeometryOptions): Geometry {
     mount: ext4_mount(options),
     blocks: options.blocks ?? fullest(options),
     notifiers: options.notifiers ?? [],
+    nvme: options.nvme ?? 0,
     watermarks: setup_per_zone_wmarks(
       options.pages,
       options.min_free_pages ?? init_per_zone_wmark_min(options.pages),

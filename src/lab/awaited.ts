@@ -54,17 +54,19 @@ export const AWAITED: Readonly<Record<string, Awaited>> = {
   blk_mq_check_expired: "a command that is late",
   notifier_completion: "the end of an invalidation",
   ttm_bo_wait: "the graphics card to finish",
+  "revoke: revoke": "the device to be done with the pages",
   bio_dirty_work: "a bio whose pages were cleaned meanwhile",
   i915_gem_object_wait: "the graphics card to finish",
   i915_request_execute: "the graphics card to finish",
   wait_for_userptr: "a worker to have the pages",
   process_one_work: "work",
   reservation_object_wait_timeout_rcu: "the graphics card to finish",
+  i915_gem_object_put: "the graphics card and the worker to let go of the object",
+  exit_mm: "a driver's fault in the process to end",
 
   // ---- processes
   pipe_wait: "somebody at the other end of the pipe",
   ret_from_fork: "fork to make its process",
-  exit_mm: "everybody to leave its memory",
   wait4: "its child to exit",
   "thread: next order": "an order",
 };

@@ -51,6 +51,8 @@ export interface BoxOptions {
   readonly pages?: number;
   /** How it is mapped; default "shared". */
   readonly map?: "shared" | "private";
+  /** A driver or a disk besides: "odp", "i915", "amdgpu", "aio", "nvme-stuck" ...; default "none". */
+  readonly driver?: string;
 }
 
 /** What a sandbox has beside its operations. */

@@ -5,6 +5,7 @@
 
 import { ib_umem_get, ib_umem_release } from "../kernel/drivers/infiniband.js";
 import { io_sqe_buffer_register, io_sqe_buffer_unregister } from "../kernel/drivers/io_uring.js";
+import { nvme_in_flight } from "../kernel/drivers/nvme.js";
 import { vfio_dma_do_map, vfio_dma_do_unmap } from "../kernel/drivers/vfio.js";
 import { vb2_get_userptr, vb2_put_userptr } from "../kernel/drivers/videobuf2.js";
 import { xdp_umem_reg, xdp_umem_release } from "../kernel/drivers/xdp_umem.js";
@@ -13,7 +14,7 @@ import { fork } from "../kernel/fork.js";
 import { btrfs_file_write_iter, btrfs_punch_hole } from "../kernel/fs/btrfs/file.js";
 import { btrfs_setsize } from "../kernel/fs/btrfs/truncate.js";
 import { ext4_dax_setattr } from "../kernel/fs/dax.js";
-import { direct_write, do_blockdev_direct_IO } from "../kernel/fs/direct_io.js";
+import { direct_write, do_blockdev_direct_IO, io_submit_read } from "../kernel/fs/direct_io.js";
 import { drop_caches } from "../kernel/fs/drop_caches.js";
 import { ext4_punch_hole, ext4_setattr } from "../kernel/fs/ext4/truncate.js";
 import { __writeback_single_inode } from "../kernel/fs/fs_writeback.js";
@@ -47,10 +48,20 @@ import { shrink_active_list } from "../kernel/mm/shrink_active_list.js";
 import { truncate_pagecache_range } from "../kernel/mm/truncate.js";
 import { dma_write, put_pages } from "../kernel/mm/user_pages.js";
 import { shrink_node } from "../kernel/mm/vmscan.js";
-import { FS, is_dax_fs } from "../kernel/operations.js";
+import { FS, is_dax_fs, MMU_NOTIFIER } from "../kernel/operations.js";
 import { type InodeNr, int, NONE, pages_nr, pfn, vpn } from "../kernel/types.js";
 import { cpu_access } from "../kernel/user.js";
 import type { FrameOf, Path } from "../machine/path.js";
+import {
+  amdgpu_cs,
+  amdgpu_free,
+  amdgpu_userptr,
+  i915_exec,
+  i915_free,
+  OBJECT,
+  odp_write_page,
+  timer,
+} from "./driver_calls.js";
 
 /** One argument as it is written: a name, what it is for, and what it can be on a machine. */
 export interface OperationArgument {
@@ -86,6 +97,13 @@ export interface Operation {
   readonly releases: readonly string[];
   /** Whether it works on another process's memory. */
   readonly remote: boolean;
+  /**
+   * What its array must be: empty; one that may have pages, and that nobody else works on ("filled"); or one that is another call's
+   * at the same time ("shared").
+   */
+  readonly array: "empty" | "filled" | "shared";
+  /** The process whose object it works on; null where its virtual pages say whose call it is. */
+  readonly owner: number | null;
   /** Whether it leaves pages in its array, its last argument, until another operation lets them go. */
   readonly takes: boolean;
   /**
@@ -99,9 +117,8 @@ export interface Operation {
 /** Array of pages that registrations use when nothing else is said, and the pipe: after the threads' own. */
 export const REGION = 4;
 export const PIPE = 5;
-/** Arrays that the sandbox has. */
+/** Arrays that every sandbox has. */
 export const ARRAYS = 6;
-
 /** Stands for "the thread's own array" where an argument was not said. */
 const OWN = -1;
 
@@ -136,6 +153,8 @@ interface OperationSpec<N extends string, A extends readonly OperationArgument[]
   readonly values?: (said: readonly number[], k: Kernel) => readonly number[];
   readonly releases?: readonly string[];
   readonly remote?: boolean;
+  readonly array?: Operation["array"];
+  readonly owner?: number | null;
   readonly takes?: boolean;
   readonly example?: string;
 }
@@ -147,6 +166,8 @@ function operation<const N extends string, const A extends readonly OperationArg
   releases = [],
   takes = false,
   remote = false,
+  array = "empty",
+  owner = null,
   where = "every sandbox",
   scenario = "sandbox",
   path: does,
@@ -162,6 +183,8 @@ function operation<const N extends string, const A extends readonly OperationArg
     scenario,
     releases,
     remote,
+    array,
+    owner,
     takes,
     read: (k, words, thread) => {
       if (words.length > args.length) {
@@ -318,6 +341,19 @@ const gup_benchmark = path(
     ),
   ],
 );
+
+/** A path that a sandbox has with a driver that is told when PTEs change. */
+const notified =
+  (driver: number, does: AnyPath) =>
+  (g: Geometry): AnyPath | null =>
+    g.notifiers[0]?.driver === driver ? does : null;
+
+/** The part of the process that a driver's object covers: its first virtual pages. */
+const covered = {
+  ...at,
+  help: "virtual page of the region",
+  max: (k: Kernel) => (k.geometry.notifiers[0]?.nr ?? 1) - 1,
+};
 
 /** What can be ordered, in the order of help. */
 const TABLE = [
@@ -526,7 +562,13 @@ const TABLE = [
     path: gup_longterm,
     takes: true,
   }),
-  operation({ name: "dma", help: "A device writes into every page of an array", args: [own], path: dma }),
+  operation({
+    name: "dma",
+    help: "A device writes into every page of an array",
+    args: [own],
+    path: dma,
+    array: "shared",
+  }),
   operation({
     name: "put",
     help: "put_page of every page of an array, and nothing else",
@@ -663,6 +705,122 @@ const TABLE = [
     args: [region],
     path: io_sqe_buffer_unregister,
     releases: ["uring_reg"],
+  }),
+
+  // ---- drivers that a sandbox has when it is asked for: driver=
+  operation({
+    name: "odp_write",
+    help: "The card writes a page of its on-demand region: it faults where it has no translation",
+    details: [
+      "The region is the file's mapping. The fault takes the page, enters it and puts it again: no reference is kept.",
+      "Whatever changes the PTE takes the translation away first, and dirties the page: try writeback, and write again.",
+    ],
+    args: [covered, own],
+    path: notified(MMU_NOTIFIER.ib_umem, odp_write_page),
+    where: "a sandbox with driver=odp",
+    scenario: "sandbox,driver=odp",
+    remote: true,
+  }),
+  operation({
+    name: "i915_exec",
+    help: "Submit a job that writes the file's mapping (i915 userptr): step gpu does it",
+    details: [
+      "Pages that are mapped writable are taken at once; for others a kworker faults: step worker.",
+      "An invalidation waits for the GPU; then the driver dirties the pages and puts them.",
+    ],
+    path: notified(MMU_NOTIFIER.i915, i915_exec),
+    values: () => [OBJECT],
+    array: "filled",
+    owner: 0,
+    where: "a sandbox with driver=i915",
+    scenario: "sandbox,driver=i915,pages=1",
+  }),
+  operation({
+    name: "i915_free",
+    help: "Close the object: its pages are dirtied without the page lock, and put",
+    path: notified(MMU_NOTIFIER.i915, i915_free),
+    values: () => [OBJECT],
+    array: "filled",
+    owner: 0,
+    where: "a sandbox with driver=i915",
+    scenario: "sandbox,driver=i915,pages=1",
+    example: "i915_exec; step gpu 20; i915_free",
+  }),
+  operation({
+    name: "amdgpu_userptr",
+    help: "Make an object of the file's mapping (AMDGPU_GEM_USERPTR) and take its pages",
+    args: [word("anononly", "AMDGPU_GEM_USERPTR_ANONONLY: refuse a file's pages", { no: 0, yes: 1 })],
+    path: notified(MMU_NOTIFIER.amdgpu, amdgpu_userptr),
+    values: ([anononly]) => [anononly, OBJECT],
+    takes: true,
+    owner: 0,
+    where: "a sandbox with driver=amdgpu",
+    scenario: "sandbox,driver=amdgpu",
+  }),
+  operation({
+    name: "amdgpu_cs",
+    help: "Submit a job that writes the object: step gpu does it",
+    details: [
+      "Pages that were invalidated are fetched anew. The last look is under the notifier's lock, so that no job starts while PTEs change.",
+      "Stop it before that lock (amdgpu_cs --hold yes, step A ...), let writeback come, and it starts again.",
+    ],
+    path: notified(MMU_NOTIFIER.amdgpu, amdgpu_cs),
+    values: (_, k) => {
+      if (k.user_pages.nr[OBJECT] === 0)
+        throw new Error("amdgpu_cs needs an object with pages: amdgpu_userptr makes it");
+      return [OBJECT];
+    },
+    array: "filled",
+    owner: 0,
+    where: "a sandbox with driver=amdgpu",
+    scenario: "sandbox,driver=amdgpu",
+    example: "amdgpu_userptr; amdgpu_cs",
+  }),
+  operation({
+    name: "amdgpu_free",
+    help: "Close the object: its pages are dirtied without the page lock, and put",
+    path: notified(MMU_NOTIFIER.amdgpu, amdgpu_free),
+    values: () => [OBJECT],
+    releases: ["amdgpu_userptr"],
+    owner: 0,
+    where: "a sandbox with driver=amdgpu",
+    scenario: "sandbox,driver=amdgpu",
+  }),
+  operation({
+    name: "aio_read",
+    help: "io_submit: read another file with O_DIRECT into virtual pages, and do not wait",
+    details: [
+      "The pages are dirty before the disk writes. step aio moves the disk; its interrupt looks whether they still are.",
+      "Clean them meanwhile (writeback; step disk), and step kworker dirties them again, later than anybody waits for.",
+    ],
+    args: [at, nr],
+    path: (g) =>
+      g.dios > OBJECT && g.notifiers.length === 0 && !g.config.has("nvme") ? io_submit_read : null,
+    values: ([start, count]) => [start, count, OBJECT],
+    array: "filled",
+    where: "a sandbox with driver=aio",
+    scenario: "sandbox,driver=aio",
+  }),
+  operation({
+    name: "nvme_timeout",
+    help: "The timer of a pread's command: Abort the first time, then the controller's reset",
+    details: [
+      "An aborted or cancelled command is sent again, five times; its pages are held until the read fails or succeeds.",
+      "The disk is nvme-abortable (obeys Abort), nvme-stuck (never completes) or nvme-dead (does not hear of the reset).",
+    ],
+    args: [own],
+    path: (g) => (g.config.has("nvme") ? timer : null),
+    values: ([array], k) => {
+      if (k.has("nvme") && !nvme_in_flight(k, array))
+        throw new Error(
+          `nvme_timeout needs a command in flight, and array ${array} has none: pread --hold yes, step`,
+        );
+      return [array];
+    },
+    array: "shared",
+    where: "a sandbox with driver=nvme-abortable, nvme-stuck or nvme-dead",
+    scenario: "sandbox,driver=nvme-dead",
+    example: "pread 0; nvme_timeout 0; nvme_timeout 0; step A 40",
   }),
 
   // ---- memory pressure, and pages that move

@@ -8,14 +8,18 @@
  * Three threads are of process 0, the fourth is its child's, once fork has made one. A held step stays one here, although VFIO's driver
  * and the graphics card's mark pages dirty without the page lock: nobody can stand where a held step begins.
  */
+import { bio_dirty_fn } from "../kernel/block/bio.js";
 import { disk_daemon } from "../kernel/block/disk.js";
 import { cache_file } from "../kernel/boot.js";
 import type { Config } from "../kernel/config.js";
 import { device } from "../kernel/drivers/device.js";
+import { __i915_gem_userptr_get_pages_worker, gpu_engine } from "../kernel/drivers/i915_userptr.js";
+import { odp_device } from "../kernel/drivers/infiniband_odp.js";
+import { NVME, nvme_controller } from "../kernel/drivers/nvme.js";
 import { errnoName } from "../kernel/errno.js";
 import { btrfs_writepage_fixup_worker } from "../kernel/fs/btrfs.js";
 import { dax_allocate_file } from "../kernel/fs/dax.js";
-import { dma_engine } from "../kernel/fs/direct_io.js";
+import { dma_engine, dma_engine_aio } from "../kernel/fs/direct_io.js";
 import { wb_workfn } from "../kernel/fs/fs_writeback.js";
 import { kjournald2 } from "../kernel/fs/jbd2.js";
 import { completeGeometry, type GeometryOptions, type Mount } from "../kernel/geometry.js";
@@ -24,11 +28,12 @@ import { branch, call, goto, label, path, pause, repeat, step, wait } from "../k
 import { kswapd } from "../kernel/mm/kswapd.js";
 import { mm_of } from "../kernel/mm/memory.js";
 import { MM_FORKED, MM_GONE, mm_struct } from "../kernel/mm/mmap.js";
-import { FS, is_dax_fs } from "../kernel/operations.js";
+import { FS, is_dax_fs, MMU_NOTIFIER } from "../kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../kernel/structs.js";
 import { int } from "../kernel/types.js";
 import { i32, struct, u8 } from "../machine/memory.js";
 import type { Path } from "../machine/path.js";
+import { OBJECT, SPARE } from "./driver_calls.js";
 import { ARRAYS, OPERATIONS, type Operation, REGION } from "./operations.js";
 import { choice, scenario, type TaskPlan, whole } from "./scenario.js";
 
@@ -109,7 +114,7 @@ function releaseArguments(k: Kernel, operation: Operation, array: number): reado
 
 /** @throws Error with one sentence when a call that fills an array names one that has pages */
 function checkArray(k: Kernel, operation: Operation, array: number): void {
-  if (array < 0 || operation.name === "dma" || k.user_pages.nr[array] === 0) return;
+  if (array < 0 || operation.array !== "empty" || k.user_pages.nr[array] === 0) return;
   throw new Error(
     `${operation.name} needs an empty array, and array ${array} has pages: let go of them, or name another`,
   );
@@ -155,6 +160,7 @@ function rangeOf(
 function callerOf(k: Kernel, operation: Operation, values: readonly number[]): number | null {
   if (operation.name === "exit") return values[0];
   if (operation.name === "fork") return 0;
+  if (operation.owner !== null) return operation.owner;
   const range = operation.remote ? null : rangeOf(k, operation, values);
   return range === null ? null : mm_of(k, range[0]);
 }
@@ -172,9 +178,12 @@ function checkSharing(
   others: readonly Running[],
 ) {
   const array = arrayOf(k, operation, values);
-  if (array < 0 || operation.name === "dma") return;
+  if (array < 0) return;
   const sharer = others.find(
-    (other) => other.operation.name !== "dma" && arrayOf(k, other.operation, other.values) === array,
+    (other) =>
+      ((operation.array !== "shared" && other.operation.array !== "shared") ||
+        operation === other.operation) &&
+      arrayOf(k, other.operation, other.values) === array,
   );
   if (sharer !== undefined)
     throw new Error(
@@ -429,12 +438,6 @@ const GROUNDS = {
   "xfs-dax": { help: "xfs on persistent memory", fs: FS.xfs_dax, config: ["dax"] },
 } as const satisfies Record<string, Ground>;
 
-const helpOf = <N extends string>(table: Readonly<Record<N, { readonly help: string }>>): Record<N, string> =>
-  Object.fromEntries((Object.keys(table) as N[]).map((name) => [name, table[name].help])) as Record<
-    N,
-    string
-  >;
-
 const daemon = (name: string, letter: string, taskPath: TaskPlan["path"], args: readonly number[] = []) => ({
   name,
   letter,
@@ -443,9 +446,77 @@ const daemon = (name: string, letter: string, taskPath: TaskPlan["path"], args: 
   daemon: true,
 });
 
+/** A driver that only some sandboxes have: what its objects are, and its tasks. */
+interface Driver {
+  readonly help: string;
+  /** Row of MMU_NOTIFIER: its object or region is the file's mapping. */
+  readonly notifier?: number;
+  readonly config?: readonly Config[];
+  /** Row of NVME. */
+  readonly nvme?: number;
+  readonly tasks: readonly TaskPlan[];
+}
+
+const DRIVERS = {
+  none: { help: "none of those below", tasks: [] },
+  odp: {
+    help: "RDMA on demand: a card that faults pages in (odp_write, step odp)",
+    notifier: MMU_NOTIFIER.ib_umem,
+    tasks: [daemon("odp", "o", odp_device, [0, SPARE, 0])],
+  },
+  i915: {
+    help: "Intel graphics with a program's memory (i915_exec, step gpu, step worker)",
+    notifier: MMU_NOTIFIER.i915,
+    tasks: [
+      daemon("gpu", "g", gpu_engine, [OBJECT]),
+      daemon("worker", "w", __i915_gem_userptr_get_pages_worker, [0, SPARE]),
+    ],
+  },
+  amdgpu: {
+    help: "AMD graphics with a program's memory (amdgpu_userptr, amdgpu_cs, step gpu)",
+    notifier: MMU_NOTIFIER.amdgpu,
+    tasks: [daemon("gpu", "g", gpu_engine, [OBJECT])],
+  },
+  aio: {
+    help: "asynchronous O_DIRECT reads (aio_read, step aio, step kworker)",
+    tasks: [daemon("aio", "a", dma_engine_aio, [OBJECT]), daemon("kworker", "w", bio_dirty_fn)],
+  },
+  "nvme-abortable": {
+    help: "pread's disk is NVMe and obeys Abort (nvme_timeout)",
+    config: ["nvme"],
+    nvme: NVME.abortable,
+    tasks: [],
+  },
+  "nvme-stuck": {
+    help: "it never completes; its controller can be reset",
+    config: ["nvme"],
+    nvme: NVME.stuck,
+    tasks: [],
+  },
+  "nvme-dead": {
+    help: "it does not hear of the reset either",
+    config: ["nvme"],
+    nvme: NVME.dead,
+    tasks: [],
+  },
+} as const satisfies Record<string, Driver>;
+
+const helpOf = <N extends string>(table: Readonly<Record<N, { readonly help: string }>>): Record<N, string> =>
+  Object.fromEntries((Object.keys(table) as N[]).map((name) => [name, table[name].help])) as Record<
+    N,
+    string
+  >;
+
 /** The machine of a sandbox. */
-function geometryOf(ground: Ground, pages: number, map: "shared" | "private"): GeometryOptions {
+function geometryOf(
+  ground: Ground,
+  { notifier, nvme, tasks, config: more = [] }: Driver,
+  pages: number,
+  map: "shared" | "private",
+): GeometryOptions {
   const { fs, config = [], mount } = ground;
+  const notified: readonly Config[] = notifier === undefined ? [] : ["notifier"];
+  const watching = notifier === undefined ? [] : [{ driver: notifier, start: 0, nr: pages, pages: OBJECT }];
   const cached = !is_dax_fs(fs) && fs !== FS.hugetlbfs;
   return {
     pages: 4 * pages,
@@ -458,12 +529,14 @@ function geometryOf(ground: Ground, pages: number, map: "shared" | "private"): G
       { pages, flags: 0, mm: 1, forked: 1 },
     ],
     mms: 2,
-    dios: ARRAYS,
+    dios: tasks.length === 0 ? ARRAYS : SPARE + 1,
     dioPages: pages,
+    notifiers: watching,
+    nvme,
     mount,
     blocks: 4 * pages,
     ...(fs === FS.hugetlbfs ? { hugePages: Math.ceil(pages / 2), hugeOrder: 1 } : {}),
-    config: ["mmap", "truncate", "mlock", "rlimit", "migration", ...config],
+    config: ["mmap", "truncate", "mlock", "rlimit", "migration", ...config, ...more, ...notified],
   };
 }
 
@@ -478,13 +551,17 @@ export const sandbox = scenario({
     fs: choice("the file's filesystem", helpOf(GROUNDS)),
     pages: whole("pages of the file", 4, 1, 64),
     map: choice("how the file is mapped", { shared: "MAP_SHARED", private: "MAP_PRIVATE" }),
+    driver: choice("a driver, or a disk, that the machine has besides", helpOf(DRIVERS)),
   },
-  setup: ({ fs, pages, map }) => {
+  setup: ({ fs, pages, map, driver }) => {
+    const added: Driver = DRIVERS[driver];
     const ground: Ground = GROUNDS[fs];
     const { fs: row, config = [] } = ground;
     if (map === "private" && (is_dax_fs(row) || row === FS.hugetlbfs))
       throw new Error(`a sandbox on ${fs} has shared mappings only: leave map=private out`);
-    const geometry = geometryOf(ground, row === FS.hugetlbfs ? 2 * Math.ceil(pages / 2) : pages, map);
+    if (added.notifier !== undefined && (is_dax_fs(row) || row === FS.hugetlbfs))
+      throw new Error(`driver=${driver} is for sandboxes with a page cache: leave fs=${fs} out`);
+    const geometry = geometryOf(ground, added, row === FS.hugetlbfs ? 2 * Math.ceil(pages / 2) : pages, map);
     const plan = completeGeometry(geometry);
     const thread = threadOn((operation) => operation.pathOn(plan));
     const tasks: TaskPlan[] = [
@@ -494,8 +571,16 @@ export const sandbox = scenario({
       daemon("disk", "d", disk_daemon, [0]),
       ...(config.includes("journal") ? [daemon("jbd2", "j", kjournald2, [0])] : []),
       ...(row === FS.btrfs ? [daemon("fixup", "x", btrfs_writepage_fixup_worker)] : []),
-      ...THREADS.map((letter, dio) => daemon(`dma${letter}`, `m${letter.toLowerCase()}`, dma_engine, [dio])),
+      ...THREADS.map((letter, dio) =>
+        daemon(
+          `dma${letter}`,
+          `m${letter.toLowerCase()}`,
+          added.nvme === undefined ? dma_engine : nvme_controller,
+          [dio],
+        ),
+      ),
       daemon("card", "c", device, [REGION, 0]),
+      ...added.tasks,
     ];
     return {
       geometry,
@@ -507,7 +592,7 @@ export const sandbox = scenario({
       },
       tables: [
         { struct: syscall, rows: () => THREADS.length },
-        { struct: taken, rows: () => ARRAYS },
+        { struct: taken, rows: (g) => g.dios },
       ],
       input: order,
     };

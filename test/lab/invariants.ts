@@ -56,7 +56,7 @@ export class Invariants {
   /** Whether a page may be dirty by its flag alone; in a sandbox, once somebody has said so. */
   private get raw(): boolean {
     const { takesOrders, inputs } = this.world;
-    return this.canBeRaw && (!takesOrders || inputs.some((line) => line.includes("vfio_unmap")));
+    return this.canBeRaw && (!takesOrders || inputs.some((line) => line.includes("vfio_")));
   }
 
   /** Every path on a task's call stack, outermost first. Their locals are this task's until the next call. */
@@ -119,7 +119,8 @@ export class Invariants {
     const pending: number[] = [];
     for (let task = 0; task < machine.tasks.length; task++) {
       for (const { path, calling, local } of this.at(task))
-        if (UNMAPS.includes(path) && calling !== "") ptes[local("page")]++;
+        if (UNMAPS.includes(path) && calling !== "" && !calling.startsWith("invalidate_page"))
+          ptes[local("page")]++;
       if (unaccounted(machine.at(task)) && !machine.isDead(task)) pending.push(machine.page(task));
     }
     const { raw } = this;

@@ -155,3 +155,95 @@ describe("what does not fit is one sentence and changes nothing", () => {
     expect(() => applySchedule(world, "[Z store 0]")).toThrow('"Z" is no thread');
   });
 });
+
+describe("drivers that a sandbox has when it is asked for", () => {
+  const pins = () => desk.world.k.page.pins.reduce((sum, nr) => sum + nr, 0);
+  const faults = () => desk.world.k.faults.map(({ kind, message }) => `${kind} ${message}`);
+
+  it("a machine that does not ask for one has no rows and no paths of theirs", () => {
+    const { k } = open("sandbox", { record: false });
+    expect([k.has("notifier"), k.has("nvme"), k.geometry.notifiers, k.geometry.dios]).toEqual([
+      false,
+      false,
+      [],
+      6,
+    ]);
+  });
+
+  it("an operation of another driver says which sandbox has it", async () => {
+    await expect(say("odp_write 0")).rejects.toThrow(
+      "odp_write needs a sandbox with driver=odp: say scenario sandbox,driver=odp",
+    );
+  });
+
+  it("odp: the card faults a page in and keeps no reference; writeback takes its translation away", async () => {
+    await say("scenario sandbox,driver=odp,pages=1; odp_write");
+    expect([desk.world.k.content.version[0], pins(), desk.world.k.user_page.page.at(6)]).toEqual([1, 0, 1]);
+    await say("writeback");
+    expect(desk.world.k.user_page.page.at(6)).toBe(0);
+    await say("step disk 9; odp_write");
+    expect([desk.world.k.content.version[0], desk.world.k.user_page.page.at(6)]).toEqual([2, 1]);
+  });
+
+  it("i915: a kworker faults what is not mapped; writeback waits for the GPU", async () => {
+    const { text } = await say("scenario sandbox,driver=i915,pages=1; i915_exec");
+    expect(text).toContain("wait_for_userptr");
+    await say("step worker 200; step A 20");
+    expect(pins()).toBe(1);
+    expect((await say("writeback")).text).toContain("i915_gem_object_wait");
+    await say("step gpu 9; step A 60");
+    expect([pins(), desk.world.k.content.version[0]]).toEqual([0, 1]);
+  });
+
+  it("amdgpu: a submission that an invalidation overtakes starts again (-ERESTARTSYS)", async () => {
+    await say("scenario sandbox,driver=amdgpu,pages=1; amdgpu_userptr; amdgpu_cs --hold yes");
+    const { machine } = desk.world;
+    const task = (name: string) => machine.tasks.findIndex((each) => each.name === name);
+    for (let steps = 0; machine.at(task("A")).step !== "drm_sched_entity_push_job" && steps < 99; steps++) {
+      if (machine.at(task("A")).step.startsWith("down_write(amdgpu")) await say("writeback --by B");
+      desk.step(task("A"));
+    }
+    desk.step(task("A"));
+    expect(desk.world.enabled(task("gpu"))).toBe(false);
+    for (let steps = 0; !isIdle(desk.world.k, 0) && steps < 400; steps++) desk.step(task("A"));
+    expect([isIdle(desk.world.k, 0), desk.world.enabled(task("gpu")), pins()]).toEqual([true, true, 1]);
+  });
+
+  it("amdgpu: a job needs an object; its own process submits it", async () => {
+    await say("scenario sandbox,driver=amdgpu");
+    await expect(say("amdgpu_cs")).rejects.toThrow(
+      "amdgpu_cs needs an object with pages: amdgpu_userptr makes it",
+    );
+    await expect(say("amdgpu_userptr --by D")).rejects.toThrow("thread D is process 1's");
+    expect((await say("amdgpu_userptr yes")).text).toContain("-EPERM");
+  });
+
+  it("aio: dirty before the disk writes; cleaned meanwhile, a kworker dirties it again", async () => {
+    await say("scenario sandbox,driver=aio,pages=1; aio_read");
+    const { k } = desk.world;
+    const dirty = () => (k.page.flags[0] & 8) !== 0;
+    expect([dirty(), k.content.version[0], pins()]).toEqual([true, 0, 1]);
+    await say("writeback; step disk 9");
+    expect(dirty()).toBe(false);
+    await say("step aio 9");
+    expect([dirty(), k.content.version[0], pins()]).toEqual([false, 1, 1]);
+    await say("step kworker 9");
+    expect([dirty(), pins()]).toEqual([true, 0]);
+  });
+
+  it("nvme: Abort, then the reset; a dead controller fails the read, and the pages come back", async () => {
+    await say("scenario sandbox,driver=nvme-dead,pages=1; pread 0");
+    expect((await say("nvme_timeout 0")).text).toContain("nvme_submit_cmd(abort)");
+    expect((await say("nvme_timeout 0")).text).toContain("nvme_kill_queues");
+    await say("step A 40");
+    expect([pins(), isIdle(desk.world.k, 0), faults()]).toEqual([0, true, []]);
+    await expect(say("nvme_timeout 0")).rejects.toThrow("nvme_timeout needs a command in flight");
+    expect((await say("pread 0")).text).toContain("-EIO");
+  });
+
+  it("a driver that is told of PTEs needs a page cache", () => {
+    expect(() => open("sandbox", { parameters: { driver: "odp", fs: "hugetlbfs" } })).toThrow(
+      "driver=odp is for sandboxes with a page cache: leave fs=hugetlbfs out",
+    );
+  });
+});

@@ -278,3 +278,24 @@ export const gpu_engine = path(
     ),
   ],
 );
+
+/** The object is closed: when the GPU has finished with it, its pages are given up. */
+export const i915_gem_free_object = path(
+  "i915_gem_free_object",
+  {
+    source: "drivers/gpu/drm/i915/i915_gem.c v4.20",
+    args: { notifier: int },
+    locals: { pages: pages_nr },
+  },
+  [
+    local((k, f) => {
+      f.pages = pages_of_notifier(k, f.notifier);
+    }),
+    // Requests and the kworker hold references to the object: it is freed after them.
+    wait(
+      "i915_gem_object_put",
+      (k, f) => !is_busy(k, f.pages) && k.of(userptr).work[f.notifier] !== WORK.pending,
+    ),
+    call(() => i915_gem_userptr_put_pages, { notifier: "notifier", pages: "pages" }),
+  ],
+);

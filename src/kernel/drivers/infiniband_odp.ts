@@ -245,45 +245,56 @@ export const pagefault_mr = path(
   ],
 );
 
-/** The card: writes the region's pages in turn, a part at a time, and faults where it has no translation. `stores` in all, 0 without end. */
+/** One access of the card: it writes a part of page `at` of a region, and faults until it may. Gives 0, or an error. */
+export const odp_write = path(
+  "odp_write",
+  {
+    source: "drivers/infiniband/hw/mlx5/odp.c v4.20",
+    args: { notifier: int, at: int, part: int, pages: pages_nr },
+    locals: { stored: int },
+    returns: int,
+  },
+  [
+    label("again"),
+    // Translation and store are one: an invalidation waits for accesses that are under way.
+    step("DMA", (k, f) => {
+      f.stored = k.of(mlx5_mtt).present[mtt(k, f.notifier, f.at)];
+      if (f.stored === 1) write_part(k, dma_entry(k, f.notifier, f.at), f.part);
+    }),
+    given((_, f) => f.stored === 1, [leave()]),
+    call(() => pagefault_mr, { notifier: "notifier", idx: "at", pages: "pages" }, "ret"),
+    given(
+      (_, f) => f.ret === -ERRNO.EAGAIN,
+      [
+        wait("notifier_completion", (k, f) => completed(k, f.notifier)),
+        // The region is dying: so is the queue pair.
+        given((k, f) => notifier_released(k, f.notifier), [leave(() => -ERRNO.EFAULT)]),
+      ],
+      [given((_, f) => f.ret < 0, [leave()])],
+    ),
+    local((_, f) => {
+      f.ret = 0;
+    }),
+    goto("again"),
+  ],
+);
+
+/** The card: writes the region's pages in turn, a part at a time. `stores` in all, 0 without end; an error ends it. */
 export const odp_device = path(
   "odp_device",
   {
-    source: "drivers/infiniband/hw/mlx5/odp.c v4.20",
+    source: "a device",
     args: { notifier: int, pages: pages_nr, stores: int },
-    locals: { at: int, part: int, made: int, stored: int, got: int },
+    locals: { at: int, part: int, made: int, got: int },
   },
   [
     repeat(
       (_, f) => f.stores === 0 || f.made < f.stores,
       [
         pause("DMA latency"),
-        label("again"),
-        // Translation and store are one: an invalidation waits for accesses that are under way.
-        step("DMA", (k, f) => {
-          f.stored = k.of(mlx5_mtt).present[mtt(k, f.notifier, f.at)];
-          if (f.stored === 1) write_part(k, dma_entry(k, f.notifier, f.at), f.part);
-        }),
-        given(
-          (_, f) => f.stored === 0,
-          [
-            call(() => pagefault_mr, { notifier: "notifier", idx: "at", pages: "pages" }, "got"),
-            given(
-              (_, f) => f.got === -ERRNO.EAGAIN,
-              [
-                wait("notifier_completion", (k, f) => completed(k, f.notifier)),
-                given((k, f) => notifier_released(k, f.notifier), [leave()]),
-              ],
-              [given((_, f) => f.got < 0, [leave()])],
-            ),
-            local((_, f) => {
-              f.got = 0;
-            }),
-            goto("again"),
-          ],
-        ),
+        call(() => odp_write, { notifier: "notifier", at: "at", part: "part", pages: "pages" }, "got"),
+        given((_, f) => f.got < 0, [leave()]),
         local((k, f) => {
-          f.stored = 0;
           f.part = (f.part + 1) % k.geometry.parts;
           if (f.part === 0) f.at = (f.at + 1) % k.geometry.notifiers[f.notifier].nr;
           if (f.stores !== 0) f.made++;

@@ -23,7 +23,7 @@ import { call, given, leave, local, path, pause, repeat, step, wait, when } from
 import { PAGES, page_of, write_part } from "../mm/user_pages.js";
 import { int, NONE, type PagesNr, pages_nr, pfn } from "../types.js";
 
-/** What a controller does with a command. */
+/** What a controller does with a command: a machine's geometry.nvme. */
 export const NVME = {
   /** Moves all bytes and completes; does not know Abort. */
   plain: 0,
@@ -111,17 +111,17 @@ export const nvme_dev_disable = path(
   ],
 );
 
-/** Start the controller again; one of `kind` NVME.dead does not come back, and its queues die. */
+/** Start the controller again; one that is NVME.dead does not come back, and its queues die. */
 export const nvme_reset_work = path(
   "nvme_reset_work",
-  { source: "drivers/nvme/host/pci.c v4.20", args: { pages: pages_nr, kind: int } },
+  { source: "drivers/nvme/host/pci.c v4.20", args: { pages: pages_nr } },
   [
     // pci_set_master: from now on the device reaches memory again.
     step("nvme_pci_enable", (k, f) => {
       k.of(nvme_dev).device[f.pages] = DEVICE.disabled;
     }),
     given(
-      (_, f) => f.kind === NVME.dead,
+      (k) => k.geometry.nvme === NVME.dead,
       [
         // nvme_pci_configure_admin_queue gives -ENODEV: the ready bit does not go.
         call(() => nvme_dev_disable, { pages: "pages" }),
@@ -141,18 +141,18 @@ export const nvme_reset_work = path(
   ],
 );
 
+/** Whether a command is late, or will be. */
+export const nvme_in_flight = (k: Kernel, pages: PagesNr): boolean => has_command(k, pages);
+
 /** One timeout of a command: Abort the first time, the controller's reset the second. */
 export const nvme_timeout = path(
   "nvme_timeout",
-  { source: "drivers/nvme/host/pci.c v4.20", args: { pages: pages_nr, kind: int } },
+  { source: "drivers/nvme/host/pci.c v4.20", args: { pages: pages_nr } },
   [
     when(
       "iod->aborted",
       (k, f) => k.of(nvme_dev).aborted[f.pages] === 1,
-      [
-        call(() => nvme_dev_disable, { pages: "pages" }),
-        call(() => nvme_reset_work, { pages: "pages", kind: "kind" }),
-      ],
+      [call(() => nvme_dev_disable, { pages: "pages" }), call(() => nvme_reset_work, { pages: "pages" })],
       [
         step("nvme_submit_cmd(abort)", (k, f) => {
           // It may have completed meanwhile: the controller does not find it then.
@@ -163,42 +163,39 @@ export const nvme_timeout = path(
   ],
 );
 
-/** kblockd's work for the timers of a controller's queue, and what is submitted to a queue that is dying. */
+/** kblockd's work for the timers of a controller's queue. */
 export const blk_mq_timeout_work = path(
   "blk_mq_timeout_work",
-  { source: "block/blk-mq.c v4.20", args: { pages: pages_nr, kind: int } },
+  { source: "block/blk-mq.c v4.20", args: { pages: pages_nr } },
   [
     repeat(
       () => true,
       [
         pause("NVME_IO_TIMEOUT"),
-        wait(
-          "blk_mq_check_expired",
-          (k, f) => has_command(k, f.pages) || (removed(k, f.pages) && started(k, f.pages)),
-          (k, f) => {
-            if (removed(k, f.pages)) end_request(k, f.pages, true);
-          },
-        ),
-        given((k, f) => !removed(k, f.pages), [call(() => nvme_timeout, { pages: "pages", kind: "kind" })]),
+        wait("blk_mq_check_expired", (k, f) => has_command(k, f.pages)),
+        call(() => nvme_timeout, { pages: "pages" }),
       ],
     ),
   ],
 );
 
 /** Whether a controller's next store reaches memory. */
-function reaches(k: Kernel, pages: PagesNr, kind: number): boolean {
+function reaches(k: Kernel, pages: PagesNr): boolean {
   const { device, aborted } = k.of(nvme_dev);
-  if (kind === NVME.dead) return device[pages] < DEVICE.off;
-  if (kind === NVME.abortable && aborted[pages] === 1) return false;
+  if (k.geometry.nvme === NVME.dead) return device[pages] < DEVICE.off;
+  if (k.geometry.nvme === NVME.abortable && aborted[pages] === 1) return false;
   return has_command(k, pages);
 }
 
-/** A controller: writes the parts of a command's pages, and completes it or does not. `kind` is one of NVME. */
+/** Whether it goes on writing when it should have stopped. */
+const writes_on = (k: Kernel, pages: PagesNr): boolean => k.geometry.nvme === NVME.dead && !removed(k, pages);
+
+/** A controller: writes the parts of a command's pages, and completes it or does not. */
 export const nvme_controller = path(
   "nvme_controller",
   {
     source: "a device",
-    args: { pages: pages_nr, kind: int },
+    args: { pages: pages_nr },
     locals: { at: int, part: int, page: pfn },
   },
   [
@@ -208,20 +205,22 @@ export const nvme_controller = path(
         pause("DMA latency"),
         wait(
           "doorbell",
-          (k, f) => has_command(k, f.pages),
+          (k, f) => has_command(k, f.pages) || (removed(k, f.pages) && started(k, f.pages)),
           (k, f) => {
-            f.page = page_of(k, f.pages, 0);
+            // blk_queue_enter: a dying queue takes nothing, and the controller does not hear of it.
+            if (removed(k, f.pages)) end_request(k, f.pages, true);
+            else f.page = page_of(k, f.pages, 0);
           },
         ),
         repeat(
-          (k, f) => f.page !== NONE && (f.kind === NVME.dead || reaches(k, f.pages, f.kind)),
+          (k, f) => f.page !== NONE && (writes_on(k, f.pages) || reaches(k, f.pages)),
           [
             // One that does not hear of CC.EN tries until a store gets through.
             wait(
               "DMA",
-              (k, f) => f.kind !== NVME.dead || reaches(k, f.pages, f.kind),
+              (k, f) => !writes_on(k, f.pages) || reaches(k, f.pages),
               (k, f) => {
-                if (!reaches(k, f.pages, f.kind)) return;
+                if (!reaches(k, f.pages)) return;
                 // It has the page's address, whatever the array says by now.
                 write_part(k, f.page, f.part);
                 f.part = (f.part + 1) % k.geometry.parts;
@@ -233,7 +232,7 @@ export const nvme_controller = path(
           ],
         ),
         given(
-          (_, f) => f.kind === NVME.stuck || f.kind === NVME.dead,
+          (k) => k.geometry.nvme === NVME.stuck || k.geometry.nvme === NVME.dead,
           [wait("no completion", (k, f) => !has_command(k, f.pages))],
           [
             step("nvme_irq", (k, f) => {

@@ -14,7 +14,7 @@
  * invalidation comes for the PTEs that it gives back.
  *
  * Left out: SRCU (exit does not wait for a callback that runs for somebody else), registration, invalidate_range (a change of one PTE
- * without the two calls), the callbacks for young bits, callers that may not sleep (the OOM reaper), the call of a notifier for ranges in
+ * without the two calls), the callbacks for young bits, callers that may not sleep (the OOM reaper), the callers in hugetlbfs and DAX, the call of a notifier for ranges in
  * which its driver has nothing.
  */
 import { struct, u8 } from "../../machine/memory.js";

@@ -141,7 +141,6 @@ export const noRevoke = scenario({
   },
   setup: ({ device, ...sizes }) => {
     const endless = device === "endless";
-    const kind = endless ? NVME.plain : NVME[device];
     const base = pinned({
       holder: "dio",
       fs: fsOf("tmpfs"),
@@ -149,11 +148,12 @@ export const noRevoke = scenario({
       drivers: 1,
       flusher: false,
       config: endless ? [] : ["nvme"],
+      geometry: endless ? {} : { nvme: NVME[device] },
       tasks: [
         { name: "revoker", letter: "v", path: revoker, args: [0], daemon: false },
         ...(endless
           ? []
-          : [{ name: "kblockd", letter: "t", path: blk_mq_timeout_work, args: [0, kind], daemon: true }]),
+          : [{ name: "kblockd", letter: "t", path: blk_mq_timeout_work, args: [0], daemon: true }]),
       ],
     });
     return {
@@ -161,9 +161,7 @@ export const noRevoke = scenario({
       pace: { ...base.pace, kblockd: 3000 },
       tasks: base.tasks.map((task) => {
         if (task.name !== "device") return task;
-        return endless
-          ? { ...task, path: endless_device }
-          : { ...task, path: nvme_controller, args: [0, kind] };
+        return endless ? { ...task, path: endless_device } : { ...task, path: nvme_controller, args: [0] };
       }),
     };
   },

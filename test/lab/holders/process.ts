@@ -7,8 +7,11 @@ export const process: Readonly<Record<string, Holder>> = {
   wp_page_copy: ({ step, calling, local }) => {
     // The zero page is counted by nobody.
     const old = local("page") < 0 ? [] : [local("page")];
-    const both = step === "cow_user_page" || step === "ptep_clear_flush_notify";
-    return calling === "" && both && local("new_page") >= 0 ? [...old, local("new_page")] : old;
+    const both =
+      calling === ""
+        ? step === "cow_user_page" || step === "ptep_clear_flush_notify"
+        : calling === "invalidate_at_start";
+    return both && local("new_page") >= 0 ? [...old, local("new_page")] : old;
   },
   do_anonymous_page: ({ step, local }) => (step === "set_pte_at" ? [local("page")] : []),
   // The PTE has its reference once it is mapped.
