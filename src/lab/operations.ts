@@ -710,7 +710,7 @@ const TABLE = [
   // ---- drivers that a sandbox has when it is asked for: driver=
   operation({
     name: "odp_write",
-    help: "The card writes a page of its on-demand region: it faults where it has no translation",
+    help: "An RDMA card writes a page of its on-demand region, and faults it in",
     details: [
       "The region is the file's mapping. The fault takes the page, enters it and puts it again: no reference is kept.",
       "Whatever changes the PTE takes the translation away first, and dirties the page: try writeback, and write again.",
@@ -723,7 +723,7 @@ const TABLE = [
   }),
   operation({
     name: "i915_exec",
-    help: "Submit a job that writes the file's mapping (i915 userptr): step gpu does it",
+    help: "A job of Intel graphics on the file's mapping: step gpu does it",
     details: [
       "Pages that are mapped writable are taken at once; for others a kworker faults: step worker.",
       "An invalidation waits for the GPU; then the driver dirties the pages and puts them.",
@@ -737,18 +737,18 @@ const TABLE = [
   }),
   operation({
     name: "i915_free",
-    help: "Close the object: its pages are dirtied without the page lock, and put",
+    help: "Close the object: its pages are dirtied, unlocked, and put",
     path: notified(MMU_NOTIFIER.i915, i915_free),
     values: () => [OBJECT],
     array: "filled",
     owner: 0,
     where: "a sandbox with driver=i915",
     scenario: "sandbox,driver=i915,pages=1",
-    example: "i915_exec; step gpu 20; i915_free",
+    example: "store 0; i915_exec; step gpu 20; i915_free",
   }),
   operation({
     name: "amdgpu_userptr",
-    help: "Make an object of the file's mapping (AMDGPU_GEM_USERPTR) and take its pages",
+    help: "AMDGPU_GEM_USERPTR of the file's mapping: take its pages",
     args: [word("anononly", "AMDGPU_GEM_USERPTR_ANONONLY: refuse a file's pages", { no: 0, yes: 1 })],
     path: notified(MMU_NOTIFIER.amdgpu, amdgpu_userptr),
     values: ([anononly]) => [anononly, OBJECT],
@@ -778,7 +778,7 @@ const TABLE = [
   }),
   operation({
     name: "amdgpu_free",
-    help: "Close the object: its pages are dirtied without the page lock, and put",
+    help: "Close the object: its pages are dirtied, unlocked, and put",
     path: notified(MMU_NOTIFIER.amdgpu, amdgpu_free),
     values: () => [OBJECT],
     releases: ["amdgpu_userptr"],
@@ -788,7 +788,7 @@ const TABLE = [
   }),
   operation({
     name: "aio_read",
-    help: "io_submit: read another file with O_DIRECT into virtual pages, and do not wait",
+    help: "io_submit: an O_DIRECT read into virtual pages that nobody waits for",
     details: [
       "The pages are dirty before the disk writes. step aio moves the disk; its interrupt looks whether they still are.",
       "Clean them meanwhile (writeback; step disk), and step kworker dirties them again, later than anybody waits for.",
@@ -803,7 +803,7 @@ const TABLE = [
   }),
   operation({
     name: "nvme_timeout",
-    help: "The timer of a pread's command: Abort the first time, then the controller's reset",
+    help: "The timer of a pread's command: Abort first, then the reset",
     details: [
       "An aborted or cancelled command is sent again, five times; its pages are held until the read fails or succeeds.",
       "The disk is nvme-abortable (obeys Abort), nvme-stuck (never completes) or nvme-dead (does not hear of the reset).",
