@@ -186,6 +186,11 @@ export class Kernel implements Running {
     return this.geometry.config.has(option);
   }
 
+  /** How many rows of struct inode are files', the first one of which is none: without the swap area. */
+  get inodes(): number {
+    return this.swapper_space === 0 ? this.inode.i_state.length : this.swapper_space;
+  }
+
   /** Add to a /proc/vmstat counter. */
   count(counter: S.Counter, by = 1): void {
     this.vmstat[counter][0] += by;

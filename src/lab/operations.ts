@@ -44,10 +44,10 @@ import { mprotect } from "../kernel/mm/mprotect.js";
 import { RANGE_END, set_page_dirty_lock } from "../kernel/mm/page_writeback.js";
 import { memory_hog } from "../kernel/mm/pressure.js";
 import { process_vm_rw } from "../kernel/mm/process_vm_access.js";
-import { shrink_active_list } from "../kernel/mm/shrink_active_list.js";
+import { shrink_active_anon, shrink_active_list } from "../kernel/mm/shrink_active_list.js";
 import { truncate_pagecache_range } from "../kernel/mm/truncate.js";
 import { dma_write, put_pages } from "../kernel/mm/user_pages.js";
-import { shrink_node } from "../kernel/mm/vmscan.js";
+import { shrink_node, shrink_node_swap } from "../kernel/mm/vmscan.js";
 import { FS, is_dax_fs, MMU_NOTIFIER } from "../kernel/operations.js";
 import { type InodeNr, int, NONE, pages_nr, pfn, vpn } from "../kernel/types.js";
 import { cpu_access } from "../kernel/user.js";
@@ -226,7 +226,7 @@ const word = <const N extends string, const W extends string>(
 
 const at = number("at", "virtual page", 0, 0, (k) => k.geometry.virtualPages - 1);
 const nr = number("nr", "how many pages", 1, 1, (k) => k.geometry.dioPages);
-const inode = number("inode", "the file", 1, 1, (k) => k.geometry.files.length);
+const inode = number("inode", "the file", 1, 1, (k) => k.inodes - 1);
 const mm = number("mm", "the process", 0, 0, (k) => k.geometry.mms - 1);
 const own = number("array", "array of pages; the thread's own when not said", OWN, 0, () => PIPE - 1);
 const region = number("array", "array of pages", REGION, 0, () => PIPE - 1);
@@ -824,12 +824,24 @@ const TABLE = [
   }),
 
   // ---- memory pressure, and pages that move
-  operation({ name: "reclaim", help: "One pass of reclaim over the LRU lists", path: shrink_node }),
+  operation({
+    name: "reclaim",
+    help: "One pass of reclaim over the LRU lists",
+    path: ({ config }) => (config.has("swap") ? shrink_node_swap : shrink_node),
+  }),
   operation({
     name: "age",
     help: "Move active pages to the inactive list (shrink_active_list)",
     args: [{ ...nr, name: "pages", max: () => 64 }],
     path: shrink_active_list,
+  }),
+  operation({
+    name: "age_anon",
+    help: "The same for the process's own memory, where there is a swap area",
+    args: [{ ...nr, name: "pages", max: () => 64 }],
+    path: ({ config }) => (config.has("swap") ? shrink_active_anon : null),
+    where: "a swap area",
+    scenario: "sandbox,swap=4",
   }),
   operation({
     name: "hog",

@@ -11,7 +11,8 @@
 import type { Kernel } from "../kernel/kernel.js";
 import { compound_order, PageHead, PageTail, tail_of } from "../kernel/mm/compound.js";
 import { is_zone_device_page } from "../kernel/mm/memremap.js";
-import { PageLRU, PagePrivate } from "../kernel/mm/page.js";
+import { PageLRU, PagePrivate, PageSwapCache } from "../kernel/mm/page.js";
+import { page_private } from "../kernel/mm/swapfile.js";
 import { isAnon } from "../kernel/structs.js";
 import type { Pfn } from "../kernel/types.js";
 import { decodePageFlags } from "../trace/words.js";
@@ -273,7 +274,11 @@ function unionValues(k: Kernel, page: Pfn, type: PageType): readonly (string | n
     case "free":
       return [link(lru_next[page]), link(0), null, null, "order 0"];
     default: {
-      const data = PagePrivate(k, page) ? (isAnon(mapping[page]) ? "swap entry" : "buffer_head") : null;
+      const data = PageSwapCache(k, page)
+        ? `swap entry ${page_private(k, page)}`
+        : PagePrivate(k, page)
+          ? "buffer_head"
+          : null;
       return [...links, owner, where, data];
     }
   }

@@ -446,6 +446,8 @@ const daemon = (name: string, letter: string, taskPath: TaskPlan["path"], args: 
   daemon: true,
 });
 
+const SWAP_DISK = 1;
+
 /** A driver that only some sandboxes have: what its objects are, and its tasks. */
 interface Driver {
   readonly help: string;
@@ -507,14 +509,18 @@ const helpOf = <N extends string>(table: Readonly<Record<N, { readonly help: str
     string
   >;
 
+interface Sizes {
+  readonly pages: number;
+  readonly swap: number;
+  readonly map: "shared" | "private";
+}
+
 /** The machine of a sandbox. */
 function geometryOf(
-  ground: Ground,
+  { fs, config = [], mount }: Ground,
   { notifier, nvme, tasks, config: more = [] }: Driver,
-  pages: number,
-  map: "shared" | "private",
+  { pages, swap, map }: Sizes,
 ): GeometryOptions {
-  const { fs, config = [], mount } = ground;
   const notified: readonly Config[] = notifier === undefined ? [] : ["notifier"];
   const watching = notifier === undefined ? [] : [{ driver: notifier, start: 0, nr: pages, pages: OBJECT }];
   const cached = !is_dax_fs(fs) && fs !== FS.hugetlbfs;
@@ -534,9 +540,17 @@ function geometryOf(
     notifiers: watching,
     nvme,
     mount,
-    blocks: 4 * pages,
+    // The swap area has a disk of its own.
+    ...(swap > 0 ? { disks: 2, swap: { pages: swap, disk: SWAP_DISK } } : {}),
+    blocks: Math.max(4 * pages, swap > 0 ? swap + 1 : 0),
     ...(fs === FS.hugetlbfs ? { hugePages: Math.ceil(pages / 2), hugeOrder: 1 } : {}),
-    config: ["mmap", "truncate", "mlock", "rlimit", "migration", ...config, ...more, ...notified],
+    config: [
+      ...(["mmap", "truncate", "mlock", "rlimit", "migration"] as const),
+      ...config,
+      ...more,
+      ...notified,
+      ...(swap > 0 ? (["swap"] as const) : []),
+    ],
   };
 }
 
@@ -545,15 +559,16 @@ export const sandbox = scenario({
   help: "a machine that does what you say: store, pread, fsync, reclaim ...",
   story:
     "A process with a file of a few pages, cached and mapped from virtual page 0 on, and as much anonymous memory after it. Its threads A, B and C wait for orders: each verb " +
-    "that names a kernel operation is one. A child that fork makes has the same pages again, after these, and thread D. File 2 is there to be read, written and cloned. kswapd, the flusher and the " +
+    "that names a kernel operation is one. A child that fork makes has the same pages again, after these, and thread D. File 2 is there to be read, written and cloned. With swap=4 kswapd has somewhere to put the process's own memory. kswapd, the flusher and the " +
     "filesystem's own daemons sleep until you step them; the card writes into registered pages when you step it. Everything you say is part of the replay line.",
   parameters: {
     fs: choice("the file's filesystem", helpOf(GROUNDS)),
     pages: whole("pages of the file", 4, 1, 64),
+    swap: whole("pages of the swap area, on a disk of its own; 0: none", 0, 0, 64),
     map: choice("how the file is mapped", { shared: "MAP_SHARED", private: "MAP_PRIVATE" }),
     driver: choice("a driver, or a disk, that the machine has besides", helpOf(DRIVERS)),
   },
-  setup: ({ fs, pages, map, driver }) => {
+  setup: ({ fs, pages, swap, map, driver }) => {
     const added: Driver = DRIVERS[driver];
     const ground: Ground = GROUNDS[fs];
     const { fs: row, config = [] } = ground;
@@ -561,7 +576,8 @@ export const sandbox = scenario({
       throw new Error(`a sandbox on ${fs} has shared mappings only: leave map=private out`);
     if (added.notifier !== undefined && (is_dax_fs(row) || row === FS.hugetlbfs))
       throw new Error(`driver=${driver} is for sandboxes with a page cache: leave fs=${fs} out`);
-    const geometry = geometryOf(ground, added, row === FS.hugetlbfs ? 2 * Math.ceil(pages / 2) : pages, map);
+    const whole_pages = row === FS.hugetlbfs ? 2 * Math.ceil(pages / 2) : pages;
+    const geometry = geometryOf(ground, added, { pages: whole_pages, swap, map });
     const plan = completeGeometry(geometry);
     const thread = threadOn((operation) => operation.pathOn(plan));
     const tasks: TaskPlan[] = [
@@ -569,6 +585,7 @@ export const sandbox = scenario({
       daemon("kswapd", "k", kswapd),
       daemon("flusher", "f", wb_workfn),
       daemon("disk", "d", disk_daemon, [0]),
+      ...(swap > 0 ? [daemon("swapdisk", "s", disk_daemon, [SWAP_DISK])] : []),
       ...(config.includes("journal") ? [daemon("jbd2", "j", kjournald2, [0])] : []),
       ...(row === FS.btrfs ? [daemon("fixup", "x", btrfs_writepage_fixup_worker)] : []),
       ...THREADS.map((letter, dio) =>
@@ -585,7 +602,7 @@ export const sandbox = scenario({
     return {
       geometry,
       tasks,
-      pace: { kswapd: 100, flusher: 150, disk: 20, jbd2: 100, fixup: 50 },
+      pace: { kswapd: 100, flusher: 150, disk: 20, swapdisk: 20, jbd2: 100, fixup: 50 },
       prepare: (k) => {
         if (is_dax_fs(row)) dax_allocate_file(k, 1);
         else if (row !== FS.hugetlbfs) cache_file(k, 1);

@@ -13,9 +13,11 @@ import {
   PageReclaim,
   PageReferenced,
   PageSwapBacked,
+  PageSwapCache,
   PageUptodate,
   PageWriteback,
 } from "../kernel/mm/page.js";
+import { page_private } from "../kernel/mm/swapfile.js";
 import { isAnon, PVEC } from "../kernel/structs.js";
 import type { Pfn } from "../kernel/types.js";
 import type { CellChange } from "../machine/memory.js";
@@ -147,7 +149,6 @@ export function pageView(world: World, pfn: number): PageView {
   }
   const page = pfn as Pfn;
   const refcount = k.page._refcount[page];
-  const mapping = k.page.mapping[page];
   return {
     pfn,
     letters: LETTERS.map(([letter, , test]) => (test(k, page) ? letter : "_")).join(""),
@@ -155,8 +156,7 @@ export function pageView(world: World, pfn: number): PageView {
     refcount,
     holders: holders(world, page),
     mapcount: k.page.mapcount[page],
-    mapping:
-      mapping === 0 ? "none" : isAnon(mapping) ? "anonymous" : `file ${mapping}, index ${k.page.index[page]}`,
+    mapping: mappingText(k, page),
     vma: vmaOf(k, page),
     pins: k.page.pins[page],
     maybe_dma_pinned: page_maybe_dma_pinned(refcount),
@@ -175,6 +175,13 @@ export const pageViews = (world: World): PageView[] =>
     .filter((pfn) => world.k.page._refcount[pfn] > 0)
     .map((pfn) => pageView(world, pfn));
 
+function mappingText(k: Kernel, page: Pfn): string {
+  const mapping = k.page.mapping[page];
+  if (mapping !== 0 && !isAnon(mapping)) return `file ${mapping}, index ${k.page.index[page]}`;
+  const name = mapping === 0 ? "none" : "anonymous";
+  return PageSwapCache(k, page) ? `${name}, in the swap cache as entry ${page_private(k, page)}` : name;
+}
+
 function vmaOf(k: Kernel, page: Pfn): string {
   for (let vma = 0; vma < k.vma.vm_start.length; vma++) {
     const at = k.pteAt(vma, page);
@@ -191,6 +198,7 @@ function holders(world: World, page: Pfn): Holder[] {
     if (references > 0) known.push({ who, references });
   };
   const { mapping } = k.page;
+  add("swap cache", PageSwapCache(k, page) ? 1 : 0);
   add("cache", mapping[page] !== 0 && !isAnon(mapping[page]) ? 1 : 0);
   add("buffers", PagePrivate(k, page) ? 1 : 0);
   add("PTE", k.page.mapcount[page]);

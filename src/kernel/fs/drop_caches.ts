@@ -19,7 +19,7 @@ export const drop_caches = path(
       f.last = k.inode.i_pages[1] === undefined ? 0 : k.inode.i_pages[1] - 1;
     }),
     repeat(
-      (k, f) => f.mapping < k.inode.i_state.length,
+      (k, f) => f.mapping < k.inodes,
       [
         // drop_pagecache_sb passes by inodes without pages.
         when(
@@ -33,7 +33,7 @@ export const drop_caches = path(
         local((k, f) => {
           f.dropped = 0;
           f.mapping++;
-          f.last = f.mapping < k.inode.i_state.length ? k.inode.i_pages[f.mapping] - 1 : 0;
+          f.last = f.mapping < k.inodes ? k.inode.i_pages[f.mapping] - 1 : 0;
         }),
       ],
     ),

@@ -55,7 +55,7 @@ export function recovered_version(k: Kernel, mapping: InodeNr, index: number, pa
 export function stale_after_power_cut(k: Kernel): Stale[] {
   const stale: Stale[] = [];
   const { parts } = k.geometry;
-  for (let mapping = 1; mapping < k.inode.i_pages.length; mapping++) {
+  for (let mapping = 1; mapping < k.inodes; mapping++) {
     const size = Math.min(recovered_size(k, mapping), k.inode.i_pages[mapping] * parts);
     for (let at = 0; at < size; at++) {
       const index = Math.floor(at / parts);
