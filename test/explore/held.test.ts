@@ -4,6 +4,7 @@
  * middle of held steps must be one that the search with held steps reaches as well.
  */
 import { describe, expect, it } from "vitest";
+import { old_anonymous } from "../../src/kernel/boot.js";
 import type { Config } from "../../src/kernel/config.js";
 import { gpu_engine } from "../../src/kernel/drivers/i915_userptr.js";
 import { btrfs_setsize } from "../../src/kernel/fs/btrfs/truncate.js";
@@ -251,6 +252,27 @@ const worlds: Readonly<Record<string, () => World>> = {
     small(anonymous(), { read: read(0), dma: dma(0), fork: fork(), child: child_exits() }),
   "mlock, munlock and reclaim": () =>
     small(moving(1, "mlock"), { mlock: mlock(0), munlock: munlock(0), reclaim: reclaim(1) }),
+  "a page that goes to swap and is loaded": () =>
+    small(
+      {
+        cached: false,
+        geometry: { pages: 1, files: [], vmas: [{ pages: 1, flags: VM_WRITE }], config: ["swap"] },
+        prepare: (k) => {
+          old_anonymous(k, 0);
+        },
+      },
+      { load: load(), store: store(), reclaim: reclaim(1), disk },
+    ),
+  "a page in swap that is given up": () =>
+    small(
+      {
+        ...anonymous(1, { pages: 2, config: ["swap"] }),
+        prepare: (k) => {
+          old_anonymous(k, 0);
+        },
+      },
+      { store: store(), forget: madvise(0, 1, MADV.DONTNEED), reclaim: reclaim(1), disk },
+    ),
   "mlock of a page that two processes map": () =>
     small(anonymous(1, { config: ["mlock"] }), {
       mlock: mlock(0),

@@ -729,14 +729,18 @@ export const do_swap_page = path(
         goto("out_page"),
       ]),
     ),
+    // The page lock is given back before the ptl is: who takes the PTE away finds the page unlocked.
     under(ptl, [
-      step("set_pte_at", (k, f) => {
-        f.done = map_swapped(k, f);
-        if (f.done === SWAPIN.copy) f.pte = k.pte.entry[f.at];
-      }),
+      gives(
+        PG_locked,
+        step("set_pte_at", (k, f) => {
+          f.done = map_swapped(k, f);
+          if (f.done === SWAPIN.copy) f.pte = k.pte.entry[f.at];
+          unlock_page(k, f.page);
+        }),
+      ),
     ]),
-    given((_, f) => f.done === SWAPIN.changed, [goto("out_page")]),
-    unlock(),
+    given((_, f) => f.done === SWAPIN.changed, [goto("out_release")]),
     // In the kernel the ptl is held from there to here: who has changed the PTE meanwhile would have waited.
     given(
       (_, f) => f.done === SWAPIN.copy,
@@ -748,6 +752,7 @@ export const do_swap_page = path(
     leave((k, f) => ((f.flags & FAULT_FLAG.WRITE) !== 0 ? fault_write(k, f.vma) : 0)),
     label("out_page"),
     unlock(),
+    label("out_release"),
     step("put_page", (k, f) => put_page(k, f.page)),
   ],
 );

@@ -817,7 +817,14 @@ function reclaimer(current_is_kswapd: boolean) {
   /** shrink_node on the machine that there is. */
   const call_shrink_node = (): Node<Kernel, Record<never, never>> =>
     config("swap", [call(() => shrink_node_swap, {})], [call(() => shrink_node, {})]);
-  return { shrink_page_list, shrink_inactive_list, shrink_node, shrink_node_swap, call_shrink_node };
+  return {
+    shrink_page_list,
+    shrink_inactive_list,
+    shrink_inactive_anon,
+    shrink_node,
+    shrink_node_swap,
+    call_shrink_node,
+  };
 }
 
 /** kswapd's paths. shrink_node is that of a machine without swap. */

@@ -14,6 +14,7 @@ import { VM_LOCKED } from "../../../src/kernel/structs.js";
 import { Invariants } from "../../lab/invariants.js";
 import { disk, dma, load, read, reclaim, store } from "../actors.js";
 import { Hand, type Small, small } from "../harness.js";
+import { migrateOne } from "../movers.js";
 import { anonymous, childs, exit, fork, madvise } from "../processes.js";
 
 /** Two pages of anonymous memory, of which the first was written and is old, and a child for fork to make. */
@@ -229,6 +230,38 @@ describe("memory that is given up", () => {
     expect(steps).toContain("try_to_free_swap");
     expect(steps).not.toContain("submit_bio");
     expect([h.refs(0), get_nr_swap_pages(h.k)]).toEqual([0, 4]);
+  });
+});
+
+describe("a page of the swap cache moves (migrate_page_move_mapping)", () => {
+  const moving = (prepare: (h: Hand) => void) => {
+    const h = new Hand(
+      small(
+        {
+          ...anonymous(1, { pages: 3, config: ["swap", "migration"] }),
+          prepare: (k) => {
+            old_anonymous(k, 0);
+          },
+        },
+        { out: reclaim(1), load: load(0), move: migrateOne(0), disk },
+      ),
+    );
+    prepare(go(h, "out", "disk"));
+    return go(h, "move");
+  };
+
+  it("its entry goes with it: a fault finds the new page", () => {
+    const h = moving(() => {});
+    const page = h.k.xa_slot.page[1] - 1;
+    expect([page, h.has("checked", page), page_private(h.k, page)]).not.toEqual([0, true, 1]);
+    go(h, "load");
+    expect([pageAt(h, 0), h.k.content.version[page], h.faults()]).toEqual([page, 1, []]);
+  });
+
+  it("and so it does when it is mapped", () => {
+    const h = moving((before) => go(before, "load"));
+    const page = h.k.xa_slot.page[1] - 1;
+    expect([page !== 0, pageAt(h, 0) === page, h.pte(0)]).toEqual([true, true, "r"]);
   });
 });
 

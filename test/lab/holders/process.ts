@@ -15,10 +15,9 @@ export const process: Readonly<Record<string, Holder>> = {
   },
   do_anonymous_page: ({ step, local }) => (step === "set_pte_at" ? [local("page")] : []),
   // The PTE has its reference once it is mapped.
-  do_swap_page: ({ step, calling, local }) => {
-    // read_swap_cache_async gives it.
-    const mapped = calling !== "" || (step === "unlock_page" && local("done") !== 0);
-    return mapped || local("page") < 0 ? [] : [local("page")];
+  do_swap_page: ({ calling, local }) => {
+    // read_swap_cache_async gives it, do_wp_page finds it mapped.
+    return calling !== "" || local("page") < 0 ? [] : [local("page")];
   },
   read_swap_cache_async: ({ local }) => [local("ret"), local("new_page")].filter((page) => page >= 0),
   // Isolated from its list.
