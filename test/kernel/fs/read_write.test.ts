@@ -1,10 +1,12 @@
 /** read(2) and write(2) through the page cache, on tmpfs and on xfs. */
 import { describe, expect, it } from "vitest";
+import { ERRNO } from "../../../src/kernel/errno.js";
 import { generic_file_buffered_read, generic_file_write_iter } from "../../../src/kernel/fs/read_write.js";
 import { shmem_file_read_iter } from "../../../src/kernel/fs/tmpfs.js";
 import { lru_add_drain } from "../../../src/kernel/mm/swap.js";
 import { FS } from "../../../src/kernel/operations.js";
 import { disk, load, store } from "../actors.js";
+import { ask } from "../drivers/ask.js";
 import { type Actor, FILE, Hand, small } from "../harness.js";
 import { drop, resize } from "../movers.js";
 
@@ -211,6 +213,30 @@ describe("read(2) of a page that is gone when its read is over", () => {
     h.go("other").go("disk").go("other").go("read");
     expect([h.finished("read"), h.k.vmstat.pgpgin[0], h.faults()]).toEqual([true, 8, []]);
     expect([...h.k.page._refcount].filter((count) => count > 0)).toHaveLength(1);
+  });
+});
+
+describe("read(2) without memory for the page", () => {
+  it("looks for it after readahead has failed, tries once more itself, and gives -ENOMEM", () => {
+    const given: number[] = [];
+    const h = new Hand(
+      small(
+        {
+          cached: false,
+          geometry: { pages: 1, min_free_pages: 1, config: ["watermarks", "direct_reclaim"] },
+        },
+        { read: ask(generic_file_buffered_read, [FILE, 0], given) },
+      ),
+    );
+    const steps = h.trace("read", () => h.go("read"));
+    const order = ["find_get_page", "__alloc_pages_nodemask", "page_cache_alloc"];
+    expect(steps.filter((step) => order.includes(step))).toEqual([
+      "find_get_page",
+      "__alloc_pages_nodemask",
+      "find_get_page",
+      "page_cache_alloc",
+    ]);
+    expect([given, h.k.xa_slot.page[0]]).toEqual([[-ERRNO.ENOMEM], 0]);
   });
 });
 
