@@ -9,9 +9,9 @@ import { obey } from "./obey.js";
 import type { Operation, OperationName, ValuesOf } from "./operations.js";
 import { OPERATIONS } from "./operations.js";
 import { type Plots, type Run, reportRun } from "./run.js";
-import { isIdle, resultOf, syscall, THREADS, threadFor } from "./sandbox.js";
 import type { Values } from "./scenario.js";
 import { Session } from "./session.js";
+import { isIdle, resultOf, syscall, THREADS, threadFor } from "./threads.js";
 import { logLine, logOf, type PageView, pageView } from "./views.js";
 import type { World } from "./world.js";
 

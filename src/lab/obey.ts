@@ -1,5 +1,5 @@
 /** Letting a thread of the sandbox do what it was told. */
-import { isIdle } from "./sandbox.js";
+import { isIdle } from "./threads.js";
 import type { World } from "./world.js";
 
 /** Tasks that only answer: a disk, a device. They may move while somebody waits for them. */

@@ -7,9 +7,10 @@
  */
 import { MM_GONE, mm_struct } from "../../src/kernel/mm/mmap.js";
 import { OPERATIONS, type OperationArgument } from "../../src/lab/operations.js";
-import { isIdle, sandbox, THREADS } from "../../src/lab/sandbox.js";
+import { sandbox } from "../../src/lab/sandbox.js";
 import type { Parameter, Value } from "../../src/lab/scenario.js";
 import { scenarios } from "../../src/lab/scenarios.js";
+import { isIdle, THREADS } from "../../src/lab/threads.js";
 import { open, type World } from "../../src/lab/world.js";
 import { Random } from "../../src/machine/random.js";
 import { Invariants } from "./invariants.js";

@@ -3,7 +3,8 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { runLine, statements } from "../../src/cli/shell.js";
 import { Desk } from "../../src/lab/desk.js";
 import { exampleOf, OPERATIONS } from "../../src/lab/operations.js";
-import { isIdle, sandbox, THREADS } from "../../src/lab/sandbox.js";
+import { sandbox } from "../../src/lab/sandbox.js";
+import { isIdle, THREADS } from "../../src/lab/threads.js";
 import { applySchedule, open } from "../../src/lab/world.js";
 
 let desk: Desk;

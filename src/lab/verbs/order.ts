@@ -6,7 +6,7 @@ import type { Desk } from "../desk.js";
 import { obey } from "../obey.js";
 import { exampleOf, OPERATIONS, type Operation, type OperationArgument } from "../operations.js";
 import { isFault } from "../outcomes.js";
-import { isIdle, resultOf, syscall, THREADS, threadFor } from "../sandbox.js";
+import { isIdle, resultOf, syscall, THREADS, threadFor } from "../threads.js";
 import { logLine, logOf } from "../views.js";
 import { type Argument, count, oneOf, optional, type Result, result, type Verb } from "./verb.js";
 
