@@ -127,6 +127,24 @@ describe("every filesystem", () => {
   });
 });
 
+describe("a swap area", () => {
+  it("a held page is in the swap cache without a PTE, dirty and never written; page and layout say so, and drop_caches leaves it alone", async () => {
+    await say("scenario sandbox,swap=2,pages=1; store 1; gup 1; age_anon 1; reclaim; reclaim; drop_caches");
+    const page = desk.world.k.xa_slot.page[desk.world.k.slotOf(desk.world.k.swapper_space, 1)] - 1;
+    const seen = (await say(`page ${page}`)).text;
+    expect(seen).toContain("2 (swap cache, gup)");
+    expect(seen).toContain("anonymous, in the swap cache as entry 1");
+    expect((await say(`layout ${page}`)).text).toContain("swap entry 1");
+    expect(desk.world.k.vmstat.pswpout[0]).toBe(0);
+    await say("load 1");
+    expect(desk.world.k.pte.entry[1] >>> 4).toBe(page);
+  });
+
+  it("age_anon is for sandboxes that have one", async () => {
+    await expect(say("scenario sandbox; age_anon 1")).rejects.toThrow("age_anon needs a swap area");
+  });
+});
+
 describe("what does not fit is one sentence and changes nothing", () => {
   const cases: readonly (readonly [string, string, RegExp])[] = [
     ["a page that is not there", "store 99", /^at of store is a number from 0 to 15, not 99$/],
