@@ -13,10 +13,12 @@ import {
 import { alloc_page } from "../../../src/kernel/mm/page_alloc.js";
 import { memory_hog } from "../../../src/kernel/mm/pressure.js";
 import { KSWAPD, sc } from "../../../src/kernel/mm/scan_control.js";
+import { lru_add_drain, mark_page_accessed } from "../../../src/kernel/mm/swap.js";
 import { get_nr_swap_pages, swap_map } from "../../../src/kernel/mm/swapfile.js";
+import { is_swap_entry } from "../../../src/kernel/mm/swapops.js";
 import { direct } from "../../../src/kernel/mm/vmscan.js";
 import { LRU, VM_WRITE } from "../../../src/kernel/structs.js";
-import { disk } from "../actors.js";
+import { disk, load, reclaim } from "../actors.js";
 import { type Actor, Hand, type Small, small } from "../harness.js";
 
 const machine = (
@@ -121,6 +123,35 @@ describe("direct reclaim and swap", () => {
     expect(h.k.vmstat.pgsteal_direct[0]).toBeGreaterThan(0);
     expect([h.k.vmstat.oom_kill[0], h.faults()]).toEqual([0, []]);
     expect(get_nr_swap_pages(h.k)).toBeLessThan(16);
+  });
+
+  it("what it has swapped out comes back through the same allocator", () => {
+    const h = machine({ swap: { pages: 16 } }, { hog, disk, load: load(4) }, 12, 8);
+    for (let steps = 0; !h.finished("hog") && steps < 50_000; steps++) h.step("hog").go("disk");
+    expect(is_swap_entry(h.k.pte.entry[4])).toBe(true);
+    for (let steps = 0; !h.finished("load") && steps < 50_000; steps++) h.go("load").go("disk");
+    expect([h.finished("load"), h.pte(4), h.k.vmstat.pgmajfault[0]]).toEqual([true, "ry", 1]);
+  });
+
+  it("without watermarks a pass looks at every list: also at active pages of files", () => {
+    const h = new Hand(
+      small(
+        {
+          geometry: { vmas: [{ pages: 1, flags: VM_WRITE }], config: ["swap"] },
+          prepare: (k) => {
+            mark_page_accessed(k, 0);
+            mark_page_accessed(k, 0);
+            lru_add_drain(k);
+          },
+        },
+        { out: reclaim(1) },
+      ),
+    );
+    expect(h.lru(0)).toBe("active");
+    expect(scan_count(h.k, LRU.active_file, KSWAPD)).toBe(1);
+    old_anonymous(h.k, 0);
+    h.go("out");
+    expect(h.lru(0)).toBe("inactive");
   });
 
   it("a write that has ended before reclaim looks again: the page goes at once (PAGE_SUCCESS)", () => {
