@@ -14,6 +14,9 @@
  * There is no release operation: a process that exits takes the notifier away without a word, and the object keeps its pages until it is
  * closed.
  *
+ * A fast walk that does not get all pages puts those that it has before the kworker is asked for them, in v4.20 after it: the walk's array is
+ * the object's here.
+ *
  * Left out: read-only objects, several objects in one mm, the workqueue of the notifier (flush_workqueue waits for its work: the notifier's
  * own thread does it), struct_mutex, obj->mm.lock.
  */

@@ -30,7 +30,7 @@ import {
   page_is_file_cache,
 } from "./page.js";
 import { start_isolate_page_range, test_pages_isolated, undo_isolate_page_range } from "./page_isolation.js";
-import { isolate_lru_page, lru_add_drain_all } from "./swap.js";
+import { isolate_lru_page, lru_add_drain, lru_add_drain_all } from "./swap.js";
 import { shrink_page_list } from "./vmscan.js";
 
 /** isolate_lru_page, counted as isolated. */
@@ -71,7 +71,7 @@ export const compact_zone = path(
     returns: int,
   },
   [
-    under(lru_lock, [step("migrate_prep", (k) => lru_add_drain_all(k))]),
+    under(lru_lock, [step("migrate_prep_local", (k) => lru_add_drain(k))]),
     under(lru_lock, [
       step("isolate_migratepages", (k, f) => {
         f.migratepages = isolate_migratepages_block(k, 0, k.geometry.pages, f.mode !== MIGRATE.SYNC);

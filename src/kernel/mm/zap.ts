@@ -217,6 +217,8 @@ export const unmap_mapping_pages = path(
           f.at = Math.max(first + f.start, vm_start[f.vma]);
           f.end = Math.min(first + f.start + f.nr, vm_start[f.vma] + vm_pages[f.vma]);
         }),
+        // zap_page_range_single
+        under(lru_lock, [step("lru_add_drain", (k) => lru_add_drain(k))]),
         config("notifier", [call(() => mmu_notifier_invalidate_range_start, { start: "at", end: "end" })]),
         call(() => zap_pte_range, { vma: "vma", start: "at", end: "end", details: "details" }),
         config("notifier", [call(() => mmu_notifier_invalidate_range_end, { start: "at", end: "end" })]),
