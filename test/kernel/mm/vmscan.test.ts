@@ -3,7 +3,7 @@ import type { Config } from "../../../src/kernel/config.js";
 import { bdi_flusher } from "../../../src/kernel/fs/fs_writeback.js";
 import { bdi, DWORK } from "../../../src/kernel/mm/backing_dev.js";
 import { try_to_free_pages } from "../../../src/kernel/mm/direct_reclaim.js";
-import { lru_add_drain } from "../../../src/kernel/mm/swap.js";
+import { lru_add_drain, mark_page_accessed } from "../../../src/kernel/mm/swap.js";
 import { __remove_mapping, is_page_cache_freeable, SWAP_CLUSTER_MAX } from "../../../src/kernel/mm/vmscan.js";
 import { BH, LRU, PGDAT_DIRTY, PGDAT_WRITEBACK, VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { PTE_BIT } from "../../../src/trace/words.js";
@@ -459,6 +459,31 @@ describe("direct reclaim and kswapd on other machines", () => {
     old(h);
     h.clear(["referenced"]).go("direct");
     expect([h.pte(), h.refs(), h.k.vmstat.pgsteal_direct[0]]).toEqual(["none", 0, 1]);
+  });
+
+  it("direct reclaim does not write a file's dirty page where it could swap, either (trap 3, F16); active pages follow", () => {
+    const config = ["watermarks", "direct_reclaim", "swap"] as const;
+    const h = new Hand(
+      small(
+        {
+          filePages: 2,
+          pages: 3,
+          geometry: { min_free_pages: 0, swap: { pages: 4 }, config },
+          prepare: (k) => {
+            mark_page_accessed(k, 1);
+            mark_page_accessed(k, 1);
+          },
+        },
+        { store: store(), disk, direct: { path: try_to_free_pages, ends: true } },
+      ),
+    ).go("store");
+    lru_add_drain(h.k);
+    old(h);
+    h.clear(["referenced"]);
+    expect([h.lru(0), h.lru(1)]).toEqual(["inactive", "active"]);
+    h.go("direct");
+    expect([h.flags(0), h.k.gendisk.head[0]]).toEqual([expect.arrayContaining(["dirty", "reclaim"]), 0]);
+    expect([h.lru(1), h.k.vmstat.nr_vmscan_immediate_reclaim[0] > 0]).toEqual(["inactive", true]);
   });
 
   it("kswapd that met marked pages under writeback, on a node full of writeback, waits for the disks (R6)", () => {
