@@ -24,7 +24,12 @@ import { shmem_punch_hole, shmem_setattr } from "../kernel/fs/shmem_truncate.js"
 import { pipe_read, vmsplice_to_pipe } from "../kernel/fs/splice.js";
 import { fsync, msync, SYNC_FILE_RANGE, sync_file_range } from "../kernel/fs/sync.js";
 import { shmem_file_read_iter } from "../kernel/fs/tmpfs.js";
-import { xfs_file_buffered_aio_write, xfs_reflink_remap_range, xfs_vn_setattr } from "../kernel/fs/xfs.js";
+import {
+  xfs_file_buffered_aio_read,
+  xfs_file_buffered_aio_write,
+  xfs_reflink_remap_range,
+  xfs_vn_setattr,
+} from "../kernel/fs/xfs.js";
 import { xfs_dax_setattr } from "../kernel/fs/xfs_dax.js";
 import type { Geometry } from "../kernel/geometry.js";
 import type { Kernel } from "../kernel/kernel.js";
@@ -425,7 +430,7 @@ const TABLE = [
     args: [index, inode],
     path: byFilesystem({
       [FS.ext4]: generic_file_buffered_read,
-      [FS.xfs]: generic_file_buffered_read,
+      [FS.xfs]: xfs_file_buffered_aio_read,
       [FS.btrfs]: generic_file_buffered_read,
       [FS.tmpfs]: shmem_file_read_iter,
     }),

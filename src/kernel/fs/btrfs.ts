@@ -212,7 +212,11 @@ export const btrfs_readpage = path(
   ],
 );
 
-/** try_release_extent_mapping, and what follows it: nothing of the page's extent is under way, so that the page is let go. */
+/**
+ * try_release_extent_mapping, and what follows it: nothing of the page's extent is under way, so that the page is let go. v4.20 does not
+ * ask for PG_private. Writeback that meets a page behind the file's new end comes here all the same (btrfs_invalidatepage), and if the page
+ * had lost PG_private and was then dirtied by a device's driver, it is somebody else's reference that goes.
+ */
 function __btrfs_releasepage(k: Kernel, page: Pfn): void {
   ClearPagePrivate(k, page);
   put_page(k, page);

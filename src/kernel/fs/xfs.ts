@@ -65,6 +65,7 @@ import {
 } from "./blocks.js";
 import { COW, cow_allocate, cow_cancel, cow_end, cow_reserve, cow_state } from "./cow.js";
 import { IOMAP, iomap_file_buffered_write, iomap_page_mkwrite, iomap_zero_range } from "./iomap.js";
+import { generic_file_buffered_read } from "./read_write.js";
 import { sync_inodes_sb } from "./sync.js";
 
 /** XFS_IO_*: what writeback found for a page. */
@@ -117,6 +118,17 @@ const xfs_iomap_zero_range = iomap_zero_range([
     f.error = xfs_file_iomap_begin_zero(k, f.mapping, f.index);
   }),
 ]);
+
+/** read(2) of a page at an index, with the inode held against writes and against who takes its blocks. As generic_file_buffered_read. */
+export const xfs_file_buffered_aio_read = path(
+  "xfs_file_buffered_aio_read",
+  { source: "fs/xfs/xfs_file.c v4.20", args: { mapping: inode, index: int }, returns: int },
+  [
+    down_read(i_rwsem, (_, f) => f.mapping),
+    call(() => generic_file_buffered_read, { mapping: "mapping", index: "index" }, "ret"),
+    up_read(i_rwsem, (_, f) => f.mapping),
+  ],
+);
 
 /**
  * write(2). Where there is no space it writes back what is dirty, to get back what is reserved beyond need, and tries once more.

@@ -1,7 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { block_nr, free_blocks, is_shared } from "../../../src/kernel/fs/blocks.js";
-import { btrfs_writepage, btrfs_writepage_fixup_worker } from "../../../src/kernel/fs/btrfs.js";
+import {
+  btrfs_writepage,
+  btrfs_writepage_fixup_worker,
+  set_page_extent_mapped,
+} from "../../../src/kernel/fs/btrfs.js";
 import { COW, cow_state } from "../../../src/kernel/fs/cow.js";
 import type { FileSpec } from "../../../src/kernel/geometry.js";
 import { call, path } from "../../../src/kernel/language.js";
@@ -230,5 +234,32 @@ describe("random runs", () => {
       }),
       { numRuns: 60 },
     );
+  });
+});
+
+describe("a page behind the end that its file has got", () => {
+  const written = (keeps: "PG_private" | "no PG_private"): number => {
+    const config = ["blocks", "truncate"] as const;
+    const h = new Hand(
+      small(
+        { pages: 1, geometry: { files: [{ pages: 1, fs: FS.btrfs }], vmas: [], blocks: 3, config } },
+        { dirty: dirties, flusher, disk },
+      ),
+    );
+    if (keeps === "PG_private") set_page_extent_mapped(h.k, 0);
+    h.go("dirty");
+    // btrfs_setsize has made the file shorter, and not yet let go of its pages.
+    h.k.inode.i_size[FILE] = 0;
+    const before = h.refs();
+    h.go("flusher");
+    return before - h.refs();
+  };
+
+  it("is let go by writeback, with the reference of its PG_private", () => {
+    expect(written("PG_private")).toBe(1);
+  });
+
+  it("loses a reference that is somebody else's if it has no PG_private: __btrfs_releasepage does not ask", () => {
+    expect(written("no PG_private")).toBe(1);
   });
 });
