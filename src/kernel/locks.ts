@@ -14,8 +14,8 @@ export const i_rwsem = lockClass("inode->i_rwsem", "sleeping", true);
 export const pipe_mutex = lockClass("pipe->mutex", "sleeping");
 /** mm->mmap_sem: for reading by faults and get_user_pages, for writing by whoever changes VMAs. */
 export const mmap_sem = lockClass("mm->mmap_sem", "sleeping", true);
-/** EXT4_I(inode)->i_mmap_sem, XFS_MMAPLOCK: faults for reading, truncate and punch for writing. */
-export const i_mmap_sem = lockClass("inode->i_mmap_sem", "sleeping");
+/** EXT4_I(inode)->i_mmap_sem, XFS_MMAPLOCK: faults for reading, truncate and punch for writing; a reflink takes two, the lower inode's first. */
+export const i_mmap_sem = lockClass("inode->i_mmap_sem", "sleeping", true);
 /** The lock bit of a DAX entry in mapping->i_pages: faults on one page of a DAX file. */
 export const dax_entry_lock = lockClass("dax entry", "sleeping");
 /** hugetlb_fault_mutex_table: faults that take a huge page from the pool; one mutex stands for the table. */

@@ -13,8 +13,7 @@
  * Left out: the journal, quotas, blocks smaller than a page, extent size hints, errors of allocation in writeback (the space is
  * promised), bios of more than one page (each is submitted right after it is unlocked), the workqueue of
  * completions that change the block map (their steps are the disk's; PG_writeback stays on as long), sb_start_pagefault, leases
- * (fs/xfs_dax.ts has them), preallocation behind the end of a file and what frees it, in a reflink the locks and the
- * cached pages of the second file (it is new and nobody has it open).
+ * (fs/xfs_dax.ts has them), preallocation behind the end of a file and what frees it.
  */
 import { queue_page } from "../block/disk.js";
 import { ERRNO } from "../errno.js";
@@ -39,7 +38,7 @@ import {
   when,
 } from "../language.js";
 import { i_mmap_sem, i_rwsem, xa_lock } from "../locks.js";
-import { end_page_writeback, filemap_fault } from "../mm/filemap.js";
+import { end_page_writeback, filemap_fault, i_size_pages } from "../mm/filemap.js";
 import { filemap_write_and_wait_range } from "../mm/filemap_writeback.js";
 import { unlock } from "../mm/page.js";
 import {
@@ -49,7 +48,7 @@ import {
   set_page_writeback,
   write_cache_pages,
 } from "../mm/page_writeback.js";
-import { truncate_setsize, zero_page_tail } from "../mm/truncate.js";
+import { truncate_pagecache_range, truncate_setsize, zero_page_tail } from "../mm/truncate.js";
 import { disk, type InodeNr, inode, int, type Pfn, pfn } from "../types.js";
 import {
   allocate,
@@ -409,29 +408,63 @@ export const xfs_vn_setattr = path(
 );
 
 /**
- * ioctl(FICLONE): a new file gets every block of this one, shared. What is dirty is written first, which takes away write
- * access; a device that holds a page is not asked. v4.20 takes the source's MMAPLOCK shared: a fault can come between the
- * flush and the sharing, find nothing shared yet, and reserve nothing.
+ * ioctl(FICLONE): another file, of a higher inode number, gets every block of this one, shared. What is dirty in either is written first,
+ * which takes away write access, and the other's cached pages go; a device that holds a page is not asked. v4.20 takes the
+ * source's MMAPLOCK shared: a fault can come between the flush and the sharing, find nothing shared yet, and reserve nothing.
+ * Gives 0, or -EINVAL where a partial last block would come to lie inside the other file.
  */
 export const xfs_reflink_remap_range = path(
   "xfs_reflink_remap_range",
   {
     source: "fs/xfs/xfs_reflink.c v4.20",
     args: { mapping: inode, clone: inode },
-    locals: { index: int, nr: int, error: int },
+    locals: { index: int, nr: int, len: int, end: int },
     returns: int,
   },
   [
-    down_write(i_rwsem, (_, f) => f.mapping),
+    // xfs_iolock_two_inodes_and_break_layout, xfs_lock_two_inodes: the lower inode first.
+    down_read(i_rwsem, (_, f) => f.mapping),
+    down_write(i_rwsem, (_, f) => f.clone),
     down_read(i_mmap_sem, (_, f) => f.mapping),
+    down_write(i_mmap_sem, (_, f) => f.clone),
+    step("generic_remap_file_range_prep", (k, f) => {
+      f.len = k.inode.i_size[f.mapping];
+      f.nr = i_size_pages(k, f.mapping);
+      f.end = f.nr * k.geometry.parts;
+    }),
+    given((_, f) => f.len === 0, [goto("unlock")]),
     call(
       () => filemap_write_and_wait_range,
       { mapping: "mapping", range_start: 0, range_end: RANGE_END },
-      "error",
+      "ret",
     ),
-    local((k, f) => {
-      f.nr = k.inode.i_pages[f.mapping];
-    }),
+    given((_, f) => f.ret < 0, [goto("unlock")]),
+    call(
+      () => filemap_write_and_wait_range,
+      { mapping: "clone", range_start: 0, range_end: RANGE_END },
+      "ret",
+    ),
+    given((_, f) => f.ret < 0, [goto("unlock")]),
+    config("truncate", [
+      when(
+        "generic_remap_check_len",
+        (k, f) => f.len % k.geometry.parts !== 0 && f.len < k.inode.i_size[f.clone],
+        [
+          local((_, f) => {
+            f.ret = -ERRNO.EINVAL;
+          }),
+          goto("unlock"),
+        ],
+      ),
+      // xfs_flush_unmap_range
+      call(
+        () => filemap_write_and_wait_range,
+        { mapping: "clone", range_start: 0, range_end: RANGE_END },
+        "ret",
+      ),
+      given((_, f) => f.ret < 0, [goto("unlock")]),
+      call(() => truncate_pagecache_range, { mapping: "clone", lstart: 0, lend: "end" }),
+    ]),
     repeat(
       (_, f) => f.index < f.nr,
       [
@@ -442,8 +475,19 @@ export const xfs_reflink_remap_range = path(
         }),
       ],
     ),
+    config("truncate", [
+      when("xfs_reflink_update_dest", (k, f) => f.len > k.inode.i_size[f.clone], [
+        held(
+          step("i_size_write", (k, f) => {
+            k.inode.i_size[f.clone] = f.len;
+          }),
+        ),
+      ]),
+    ]),
+    label("unlock"),
+    up_write(i_mmap_sem, (_, f) => f.clone),
     up_read(i_mmap_sem, (_, f) => f.mapping),
-    up_write(i_rwsem, (_, f) => f.mapping),
-    leave(() => 0),
+    up_write(i_rwsem, (_, f) => f.clone),
+    up_read(i_rwsem, (_, f) => f.mapping),
   ],
 );

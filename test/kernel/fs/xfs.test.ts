@@ -1,14 +1,20 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { ERRNO } from "../../../src/kernel/errno.js";
 import { block_nr, EXTENT, extent_state, free_blocks, is_shared } from "../../../src/kernel/fs/blocks.js";
 import { COW, cow_state } from "../../../src/kernel/fs/cow.js";
-import { xfs_reflink_remap_range, xfs_vn_setattr } from "../../../src/kernel/fs/xfs.js";
+import {
+  xfs_file_buffered_aio_read,
+  xfs_reflink_remap_range,
+  xfs_vn_setattr,
+} from "../../../src/kernel/fs/xfs.js";
 import type { FileSpec } from "../../../src/kernel/geometry.js";
 import { FS } from "../../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import type { World } from "../../../src/lab/world.js";
 import { Invariants } from "../../lab/invariants.js";
 import { disk, dma, flusher, fsync, load, read, reclaim, store } from "../actors.js";
+import { ask } from "../drivers/ask.js";
 import { type Actor, FILE, Hand, small } from "../harness.js";
 import { dirties } from "../movers.js";
 
@@ -19,11 +25,11 @@ const rw = VM_SHARED | VM_WRITE;
 const machine = (
   actors: Readonly<Record<string, Actor>>,
   files: readonly Partial<FileSpec>[] = [{}],
-  more: { blocks?: number; truncate?: boolean } = {},
+  more: { blocks?: number; truncate?: boolean; pages?: number } = {},
 ): World =>
   small(
     {
-      pages: 1,
+      pages: more.pages ?? 1,
       geometry: {
         files: files.map((file) => ({ pages: 1, fs: FS.xfs, ...file })),
         vmas: [{ pages: 1, file: FILE, flags: rw }],
@@ -138,6 +144,53 @@ describe("writeback looks at the block map as it is", () => {
     h.go("dirties").go("flusher").go("disk");
     expect(h.faults()).toEqual(["UAF disk: a shared block is overwritten, the other file's bytes are gone"]);
     expect([onDisk(h, CLONE), is_shared(h.k, FILE, 0)]).toEqual([5, true]);
+  });
+});
+
+describe("the file that gets the blocks", () => {
+  const files = [{}, {}];
+  const fetch: Actor = { path: xfs_file_buffered_aio_read, args: [CLONE, 0], ends: true };
+
+  it("is not read meanwhile: read(2) holds the inode (XFS_IOLOCK_SHARED)", () => {
+    const h = new Hand(machine({ fetch, clone, disk }, files, { truncate: true, pages: 2 }));
+    h.until("clone", "xfs_reflink_remap_extent").go("fetch");
+    expect([h.finished("fetch"), h.finished("clone")]).toEqual([false, false]);
+    h.go("clone");
+    for (let steps = 0; !h.finished("fetch") && steps < 100; steps++) h.go("fetch").go("disk");
+    expect([h.finished("fetch"), h.finished("clone")]).toEqual([true, true]);
+  });
+
+  it("loses its cached pages: what is read afterwards is the other file's", () => {
+    const h = new Hand(machine({ fetch, clone, disk }, files, { truncate: true, pages: 2 }));
+    for (let steps = 0; !h.finished("fetch") && steps < 100; steps++) h.go("fetch").go("disk");
+    expect(h.k.xa_slot.page[h.k.slotOf(CLONE, 0)]).not.toBe(0);
+    h.go("clone");
+    expect([h.k.xa_slot.page[h.k.slotOf(CLONE, 0)], block(h, CLONE)]).toEqual([0, block(h)]);
+  });
+
+  it("gets longer when the other file is; a partial last block inside it is refused, and nothing has changed", () => {
+    const cloned = (size: number, other: number) => {
+      const given: number[] = [];
+      const world = small(
+        {
+          pages: 1,
+          parts: 2,
+          geometry: {
+            files: [size, other].map((each) => ({ pages: 1, fs: FS.xfs, size: each })),
+            vmas: [],
+            blocks: 3,
+            config: ["blocks", "truncate"],
+          },
+        },
+        { clone: ask(xfs_reflink_remap_range, [FILE, CLONE], given) },
+      );
+      const h = new Hand(world).go("clone");
+      return [given[0], h.k.inode.i_size[CLONE], is_shared(h.k, FILE, 0)];
+    };
+    expect(cloned(2, 1)).toEqual([0, 2, true]);
+    expect(cloned(1, 1)).toEqual([0, 1, true]);
+    expect(cloned(1, 2)).toEqual([-ERRNO.EINVAL, 2, false]);
+    expect(cloned(0, 1)).toEqual([0, 1, false]);
   });
 });
 
