@@ -97,9 +97,7 @@ function titleLine({ title, faults }: Standing, columns: number, { bold, bad, di
 const WORST = ["dead", "hung"];
 
 /** States, those first that a person must see. */
-const WEIGHT: readonly TaskState[] = [
-  ...(["dead", "hung", "waits", "can move", "held back", "asleep", "finished"] as const),
-];
+const WEIGHT: readonly TaskState[] = ["dead", "hung", "waits", "can move", "held back", "asleep", "finished"];
 
 /** The tasks for which there is room, in their order: who sleeps gives way to who does not. */
 function foremost(tasks: readonly TaskView[], room: number): readonly TaskView[] {

@@ -9,6 +9,7 @@ import { obey } from "./obey.js";
 import type { Operation, OperationName, ValuesOf } from "./operations.js";
 import { OPERATIONS } from "./operations.js";
 import { type Plots, type Run, reportRun } from "./run.js";
+import type { SandboxDriver } from "./sandbox.js";
 import type { Values } from "./scenario.js";
 import { Session } from "./session.js";
 import { isIdle, resultOf, syscall, THREADS, threadFor } from "./threads.js";
@@ -51,8 +52,10 @@ export interface BoxOptions {
   readonly pages?: number;
   /** How it is mapped; default "shared". */
   readonly map?: "shared" | "private";
-  /** A driver or a disk besides: "odp", "i915", "amdgpu", "aio", "nvme-stuck" ...; default "none". */
-  readonly driver?: string;
+  /** Pages of a swap area on a disk of its own; default 0, none. */
+  readonly swap?: number;
+  /** A driver or a disk besides; default "none". */
+  readonly driver?: SandboxDriver;
 }
 
 /** What a sandbox has beside its operations. */

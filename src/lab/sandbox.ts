@@ -134,6 +134,9 @@ const DRIVERS = {
   },
 } as const satisfies Record<string, Driver>;
 
+/** What `driver=` can be. */
+export type SandboxDriver = keyof typeof DRIVERS;
+
 const helpOf = <N extends string>(table: Readonly<Record<N, { readonly help: string }>>): Record<N, string> =>
   Object.fromEntries((Object.keys(table) as N[]).map((name) => [name, table[name].help])) as Record<
     N,

@@ -56,9 +56,9 @@ const READERS = {
   reader_dirties: "the same, but it marks the page dirty before it lets go",
 } as const;
 
-/** The process that holds the page, and its device. */
 const ONE = { pages: 1, drivers: 1 };
 
+/** The process that holds the page, and its device. */
 function holders(holder: HolderName | keyof typeof READERS): TaskPlan[] {
   if (!(holder in READERS)) return holderTasks(holder as HolderName, ONE);
   return [

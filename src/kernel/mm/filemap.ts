@@ -8,6 +8,7 @@
  */
 
 import { struct, u16 } from "../../machine/memory.js";
+import type { Node } from "../../machine/path.js";
 import { WORD } from "../../trace/words.js";
 import type { Kernel, Table } from "../kernel.js";
 import {
@@ -217,6 +218,37 @@ export const page_cache_read = path(
 );
 
 /**
+ * lock_page_or_retry, of a fault: who would have to wait for the page lets go of mmap_sem first, if the caller allows it, puts the page and
+ * leaves with `retry`. It goes on at the label `locked`.
+ */
+export function lock_page_or_retry(
+  retry: number,
+): Node<Kernel, { readonly page: Pfn; readonly vma: number; readonly flags: number; ret: number }>[] {
+  return [
+    config("mmap", [
+      given(
+        (_, f) => (f.flags & FAULT_FLAG.ALLOW_RETRY) !== 0,
+        [
+          tries(
+            PG_locked,
+            when("trylock_page", (k, f) => trylock_page(k, f.page), [goto("locked")]),
+          ),
+          up_read(mmap_sem, (k, f) => k.vma.vm_mm[f.vma]),
+          awaits(
+            PG_locked,
+            wait("wait_on_page_locked", (k, f) => !PageLocked(k, f.page)),
+          ),
+          step("put_page", (k, f) => put_page(k, f.page)),
+          leave(() => retry),
+        ],
+      ),
+    ]),
+    lock_page(),
+    label("locked"),
+  ];
+}
+
+/**
  * The page of a file at an index, uptodate and locked, with a reference for the caller; or no_page(VM_FAULT_*).
  */
 export const filemap_fault = path(
@@ -271,27 +303,7 @@ export const filemap_fault = path(
         ),
       ],
     ),
-    // lock_page_or_retry: who would have to wait for the page lets go of mmap_sem first, if the caller allows it.
-    config("mmap", [
-      given(
-        (_, f) => (f.flags & FAULT_FLAG.ALLOW_RETRY) !== 0,
-        [
-          tries(
-            PG_locked,
-            when("trylock_page", (k, f) => trylock_page(k, f.page), [goto("locked")]),
-          ),
-          up_read(mmap_sem, (k, f) => k.vma.vm_mm[f.vma]),
-          awaits(
-            PG_locked,
-            wait("wait_on_page_locked", (k, f) => !PageLocked(k, f.page)),
-          ),
-          step("put_page", (k, f) => put_page(k, f.page)),
-          leave(() => no_page(VM_FAULT.RETRY)),
-        ],
-      ),
-    ]),
-    lock_page(),
-    label("locked"),
+    ...lock_page_or_retry(no_page(VM_FAULT.RETRY)),
     held(
       when("page->mapping != mapping", (k, f) => k.page.mapping[f.page] !== f.mapping, [
         unlock(),

@@ -19,7 +19,6 @@
 import type { Node } from "../../machine/path.js";
 import { type Kernel, PFN_SHIFT, PTE } from "../kernel.js";
 import {
-  awaits,
   call,
   config,
   dispatch,
@@ -33,13 +32,10 @@ import {
   lockdep_assert_not_held,
   path,
   step,
-  tries,
   under,
-  up_read,
-  wait,
   when,
 } from "../language.js";
-import { mmap_sem, PG_locked, ptl } from "../locks.js";
+import { PG_locked, ptl } from "../locks.js";
 import {
   FAULT_FLAG,
   fs_of_inode,
@@ -60,7 +56,7 @@ import {
 } from "../structs.js";
 import { inode, int, NONE, type Pfn, pfn, type Vpn, vpn } from "../types.js";
 import { balance_dirty_pages_ratelimited } from "./balance_dirty_pages.js";
-import { fault_without_page, i_size_pages } from "./filemap.js";
+import { fault_without_page, i_size_pages, lock_page_or_retry } from "./filemap.js";
 import { is_zone_device_page } from "./memremap.js";
 import { migration_entry_wait } from "./migrate.js";
 import { lru_cache_add_active_or_unevictable, munlock_vma_page } from "./mlock.js";
@@ -76,7 +72,6 @@ import {
   PageUptodate,
   SetPageSwapBacked,
   SetPageUptodate,
-  trylock_page,
   unlock,
   unlock_page,
 } from "./page.js";
@@ -702,27 +697,7 @@ export const do_swap_page = path(
         local((k) => k.count("pgmajfault")),
       ],
     ),
-    // lock_page_or_retry
-    config("mmap", [
-      given(
-        (_, f) => (f.flags & FAULT_FLAG.ALLOW_RETRY) !== 0,
-        [
-          tries(
-            PG_locked,
-            when("trylock_page", (k, f) => trylock_page(k, f.page), [goto("locked")]),
-          ),
-          up_read(mmap_sem, (k, f) => k.vma.vm_mm[f.vma]),
-          awaits(
-            PG_locked,
-            wait("wait_on_page_locked", (k, f) => !PageLocked(k, f.page)),
-          ),
-          step("put_page", (k, f) => put_page(k, f.page)),
-          leave(() => VM_FAULT.RETRY),
-        ],
-      ),
-    ]),
-    lock_page(),
-    label("locked"),
+    ...lock_page_or_retry(VM_FAULT.RETRY),
     // The reference does not keep it in the swap cache: only the lock does.
     held(
       when("!PageSwapCache", (k, f) => !PageSwapCache(k, f.page) || page_private(k, f.page) !== f.entry, [

@@ -82,6 +82,12 @@ describe("the two sweeps of truncate_inode_pages_range", () => {
     expect([h.refs(1) > 0, h.has("dirty", 1), h.pte(1)]).toEqual([true, true, "rwdy"]);
   });
 
+  it("a partial page that another truncation has taken away is not zeroed: find_lock_page looks at page->mapping again", () => {
+    const h = open({ pages: 1, parts: 2 }, { cut: resize(1), all: resize(0) });
+    h.until("cut", "lock_page").go("all").go("cut");
+    expect([h.finished("all"), h.finished("cut"), h.refs(), h.faults()]).toEqual([true, true, 0, []]);
+  });
+
   it("a hole within a page zeroes its middle; a hole over pages both edges and what is between", () => {
     const inner = open({ pages: 1, parts: 4 }, { punch: punch(1, 3) });
     inner.go("punch");
