@@ -76,6 +76,8 @@ export class World {
   private readonly view: View;
   private orders: Lockdep | null = null;
   private readonly hanging: Hanging;
+  /** Made once: it is asked of every state of a search. */
+  private readonly isSettled = (): boolean => this.settled();
 
   constructor(
     readonly scenario: Scenario,
@@ -289,7 +291,7 @@ export class World {
 
   /** Pages with bytes that will never be on the disk (lost.ts). */
   lostWrites(): readonly Pfn[] {
-    return lostWrites(this.k, () => this.settled());
+    return lostWrites(this.k, this.isSettled);
   }
 
   /** Pages written after their file had let go of them (lost.ts). */
