@@ -697,53 +697,68 @@ function reclaimer(current_is_kswapd: boolean) {
   const ANON_PASS = { inactive_anon: int, active_anon: int, anon_taken: int } as const;
   type PassFrame = Frame<typeof FILE_PASS & typeof ANON_PASS>;
 
-  /** As much as SWAP_CLUSTER_MAX pages of a list, if any of it are left to scan. */
-  const scan = (
-    left: "inactive" | "active" | "inactive_anon" | "active_anon",
-    nodes: readonly Node<Kernel, PassFrame>[],
-  ) =>
-    given<PassFrame>(
-      (_, f) => f[left] > 0,
-      [
-        local((_, f) => {
-          f.nr = Math.min(f[left], SWAP_CLUSTER_MAX);
-          f[left] -= f.nr;
-        }),
-        ...nodes,
-      ],
-    );
+  /** As many pages of a list as are scanned at once. */
+  const chunk = (left: number): number => Math.min(left, SWAP_CLUSTER_MAX);
 
   /** shrink_list of the anonymous lists, for which a machine without swap has no locals. */
   const anon_lists: Node<Kernel, PassFrame>[] = [
-    scan("inactive_anon", [
-      call(() => shrink_inactive_anon, {
-        nr_to_scan: "nr",
-        nr_writeback: "nr_writeback",
-        nr_taken: "anon_taken",
-        nr_unqueued_dirty: "nr_unqueued_dirty",
-      }),
-    ]),
-    scan("active_anon", [
-      when("inactive_list_is_low", (k) => inactive_list_is_low(k, LRU.inactive_anon), [
-        call(() => shrink_active_anon, { nr_to_scan: "nr" }),
-      ]),
-    ]),
+    given(
+      (_, f) => f.inactive_anon > 0,
+      [
+        local((_, f) => {
+          f.nr = chunk(f.inactive_anon);
+          f.inactive_anon -= f.nr;
+        }),
+        call(() => shrink_inactive_anon, {
+          nr_to_scan: "nr",
+          nr_writeback: "nr_writeback",
+          nr_taken: "anon_taken",
+          nr_unqueued_dirty: "nr_unqueued_dirty",
+        }),
+      ],
+    ),
+    given(
+      (_, f) => f.active_anon > 0,
+      [
+        local((_, f) => {
+          f.nr = chunk(f.active_anon);
+          f.active_anon -= f.nr;
+        }),
+        when("inactive_list_is_low", (k) => inactive_list_is_low(k, LRU.inactive_anon), [
+          call(() => shrink_active_anon, { nr_to_scan: "nr" }),
+        ]),
+      ],
+    ),
   ];
 
   const file_lists: Node<Kernel, PassFrame>[] = [
-    scan("inactive", [
-      call(() => shrink_inactive_list, {
-        nr_to_scan: "nr",
-        nr_writeback: "nr_writeback",
-        nr_taken: "nr_taken",
-        nr_unqueued_dirty: "nr_unqueued_dirty",
-      }),
-    ]),
-    scan("active", [
-      when("inactive_list_is_low", (k) => inactive_list_is_low(k, LRU.inactive_file), [
-        call(() => shrink_active_list, { nr_to_scan: "nr" }),
-      ]),
-    ]),
+    given(
+      (_, f) => f.inactive > 0,
+      [
+        local((_, f) => {
+          f.nr = chunk(f.inactive);
+          f.inactive -= f.nr;
+        }),
+        call(() => shrink_inactive_list, {
+          nr_to_scan: "nr",
+          nr_writeback: "nr_writeback",
+          nr_taken: "nr_taken",
+          nr_unqueued_dirty: "nr_unqueued_dirty",
+        }),
+      ],
+    ),
+    given(
+      (_, f) => f.active > 0,
+      [
+        local((_, f) => {
+          f.nr = chunk(f.active);
+          f.active -= f.nr;
+        }),
+        when("inactive_list_is_low", (k) => inactive_list_is_low(k, LRU.inactive_file), [
+          call(() => shrink_active_list, { nr_to_scan: "nr" }),
+        ]),
+      ],
+    ),
   ];
 
   /** Even where no anonymous page is evicted, the active ones follow when few are inactive. */
