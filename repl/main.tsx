@@ -1,4 +1,4 @@
-/** Starts the Ink program on a terminal. Bundled into one file (src/cli/build.mjs) and imported by the guplab command. */
+/** Starts the Ink program on a terminal, for the guplab command. */
 import { render } from "ink";
 import type { NodeHost } from "../src/cli/host.js";
 import { Desk } from "../src/lab/desk.js";

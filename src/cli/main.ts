@@ -184,7 +184,7 @@ async function oneVerb(line: string, { json }: { json?: true }): Promise<void> {
 }
 
 async function startRepl(file: string | undefined, { execute, json }: ReplOptions): Promise<void> {
-  const [{ Desk }, { NodeHost }] = await Promise.all([import("../lab/desk.js"), import("./host.js")]);
+  const { NodeHost } = await import("./host.js");
   const host = new NodeHost();
   if (file !== undefined && execute !== undefined)
     throw new Error("guplab repl takes commands from a file or from -e, not from both");
@@ -193,13 +193,14 @@ async function startRepl(file: string | undefined, { execute, json }: ReplOption
   if (given === undefined && terminal && !json) {
     // Ink draws nothing where it believes to be in a build; this is a terminal, whatever the environment says.
     process.env.CI = "false";
-    // One file is read two to three times faster than Ink's two hundred.
-    const bundle = new URL("../../repl/bundle.mjs", import.meta.url).href;
-    const { startInk }: typeof import("../../repl/main.js") = await import(bundle);
+    const { startInk } = await import("../../repl/main.js");
     process.exitCode = await startInk(host);
     return;
   }
-  const { runPlain, standardInput } = await import("../../repl/plain.js");
+  const [{ Desk }, { runPlain, standardInput }] = await Promise.all([
+    import("../lab/desk.js"),
+    import("../../repl/plain.js"),
+  ]);
   const lines = given === undefined ? (process.stdin.isTTY ? [] : standardInput()) : [given];
   process.once("SIGINT", () => host.interrupt() || process.exit(130));
   process.exitCode = await runPlain(new Desk(host), lines, {
