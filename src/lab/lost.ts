@@ -1,7 +1,6 @@
 /** Bytes that are not where they should be: asked of every state of a search, so that nothing is made while nothing is wrong. */
-import { disk_version } from "../kernel/fs/blocks.js";
-import { has_cow_block } from "../kernel/fs/cow.js";
 import { journal_head } from "../kernel/fs/jbd2/journal_head.js";
+import { is_newer_than_disk } from "../kernel/fs/newer.js";
 import { type Kernel, PTE } from "../kernel/kernel.js";
 import { page_mapping, xa_get_mark } from "../kernel/mm/filemap.js";
 import { orphan_verdict } from "../kernel/mm/orphan.js";
@@ -11,18 +10,6 @@ import { BH } from "../kernel/structs.js";
 import type { Pfn } from "../kernel/types.js";
 
 const NOWHERE: readonly Pfn[] = [];
-
-/** Whether a cached page has bytes that its file's blocks have not, none of them behind the file's end. */
-function is_newer(k: Kernel, page: Pfn, mapping: number): boolean {
-  const index = k.page.index[page];
-  // Written to a block that the file is about to get.
-  if (has_cow_block(k, mapping, index)) return false;
-  const end = Math.min(k.geometry.parts, k.inode.i_size[mapping] - index * k.geometry.parts);
-  for (let part = 0; part < end; part++)
-    if (k.content.version[page * k.geometry.parts + part] !== disk_version(k, mapping, index, part))
-      return true;
-  return false;
-}
 
 /**
  * Pages of files whose newest bytes are in memory only while nothing says so, and pages that left their file with such bytes
@@ -41,7 +28,7 @@ export function lostWrites(k: Kernel, settled: () => boolean): readonly Pfn[] {
     // Dirty by its flag alone, when all is at rest: no flusher will find it (drivers/vfio.ts).
     if (PageDirty(k, page) && (xa_get_mark(k, page, "dirty") || !settled())) continue;
     if (k.page.pins[page] > 0 || (k.pteWord(page) & PTE.dirty) !== 0) continue;
-    if (is_newer(k, page, mapping)) lost = [...lost, page];
+    if (is_newer_than_disk(k, page, mapping)) lost = [...lost, page];
   }
   return lost;
 }

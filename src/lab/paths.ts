@@ -12,7 +12,8 @@ type AnyNode = Node<unknown, unknown>;
 /** Every path that a task of this world can reach, by name. */
 export function pathsOf(world: World): Map<string, AnyPath> {
   const found = new Map<string, AnyPath>();
-  const visit = (path: AnyPath): void => {
+  const visit = (unpatched: AnyPath): void => {
+    const path = world.kernel.patched(unpatched);
     if (found.has(path.name)) return;
     found.set(path.name, path);
     path.body.forEach(node);

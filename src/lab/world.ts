@@ -6,7 +6,6 @@ import { mkfs } from "../kernel/fs/blocks.js";
 import { init_journal } from "../kernel/fs/jbd2.js";
 import { completeGeometry } from "../kernel/geometry.js";
 import { Kernel, kernelTables } from "../kernel/kernel.js";
-import { tables } from "../kernel/linux.js";
 import { hugetlb_init } from "../kernel/mm/hugetlb.js";
 import { PageWriteback } from "../kernel/mm/page.js";
 import { NONE, type Pfn } from "../kernel/types.js";
@@ -100,7 +99,7 @@ export class World {
     }));
     const memory = new Memory([
       ...machineTables(image, specs, geometry.pages < SMALL_PAGES),
-      ...kernelTables(geometry, [...tables, ...(this.setup.tables ?? [])], image.locks),
+      ...kernelTables(geometry, [...this.kernel.tables, ...(this.setup.tables ?? [])], image.locks),
     ]);
     this.k = new Kernel(
       memory,

@@ -8,6 +8,7 @@
  */
 import { acquire, isFree, type LockClass, type LockUse, release } from "./lock.js";
 import type { Running } from "./machine.js";
+import type { AnyPath } from "./patch.js";
 import type { Locals, Node, Operations, Path } from "./path.js";
 
 /** A preemption point. */
@@ -110,6 +111,8 @@ export interface LinkOptions {
    * unless a spinlock protects it. Default false.
    */
   readonly lawless?: boolean;
+  /** What becomes of each path before it is linked (patch.ts); default itself. */
+  readonly patched?: (path: AnyPath) => AnyPath;
 }
 
 const nothing: Run = () => {};
@@ -235,6 +238,7 @@ class Linker {
     private readonly implementations: Implementations,
     private readonly config: ReadonlySet<string>,
     private readonly lawless: boolean,
+    private readonly patched: (path: AnyPath) => AnyPath,
   ) {}
 
   /**
@@ -255,7 +259,8 @@ class Linker {
     });
   }
 
-  program(path: Path<never>): Program {
+  program(root: Path<never>): Program {
+    const path = this.patched(root as AnyPath) as Path<never>;
     this.roots++;
     const entry = this.code.length;
     const args = Object.keys(path.args);
@@ -352,10 +357,11 @@ class Linker {
     };
 
     const call = (
-      target: Path<never>,
+      callee: Path<never>,
       args: Readonly<Record<string, string | number>>,
       into: string | null,
     ): void => {
+      const target = this.patched(callee as AnyPath) as Path<never>;
       if (stack.includes(target.name)) throw new Error(`${path.name}: ${target.name} calls itself`);
       let next = free;
       const constants: [number, number][] = [];
@@ -575,9 +581,9 @@ export function link(
   // biome-ignore lint/suspicious/noExplicitAny: roots of any kernel and any frame
   roots: readonly Path<any>[],
   implementations: Implementations = {},
-  { config = new Set(), tasks = [], lawless = false }: LinkOptions = {},
+  { config = new Set(), tasks = [], lawless = false, patched = (path) => path }: LinkOptions = {},
 ): Image {
-  const linker = new Linker(implementations, config, lawless);
+  const linker = new Linker(implementations, config, lawless, patched);
   const programs = roots.map((root) => linker.program(root as Path<never>));
   thread(linker.code);
   const locks = linker.contended(tasks);

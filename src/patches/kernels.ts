@@ -1,18 +1,103 @@
-/** The kernels that can be run. So far there is one: the base, which reads as Linux v4.20. */
+/**
+ * The kernels that can be run: the base, which reads as Linux v4.20, and what became of it, as ordered lists of patches.
+ *
+ * A kernel is named after the release that had all of its patches first. Each list begins with that of an older kernel, but for a stable
+ * kernel's, which takes single patches of later ones. A release that changed nothing that is modelled has the list of the one before it.
+ */
 
 import type { Geometry } from "../kernel/geometry.js";
-import { operations, operationsFor } from "../kernel/linux.js";
-import type { Path } from "../machine/path.js";
+import type { Table } from "../kernel/kernel.js";
+import { operations, operationsFor, tables } from "../kernel/linux.js";
+import { type AnyPath, patcher } from "../machine/patch.js";
 import { type Image, type Implementations, link } from "../machine/program.js";
+import { blockdev_dio_pins, iomap_dio_pins } from "./dio_pins.js";
+import { ext4_page_without_buffers } from "./ext4_page_without_buffers.js";
+import { invalidate_unused_only } from "./invalidate_unused_only.js";
+import { keep_private_of_pinned } from "./keep_private_of_pinned.js";
+import type { Patch } from "./patch.js";
+import { pin_frame_vector, pin_user_pages_api } from "./pin_user_pages.js";
+import { refuse_longterm_file_write } from "./refuse_longterm_file_write.js";
+import { swap_unpinned_only } from "./swap_unpinned_only.js";
+import { track_foll_pin } from "./track_foll_pin.js";
 
 export interface KernelVersion {
   readonly name: string;
   readonly help: string;
+  /** What it has beyond the base, in the order in which it is applied. */
+  readonly patches: readonly Patch[];
   readonly operations: Implementations;
+  /** The structs of its subsystems. */
+  readonly tables: readonly Table[];
+  /** What became of a path of the base in it. */
+  readonly patched: (path: AnyPath) => AnyPath;
 }
 
+/**
+ * A kernel of the base and some patches.
+ *
+ * @example const mine = assemble("mine", "v4.20 whose ext4 warns", [ext4_page_without_buffers]);
+ */
+export const assemble = (name: string, help: string, patches: readonly Patch[]): KernelVersion => ({
+  name,
+  help,
+  patches,
+  operations,
+  tables: [...tables, ...patches.flatMap((patch) => patch.tables ?? [])],
+  patched: patcher(patches),
+});
+
+const v4_20 = assemble("v4.20", "Linux v4.20, December 2018: the kernel of the article", []);
+/** The next release, by what it adds. */
+const next = (older: KernelVersion, name: string, help: string, ...more: Patch[]) =>
+  assemble(name, help, [...older.patches, ...more]);
+
+const v5_6 = next(v4_20, "v5.6", "March 2020: pin_user_pages, which counts nothing yet", pin_user_pages_api);
+const v5_7 = next(v5_6, "v5.7", "May 2020: pins can be told from references", track_foll_pin);
+const v5_9 = next(v5_7, "v5.9", "October 2020: video capture pins", pin_frame_vector);
+const v5_11 = next(
+  v5_9,
+  "v5.11",
+  "February 2021: pinned anonymous pages stay out of swap",
+  swap_unpinned_only,
+);
+const v5_18 = next(
+  v5_11,
+  "v5.18",
+  "May 2022: ext4 warns where it died, and loses the data; invalidation spares held pages",
+  ext4_page_without_buffers,
+  invalidate_unused_only,
+);
+const v6_1 = next(v5_18, "v6.1", "December 2022, as released");
+const v6_1_192 = next(
+  v6_1,
+  "v6.1.192",
+  "v6.1 with its stable patches: reclaim spares pinned pages",
+  keep_private_of_pinned,
+);
+const v6_3 = next(v6_1, "v6.3", "April 2023: O_DIRECT through iomap pins", iomap_dio_pins);
+const v6_4 = next(v6_3, "v6.4", "June 2023: reclaim spares pinned pages", keep_private_of_pinned);
+const v6_5 = next(
+  v6_4,
+  "v6.5",
+  "August 2023: the old O_DIRECT pins, too; long-term pins of files for writing are refused",
+  blockdev_dio_pins,
+  refuse_longterm_file_write,
+);
+const v6_12 = next(v6_5, "v6.12", "November 2024");
+
 export const kernels: readonly KernelVersion[] = [
-  { name: "v4.20", help: "Linux v4.20, December 2018: the kernel of the article", operations },
+  v4_20,
+  v5_6,
+  v5_7,
+  v5_9,
+  v5_11,
+  v5_18,
+  v6_1,
+  v6_1_192,
+  v6_3,
+  v6_4,
+  v6_5,
+  v6_12,
 ];
 
 /**
@@ -33,8 +118,7 @@ export function findKernel(name: string): KernelVersion {
 /** Link root paths as this kernel has them, for a machine of this geometry; `tasks` says how many run each root. */
 export const linkKernel = (
   kernel: KernelVersion,
-  // biome-ignore lint/suspicious/noExplicitAny: roots of any frame
-  roots: readonly Path<any>[],
+  roots: readonly AnyPath[],
   geometry: Geometry,
   tasks: readonly number[],
 ): Image =>
@@ -43,4 +127,5 @@ export const linkKernel = (
     tasks,
     // A commit, too, dirties pages whose lock it does not have.
     lawless: geometry.config.has("unlocked_dirty") || geometry.mount.data === "journal",
+    patched: kernel.patched,
   });

@@ -46,7 +46,7 @@ import {
 import { mmap_sem, ptl } from "../locks.js";
 import { FAULT_FLAG, VM_FAULT } from "../operations.js";
 import { VM_IO, VM_MAYREAD, VM_PFNMAP, VM_READ, VM_WRITE } from "../structs.js";
-import { int, NONE, type PagesNr, pages_nr, pfn, type Vpn, vpn } from "../types.js";
+import { int, NONE, type PagesNr, type Pfn, pages_nr, pfn, type Vpn, vpn } from "../types.js";
 import {
   find_vma,
   handle_mm_fault,
@@ -137,7 +137,7 @@ const gup_pte_range = path(
 );
 
 /** What follow_page_pte found: no page, a page that is the caller's now, one that must be marked dirty first, a hole. */
-const FOLLOW = { none: 0, taken: 1, dirty: 2, error: 3 } as const;
+export const FOLLOW = { none: 0, taken: 1, dirty: 2, error: 3 } as const;
 
 /** can_follow_write_pte: a forced write is content with a copy whose PTE is dirty and read-only. */
 const can_follow_write_pte = (pte: number, flags: number): boolean =>
@@ -147,8 +147,16 @@ const can_follow_write_pte = (pte: number, flags: number): boolean =>
  * follow_page_pte with FOLL_GET and FOLL_TOUCH, one ptl section. FOLL_TOUCH wants a page that is taken for writing to be
  * dirty: where neither PTE nor page is, set_page_dirty comes first. Only a filesystem that does not trap first writes
  * gets there (tmpfs, mapped by a read); its steps are the caller's, and no rmap walk of such a page can come between.
+ *
+ * @param take how a reference is taken
  */
-function follow_page_pte(k: Kernel, at: Vpn, flags: number, pages: PagesNr): number {
+export function follow_page_pte(
+  k: Kernel,
+  at: Vpn,
+  flags: number,
+  pages: PagesNr,
+  take: (k: Kernel, page: Pfn, flags: number) => void = get_page,
+): number {
   const pte = k.pte.entry[at];
   const write = (flags & FOLL.WRITE) !== 0;
   const dump = (flags & FOLL.DUMP) !== 0;
@@ -158,7 +166,7 @@ function follow_page_pte(k: Kernel, at: Vpn, flags: number, pages: PagesNr): num
   if (write && !can_follow_write_pte(pte, flags)) return FOLLOW.none;
   const page = pte_pfn(pte);
   if (dump && is_zero_pfn(k, page)) return FOLLOW.error;
-  get_page(k, page);
+  take(k, page, flags);
   if (!dump) {
     if (write && (pte & PTE.dirty) === 0 && !PageDirty(k, page)) return FOLLOW.dirty;
     mark_page_accessed(k, page);

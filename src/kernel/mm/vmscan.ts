@@ -28,6 +28,7 @@
 import type { Frame, Node } from "../../machine/path.js";
 import { RECLAIM, type ReclaimAct, WORD } from "../../trace/words.js";
 import { free_buffers } from "../fs/invalidatepage.js";
+import { is_newer_than_disk } from "../fs/newer.js";
 import type { Kernel } from "../kernel.js";
 import {
   branch,
@@ -133,9 +134,12 @@ export function __remove_mapping(k: Kernel, page: Pfn): boolean {
     page_ref_unfreeze(k, page, 2);
     return false;
   }
-  if (!PageSwapCache(k, page)) __delete_from_page_cache(k, page);
-  else {
-    // An oracle, no test of the kernel's: what is freed now can be had from the disk, or it is gone.
+  // An oracle, no test of the kernel's: what is freed now can be had from the disk, or it is gone.
+  if (!PageSwapCache(k, page)) {
+    if (is_newer_than_disk(k, page, k.page.mapping[page]))
+      k.fault("LOST", "__remove_mapping: a page is freed with bytes that are not on the disk", page);
+    __delete_from_page_cache(k, page);
+  } else {
     if (is_newer_than_swap(k, page))
       k.fault("LOST", "__remove_mapping: a page is freed with bytes that are not in its place in swap", page);
     __delete_from_swap_cache(k, page);

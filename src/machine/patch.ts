@@ -1,0 +1,180 @@
+/**
+ * Patches: how a path becomes another one. An edit names a path and, in it, an anchor: a named node beside or instead of
+ * which other nodes stand from then on. An anchor that is missing, or that could be one of several, is no place to edit: the patch does
+ * not apply, and says so.
+ *
+ * A patched path has the same name and the same arguments as the one that it was made from, so that whoever calls the one calls the other.
+ */
+import type { Locals, Node, Path } from "./path.js";
+
+// biome-ignore lint/suspicious/noExplicitAny: an edit does not know the frame of the path that it edits
+type AnyNode = Node<any, any>;
+// biome-ignore lint/suspicious/noExplicitAny: paths of any frame
+export type AnyPath = Path<any, any, any>;
+
+/** One change of one path. */
+export type Edit = {
+  /** The path, or the name of one or more: every path of that name is edited. */
+  readonly path: AnyPath | string;
+} & (
+  | {
+      readonly how: "before" | "after" | "replace";
+      /** A named node: a step's name, a callee's, an operation's, or a label's with a colon; `#2` behind it names the second of its name. */
+      readonly anchor: string;
+      readonly nodes: readonly AnyNode[];
+    }
+  /** A call, by its callee's name, is one of another path, with the same arguments. */
+  | { readonly how: "callee"; readonly anchor: string; readonly callee: () => AnyPath }
+  | { readonly how: "locals"; readonly locals: Locals }
+);
+
+/** Nodes stand before the anchor, and run before it. */
+export const before = <F>(
+  path: AnyPath | string,
+  anchor: string,
+  // biome-ignore lint/suspicious/noExplicitAny: nodes of any kernel
+  nodes: readonly Node<any, F>[],
+): Edit => ({ path, how: "before", anchor, nodes });
+
+/** Nodes stand behind the anchor: behind all of it, if it is a test or a loop. */
+export const after = <F>(
+  path: AnyPath | string,
+  anchor: string,
+  // biome-ignore lint/suspicious/noExplicitAny: nodes of any kernel
+  nodes: readonly Node<any, F>[],
+): Edit => ({ path, how: "after", anchor, nodes });
+
+/** Nodes stand in the anchor's place. */
+export const replace = <F>(
+  path: AnyPath | string,
+  anchor: string,
+  // biome-ignore lint/suspicious/noExplicitAny: nodes of any kernel
+  nodes: readonly Node<any, F>[],
+): Edit => ({ path, how: "replace", anchor, nodes });
+
+/** The anchor is gone. */
+export const remove = (path: AnyPath | string, anchor: string): Edit => ({
+  path,
+  how: "replace",
+  anchor,
+  nodes: [],
+});
+
+/** Another path is called, with the same arguments. */
+export const recall = (path: AnyPath | string, anchor: string, callee: () => AnyPath): Edit => ({
+  path,
+  how: "callee",
+  anchor,
+  callee,
+});
+
+/** The path has more locals. */
+export const locals = (path: AnyPath | string, more: Locals): Edit => ({ path, how: "locals", locals: more });
+
+/** What an anchor calls a node; null for one that has no name. */
+export function anchorOf(node: AnyNode): string | null {
+  switch (node.op) {
+    case "label":
+      return `${node.name}:`;
+    case "call":
+      return node.callee().name;
+    case "dispatch":
+      return node.operation;
+    case "pause":
+      return null;
+    default:
+      return "name" in node ? node.name : null;
+  }
+}
+
+/** A copy of a body in which `change` says what stands in the place of each node, outer nodes first. */
+function rewrite(nodes: readonly AnyNode[], change: (node: AnyNode) => readonly AnyNode[] | null): AnyNode[] {
+  const inside = (node: AnyNode): AnyNode => {
+    switch (node.op) {
+      case "when":
+      case "config":
+        // biome-ignore lint/suspicious/noThenProperty: a node is never awaited
+        return { ...node, then: rewrite(node.then, change), otherwise: rewrite(node.otherwise, change) };
+      case "loop":
+      case "under":
+        return { ...node, body: rewrite(node.body, change) };
+      default:
+        return node;
+    }
+  };
+  return nodes.flatMap((node) => change(node) ?? [inside(node)]);
+}
+
+/** The anchors of a path, in order, each as often as it stands there. */
+export function anchorsOf(path: AnyPath): string[] {
+  const found: string[] = [];
+  rewrite(path.body, (node) => {
+    const name = anchorOf(node);
+    if (name !== null) found.push(name);
+    return null;
+  });
+  return found;
+}
+
+/**
+ * A path after one edit.
+ *
+ * @throws Error when the anchor is missing, or is one of several: "does not apply"
+ */
+export function edited(path: AnyPath, edit: Edit): AnyPath {
+  if (edit.how === "locals") {
+    const twice = Object.keys(edit.locals).find((name) => name in path.locals || name in path.args);
+    if (twice !== undefined) throw new Error(`does not apply: ${path.name} has a local ${twice} already`);
+    return { ...path, locals: { ...path.locals, ...edit.locals } };
+  }
+  const [name, nth] = edit.anchor.split("#");
+  const all = anchorsOf(path);
+  const count = all.filter((each) => each === name).length;
+  if (count === 0)
+    throw new Error(
+      `does not apply: ${path.name} has no step "${name}"; it has ${[...new Set(all)].join(", ")}`,
+    );
+  if (nth === undefined && count > 1)
+    throw new Error(
+      `does not apply: ${path.name} has ${count} steps "${name}"; ${name}#1 names the first of them`,
+    );
+  const wanted = nth === undefined ? 1 : Number(nth);
+  if (!(wanted >= 1 && wanted <= count))
+    throw new Error(`does not apply: ${path.name} has ${count} steps "${name}", and no number ${nth}`);
+  let met = 0;
+  const body = rewrite(path.body, (node) => {
+    if (anchorOf(node) !== name || ++met !== wanted) return null;
+    if (edit.how === "callee") {
+      if (node.op !== "call") throw new Error(`does not apply: "${name}" in ${path.name} is no call`);
+      return [{ ...node, callee: edit.callee }];
+    }
+    if (edit.how === "before") return [...edit.nodes, node];
+    return edit.how === "after" ? [node, ...edit.nodes] : edit.nodes;
+  });
+  return { ...path, body };
+}
+
+/** The edits of a list of patches, in their order, as a function from each path to what becomes of it. */
+export function patcher(
+  patches: readonly { readonly name: string; readonly edits: readonly Edit[] }[],
+): (path: AnyPath) => AnyPath {
+  const all = patches.flatMap(({ name, edits }) => edits.map((edit) => ({ name, edit })));
+  const made = new WeakMap<AnyPath, AnyPath>();
+  return (path) => {
+    const known = made.get(path);
+    if (known !== undefined) return known;
+    let result = path;
+    for (const { name, edit } of all) {
+      if (edit.path !== path && edit.path !== path.name) continue;
+      try {
+        result = edited(result, edit);
+      } catch (error) {
+        throw new Error(`patch ${name} ${(error as Error).message}`);
+      }
+    }
+    made.set(path, result);
+    // A path is patched once, whoever asks for it.
+    made.set(result, result);
+    return result;
+  };
+}

@@ -1,0 +1,45 @@
+/**
+ * Long-term pins for writing of files whose filesystem tracks dirty pages are refused.
+ *
+ * Source: mm/gup.c, commits 8ac268436e6d and a6e79df92e4a (v6.5). check_vma_flags gives -EFAULT for a shared mapping whose VMA needs dirty tracking, if the caller
+ * asks for FOLL_PIN, FOLL_LONGTERM and FOLL_WRITE; the fast path leaves such pages to the slow one (no user here takes long-term
+ * pins by the fast path). Memory of tmpfs and hugetlbfs and anonymous memory can be registered as before.
+ *
+ * What it breaks: virtual machines whose memory is a file on a disk, with VFIO.
+ */
+import { ERRNO } from "../kernel/errno.js";
+import type { Kernel } from "../kernel/kernel.js";
+import { given, leave } from "../kernel/language.js";
+import { FOLL } from "../kernel/mm/gup.js";
+import { find_vma } from "../kernel/mm/memory.js";
+import { mapping_cap_account_dirty } from "../kernel/operations.js";
+import { VM_SHARED } from "../kernel/structs.js";
+import { NONE, type Vpn } from "../kernel/types.js";
+import { before } from "../machine/patch.js";
+import type { Patch } from "./patch.js";
+import { FOLL_LONGTERM, FOLL_PIN } from "./pin_user_pages.js";
+
+/** writable_file_mapping_allowed, with vma_needs_dirty_tracking. */
+function writable_file_mapping_allowed(k: Kernel, at: Vpn, flags: number): boolean {
+  const all = FOLL_PIN | FOLL_LONGTERM | FOLL.WRITE;
+  if ((flags & all) !== all) return true;
+  const vma = find_vma(k, at);
+  if (vma === NONE) return true;
+  const file = k.vma.vm_file[vma];
+  if (file === 0 || (k.vma.vm_flags[vma] & VM_SHARED) === 0) return true;
+  return !mapping_cap_account_dirty(k, file);
+}
+
+export const refuse_longterm_file_write: Patch = {
+  name: "refuse-longterm-file-write",
+  title: "mm/gup: disallow FOLL_LONGTERM GUP-nonfast writing to file-backed mappings",
+  author: "Lorenzo Stoakes",
+  date: "2023-05",
+  commit: "8ac268436e6d",
+  help: "a long-term pin for writing of a file that tracks dirty pages gives -EFAULT",
+  edits: [
+    before<{ readonly at: Vpn; readonly flags: number; ret: number }>("__get_user_pages", "retry:", [
+      given((k, f) => !writable_file_mapping_allowed(k, f.at, f.flags), [leave(() => -ERRNO.EFAULT)]),
+    ]),
+  ],
+};

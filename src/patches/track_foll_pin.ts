@@ -1,0 +1,125 @@
+/**
+ * A pin can be told from a reference: it counts 1024 of them.
+ *
+ * Source: mm/gup.c, include/linux/mm.h, commit 3faa52c03f44 (v5.7). A small page's count goes up by GUP_PIN_COUNTING_BIAS for each pin; a compound
+ * page of more than two page frames has a count of its own (compound_pincount, commit 47e29d32afba), and one reference a pin.
+ * page_maybe_dma_pinned() is the question: never a false no, a false yes for a page with 1,024 plain references. /proc/vmstat
+ * counts pins taken and dropped (commit 1970dc6f5226).
+ *
+ * Nobody asks yet: this alone changes no outcome.
+ *
+ * Left out: try_grab_page's refusal of a page whose count has overflowed, batches of unpin_user_pages.
+ */
+
+import type { Kernel, Table } from "../kernel/kernel.js";
+import { check, step } from "../kernel/language.js";
+import { compound_head, compound_order } from "../kernel/mm/compound.js";
+import { FOLLOW, follow_page_pte } from "../kernel/mm/gup.js";
+import { pte_pfn } from "../kernel/mm/memory.js";
+import { get_page, get_page_unless_zero, page_count, page_ref_add } from "../kernel/mm/page.js";
+import { put_page } from "../kernel/mm/swap.js";
+import type { PagesNr, Pfn, Vpn } from "../kernel/types.js";
+import { struct, total, u32 } from "../machine/memory.js";
+import { replace } from "../machine/patch.js";
+import type { Patch } from "./patch.js";
+import { FOLL_PIN } from "./pin_user_pages.js";
+
+export const GUP_PIN_COUNTING_BIAS = 1024;
+
+const compound_pincount = struct("compound_pincount", {
+  compound_pincount: u32("of a head of more than two page frames: pins, exactly"),
+});
+
+/** Pins that were taken and dropped: /proc/vmstat. */
+const vmstat_pin = struct("vmstat_foll_pin", {
+  nr_foll_pin_acquired: total("pages pinned by pin_user_pages"),
+  nr_foll_pin_released: total("pages unpinned"),
+});
+
+const pinTables: readonly Table[] = [
+  { struct: compound_pincount, rows: (g) => (g.config.has("compound") ? g.pages : 0) },
+  { struct: vmstat_pin, rows: () => 1 },
+];
+
+/** hpage_pincount_available */
+const has_pincount = (k: Kernel, page: Pfn): boolean => k.compound && compound_order(k, page) > 1;
+
+/** page_maybe_dma_pinned: whether a device may write into the page; sometimes yes where none does. */
+export function page_maybe_dma_pinned(k: Kernel, page: Pfn): boolean {
+  const head = compound_head(k, page);
+  if (has_pincount(k, head)) return k.of(compound_pincount).compound_pincount[head] > 0;
+  return page_count(k, head) >= GUP_PIN_COUNTING_BIAS;
+}
+
+/** A page that has been referenced once is pinned. */
+function pin(k: Kernel, page: Pfn): void {
+  const head = compound_head(k, page);
+  if (has_pincount(k, head)) k.of(compound_pincount).compound_pincount[head]++;
+  else page_ref_add(k, head, GUP_PIN_COUNTING_BIAS - 1);
+  k.of(vmstat_pin).nr_foll_pin_acquired[0]++;
+}
+
+/** try_grab_page: a reference or a pin, as the flags say. */
+function try_grab_page(k: Kernel, page: Pfn, flags: number): void {
+  get_page(k, page);
+  if ((flags & FOLL_PIN) !== 0) pin(k, page);
+}
+
+/** try_grab_compound_head of a page without a lock: not if it is being freed. */
+function try_grab_compound_head(k: Kernel, page: Pfn, flags: number): boolean {
+  if (!get_page_unless_zero(k, page)) return false;
+  if ((flags & FOLL_PIN) !== 0) pin(k, page);
+  return true;
+}
+
+/** put_compound_head, unpin_user_page: the pin goes, and its reference. */
+export function unpin(k: Kernel, page: Pfn): void {
+  const head = compound_head(k, page);
+  if (has_pincount(k, head)) k.of(compound_pincount).compound_pincount[head]--;
+  else page_ref_add(k, head, 1 - GUP_PIN_COUNTING_BIAS);
+  k.of(vmstat_pin).nr_foll_pin_released[0]++;
+  put_page(k, page);
+}
+
+const put_grabbed = (k: Kernel, page: Pfn, flags: number): void =>
+  (flags & FOLL_PIN) !== 0 ? unpin(k, page) : put_page(k, page);
+
+interface OnePage {
+  readonly at: Vpn;
+  readonly flags: number;
+  readonly pages: PagesNr;
+  ret: number;
+  followed: number;
+  page: Pfn;
+}
+interface Fast {
+  readonly write: number;
+  readonly page: Pfn;
+}
+
+export const track_foll_pin: Patch = {
+  name: "track-foll-pin",
+  title: "mm/gup: track FOLL_PIN pages",
+  author: "John Hubbard",
+  date: "2020-03",
+  commit: "3faa52c03f44",
+  help: "a pin counts 1,024 references, so that page_maybe_dma_pinned can tell; nobody asks yet",
+  tables: pinTables,
+  edits: [
+    replace<OnePage>("__get_user_pages", "follow_page_pte", [
+      step("follow_page_pte", (k, f) => {
+        f.followed = follow_page_pte(k, f.at, f.flags | f.ret, f.pages, try_grab_page);
+        if (f.followed === FOLLOW.dirty) f.page = pte_pfn(k.pte.entry[f.at]);
+      }),
+    ]),
+    replace<Fast>("gup_pte_range", "page_cache_get_speculative", [
+      check("try_grab_compound_head", (k, f) => try_grab_compound_head(k, f.page, f.write), "pte_unmap"),
+    ]),
+    replace<Fast>("gup_pte_range", "put_page", [
+      step("put_compound_head", (k, f) => put_grabbed(k, f.page, f.write)),
+    ]),
+    replace<{ readonly page: Pfn }>("unpin_user_page", "put_page", [
+      step("put_compound_head", (k, f) => unpin(k, f.page)),
+    ]),
+  ],
+};
