@@ -148,6 +148,62 @@ ${EXIT_CODES}`,
     .action((options: { json?: true }) => oneVerb("kernels", options));
 
   program
+    .command("log")
+    .description("list the patches of a kernel, the oldest first")
+    .argument("<kernel>", "its name; with patches added: v5.18+keep-private-of-pinned")
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+Examples:
+  guplab log v6.5
+${EXIT_CODES}`,
+    )
+    .action(async (kernel: string, options) => (await import("./kernels.js")).logCommand(kernel, options));
+
+  program
+    .command("diff")
+    .description("show where the paths of two kernels differ")
+    .argument("<from>", "a kernel")
+    .argument("<to>", "another")
+    .argument("[path]", "only this path")
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+Examples:
+  guplab diff v4.20 v6.4 shrink_page_list
+  guplab diff v6.3 v6.5
+${EXIT_CODES}`,
+    )
+    .action(async (from: string, to: string, path: string | undefined, options) =>
+      (await import("./kernels.js")).diffCommand(from, to, path, options),
+    );
+
+  program
+    .command("bisect")
+    .description("find the patch that changes the outcome of a scenario")
+    .argument("<scenario>", "name or number, with parameters after commas")
+    .argument("<good>", "a kernel")
+    .argument("<bad>", "another, with all of its patches and more, or fewer")
+    .addOption(
+      new Option("--max-states <n>", "give up each search after this many states").argParser(whole(1)),
+    )
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+Each kernel on the way is searched, every interleaving where the bound allows it: the bound is printed with each outcome.
+
+Examples:
+  guplab bisect W1 v4.20 v5.18
+${EXIT_CODES}`,
+    )
+    .action(async (scenario: string, good: string, bad: string, options) =>
+      (await import("./kernels.js")).bisectCommand(scenario, good, bad, options),
+    );
+
+  program
     .command("repl")
     .description("the REPL: at the terminal, or for the commands of a pipe, a file or -e")
     .argument("[file]", "a script: one command a line, # begins a comment")

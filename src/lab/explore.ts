@@ -47,6 +47,8 @@ export interface VerdictReport {
 }
 
 export interface Verdict extends VerdictReport {
+  /** Whether every interleaving was seen. */
+  readonly complete: boolean;
   /** Number of steps of the shortest way to each kind of fault. */
   readonly shortest: readonly { readonly kind: FaultKind; readonly steps: number; readonly replay: string }[];
   readonly steps: readonly WitnessStep[];
@@ -180,6 +182,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
     ].join("\n");
   const made: Verdict = {
     ...report,
+    complete: result.complete,
     shortest,
     steps,
     lanes: () => (witness ? lanes(run(witness.replay).recording) : null),

@@ -2,40 +2,66 @@
  * The kernel paths of a world as text: what can run here, where the real function is, and its steps in order.
  */
 import type { Config } from "../kernel/config.js";
-import type { Node, Path } from "../machine/path.js";
+import { operations } from "../kernel/linux.js";
+import type { AnyPath } from "../machine/patch.js";
+import type { Node } from "../machine/path.js";
+import type { Implementations } from "../machine/program.js";
 import type { World } from "./world.js";
 
-// biome-ignore lint/suspicious/noExplicitAny: paths of any frame
-type AnyPath = Path<any, any, any>;
 type AnyNode = Node<unknown, unknown>;
 
-/** Every path that a task of this world can reach, by name. */
-export function pathsOf(world: World): Map<string, AnyPath> {
-  const found = new Map<string, AnyPath>();
+/** The paths that a path calls, itself first, by a table of operations too. */
+function reached(
+  root: AnyPath,
+  operations: Implementations,
+  patched: (path: AnyPath) => AnyPath,
+  configured: (option: string) => "then" | "otherwise" | "both",
+): Set<AnyPath> {
+  const found = new Set<AnyPath>();
   const visit = (unpatched: AnyPath): void => {
-    const path = world.kernel.patched(unpatched);
-    if (found.has(path.name)) return;
-    found.set(path.name, path);
+    const path = patched(unpatched);
+    if (found.has(path)) return;
+    found.add(path);
     path.body.forEach(node);
   };
   const node = (at: AnyNode): void => {
     if (at.op === "call") visit(at.callee());
     if (at.op === "loop" || at.op === "under") at.body.forEach(node);
     if (at.op === "config") {
-      const here = world.k.geometry.config.has(at.option as Config) ? at.then : at.otherwise;
-      here.forEach(node);
+      const which = configured(at.option);
+      if (which !== "otherwise") at.then.forEach(node);
+      if (which !== "then") at.otherwise.forEach(node);
     }
     if (at.op === "when") [...at.then, ...at.otherwise].forEach(node);
     if (at.op === "dispatch") {
-      for (const rows of Object.values(world.kernel.operations[at.table.name] ?? {})) {
+      for (const rows of Object.values(operations[at.table.name] ?? {})) {
         const implementation = rows[at.operation];
         if (implementation) visit(implementation as AnyPath);
       }
     }
   };
-  for (const { path } of world.scenario.setup(world.parameters).tasks) visit(path);
+  visit(root);
+  return found;
+}
+
+/** Every path that a task of this world can reach, by name. */
+export function pathsOf({ scenario, parameters, kernel, k }: World): Map<string, AnyPath> {
+  const found = new Map<string, AnyPath>();
+  const here = (option: string) => (k.has(option as Config) ? "then" : "otherwise");
+  for (const { path } of scenario.setup(parameters).tasks)
+    for (const each of reached(path, kernel.operations, kernel.patched, here))
+      if (!found.has(each.name)) found.set(each.name, each);
   return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
+
+/** Every path of the base that a path can reach on some machine. */
+export const pathsBelow = (path: AnyPath): Set<AnyPath> =>
+  reached(
+    path,
+    operations,
+    (each) => each,
+    () => "both",
+  );
 
 /** One line of a path: its depth, what it is, and whether other tasks can run before it. */
 export interface PathLine {

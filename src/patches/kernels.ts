@@ -16,6 +16,7 @@ import { invalidate_unused_only } from "./invalidate_unused_only.js";
 import { keep_private_of_pinned } from "./keep_private_of_pinned.js";
 import type { Patch } from "./patch.js";
 import { pin_frame_vector, pin_user_pages_api } from "./pin_user_pages.js";
+import { reclaim_writes_no_files } from "./reclaim_writes_no_files.js";
 import { refuse_longterm_file_write } from "./refuse_longterm_file_write.js";
 import { swap_unpinned_only } from "./swap_unpinned_only.js";
 import { track_foll_pin } from "./track_foll_pin.js";
@@ -84,6 +85,12 @@ const v6_5 = next(
   refuse_longterm_file_write,
 );
 const v6_12 = next(v6_5, "v6.12", "November 2024");
+const of_2026 = next(
+  v6_12,
+  "2026",
+  "2026: reclaim writes no files (since an uncertain release)",
+  reclaim_writes_no_files,
+);
 
 export const kernels: readonly KernelVersion[] = [
   v4_20,
@@ -98,21 +105,34 @@ export const kernels: readonly KernelVersion[] = [
   v6_4,
   v6_5,
   v6_12,
+  of_2026,
 ];
 
+/** Every patch, by its name. */
+export const patches: ReadonlyMap<string, Patch> = new Map(
+  kernels.flatMap((kernel) => kernel.patches.map((patch) => [patch.name, patch])),
+);
+
+const listed = (names: Iterable<string>): string => [...names].join(", ");
+
 /**
- * Look a kernel up by its name.
+ * Look a kernel up by its name, or put one together: `v5.18+keep-private-of-pinned` is v5.18 with one patch more.
  *
  * @throws Error with one sentence that lists the known ones
  */
 export function findKernel(name: string): KernelVersion {
-  const found = kernels.find((kernel) => kernel.name === name);
-  if (!found) {
-    throw new Error(
-      `there is no kernel "${name}"; known: ${kernels.map((kernel) => kernel.name).join(", ")}`,
-    );
-  }
-  return found;
+  const [base, ...more] = name.split("+");
+  const found = kernels.find((kernel) => kernel.name === base);
+  if (!found)
+    throw new Error(`there is no kernel "${base}"; known: ${listed(kernels.map((kernel) => kernel.name))}`);
+  if (more.length === 0) return found;
+  const added = more.map((each) => {
+    const patch = patches.get(each);
+    if (!patch) throw new Error(`there is no patch "${each}"; known: ${listed(patches.keys())}`);
+    if (found.patches.includes(patch)) throw new Error(`${base} has the patch ${each} already`);
+    return patch;
+  });
+  return assemble(name, `${base} with ${listed(more)}`, [...found.patches, ...added]);
 }
 
 /** Link root paths as this kernel has them, for a machine of this geometry; `tasks` says how many run each root. */

@@ -1,0 +1,183 @@
+/** Kernels side by side: what a kernel's patches are, where the paths of two kernels differ, and which patch makes an outcome another. */
+import { createTwoFilesPatch } from "diff";
+import type { AnyPath } from "../machine/patch.js";
+import { findKernel } from "../patches/kernels.js";
+import type { Patch } from "../patches/patch.js";
+import type { FaultKind } from "../trace/recording.js";
+import { type ExploreOptions, explore } from "./explore.js";
+import { isFault } from "./outcomes.js";
+import { linesOf, pathsBelow } from "./paths.js";
+import { completeParameters } from "./scenario.js";
+import { scenarios } from "./scenarios.js";
+
+/** A path as text, a line for each step. */
+const listing = (path: AnyPath): string =>
+  [
+    `${path.name}(${Object.keys(path.args).join(", ")})`,
+    ...linesOf(path).map(({ depth, text }) => `${"  ".repeat(depth + 1)}${text}`),
+    "",
+  ].join("\n");
+
+/** Every path of the base that some scenario can reach, with those that patches bring left out. */
+const basePaths = (): Set<AnyPath> => {
+  const found = new Set<AnyPath>();
+  for (const scenario of scenarios) {
+    const { tasks } = scenario.setup(completeParameters(scenario, {}));
+    for (const { path } of tasks) for (const each of pathsBelow(path)) found.add(each);
+  }
+  return found;
+};
+
+/**
+ * Where the paths of two kernels differ, as a unified diff of their steps; empty when they do not.
+ *
+ * @param path only this one
+ * @throws Error with one sentence when a name is unknown
+ * @example kernelDiff("v6.3", "v6.4").includes("+    if page_maybe_dma_pinned") // true
+ */
+export function kernelDiff(from: string, to: string, path?: string): string {
+  const a = findKernel(from);
+  const b = findKernel(to);
+  const all = [...basePaths()];
+  if (path !== undefined && !all.some(({ name }) => name === path))
+    throw new Error(`there is no path "${path}"; the verb paths lists those of a scenario`);
+  const parts = new Set<string>();
+  for (const each of all) {
+    if (path !== undefined && each.name !== path) continue;
+    const old = listing(a.patched(each));
+    const now = listing(b.patched(each));
+    if (old !== now)
+      parts.add(
+        createTwoFilesPatch(`${from}/${each.name}`, `${to}/${each.name}`, old, now, each.source, each.source),
+      );
+  }
+  return [...parts].join("");
+}
+
+/** What an outcome is to a bisection: the faults that can happen, the worst first. */
+export interface Judged {
+  readonly kernel: string;
+  readonly outcome: readonly (FaultKind | "OK")[];
+  readonly states: number;
+  /** Whether every interleaving was seen. */
+  readonly complete: boolean;
+}
+
+export interface BisectOptions {
+  /** For each kernel, as for explore. */
+  readonly maxStates?: ExploreOptions["maxStates"];
+  readonly progress?: ExploreOptions["progress"];
+  /** Called with the name of each kernel before it is searched. */
+  readonly searching?: (kernel: string) => void;
+}
+
+export interface Bisection {
+  readonly scenario: string;
+  /** The patch with which the outcome is another. */
+  readonly patch: Patch;
+  readonly before: Judged;
+  readonly after: Judged;
+  /** All kernels that were searched. */
+  readonly searched: readonly Judged[];
+  toString(): string;
+}
+
+const textOf = ({ outcome, states, complete }: Judged): string =>
+  `${outcome.join(", ")} (${complete ? "every interleaving" : "not every interleaving"}, ${states} states)`;
+
+/**
+ * Find the patch that changes a scenario's outcome on the way from one kernel to another, which has all of its patches and more, or fewer.
+ * Outcomes are the faults that a search finds. When the outcome changes more than once, one of the changes is found.
+ *
+ * @throws Error with one sentence when neither kernel has all of the other's patches, or when the outcomes are the same
+ * @example bisect("W1", "v4.20", "v5.18").patch.name // "ext4-page-without-buffers"
+ */
+export function bisect(scenario: string, good: string, bad: string, options: BisectOptions = {}): Bisection {
+  const { maxStates, progress, searching = () => {} } = options;
+  const ends = [findKernel(good), findKernel(bad)];
+  const [fewer, more] = ends[0].patches.length <= ends[1].patches.length ? ends : [ends[1], ends[0]];
+  const lacking = fewer.patches.filter((patch) => !more.patches.includes(patch));
+  if (lacking.length > 0)
+    throw new Error(
+      `bisect needs one kernel to have all patches of the other: ${more.name} lacks ${lacking.map(({ name }) => name).join(", ")} of ${fewer.name}`,
+    );
+  const added = more.patches.filter((patch) => !fewer.patches.includes(patch));
+  const searched: Judged[] = [];
+  const judge = (count: number): Judged => {
+    const kernel =
+      count === added.length
+        ? more.name
+        : [fewer.name, ...added.slice(0, count).map(({ name }) => name)].join("+");
+    searching(kernel);
+    const { outcomes, states, complete } = explore(scenario, { maxStates, progress, kernel });
+    const faults = outcomes.filter((kind) => kind !== "OK" && isFault(kind));
+    const judged: Judged = {
+      kernel,
+      outcome: faults.length > 0 ? faults : ["OK"],
+      states,
+      complete,
+    };
+    searched.push(judged);
+    return judged;
+  };
+  const same = (a: Judged, b: Judged): boolean => a.outcome.join() === b.outcome.join();
+  let low = 0;
+  let high = added.length;
+  let before = judge(low);
+  let after = judge(high);
+  if (same(before, after))
+    throw new Error(
+      `${scenario} has the same outcome on ${fewer.name} and on ${more.name}, ${before.outcome.join(", ")}: there is nothing to bisect`,
+    );
+  const first = before;
+  while (high - low > 1) {
+    const middle = (low + high) >>> 1;
+    const judged = judge(middle);
+    if (same(judged, first)) {
+      low = middle;
+      before = judged;
+    } else {
+      high = middle;
+      after = judged;
+    }
+  }
+  const patch = added[high - 1];
+  return {
+    scenario,
+    patch,
+    before,
+    after,
+    searched,
+    toString: () =>
+      [
+        `${scenario}: ${patch.name} makes the difference`,
+        `  ${patch.title}${patch.commit === null ? "" : ` (${patch.commit}, ${patch.date})`}`,
+        `  without it: ${textOf(before)}`,
+        `  with it:    ${textOf(after)}`,
+        "",
+        ...searched.map((each) => `searched ${each.kernel}: ${textOf(each)}`),
+      ].join("\n"),
+  };
+}
+
+/** The patches of a kernel, the oldest first. @throws Error with one sentence when there is no such kernel */
+export const patchesOf = (kernel: string): readonly Omit<Patch, "edits" | "tables">[] =>
+  findKernel(kernel).patches.map(({ name, title, author, date, commit, help }) => ({
+    name,
+    title,
+    author,
+    date,
+    commit,
+    help,
+  }));
+
+/** The same as text. */
+export function patchLog(kernel: string): string {
+  const patches = patchesOf(kernel);
+  if (patches.length === 0) return `${kernel} has no patches: it is the base`;
+  return patches
+    .map(({ name, title, author, date, commit, help }) =>
+      [name, `  ${commit ?? "commit unknown"}  ${date}  ${author}: ${title}`, `  ${help}`].join("\n"),
+    )
+    .join("\n");
+}
