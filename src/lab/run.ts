@@ -74,9 +74,14 @@ export function outcomesOf(kinds: Iterable<FaultKind>): (FaultKind | "OK")[] {
   return outcomes.length > 0 ? outcomes : ["OK"];
 }
 
-/** The /proc/vmstat counters of a world. */
-export const countersOf = (world: World): Record<Counter, number> =>
-  Object.fromEntries(VMSTAT.map((name) => [name, world.k.vmstat[name][0]])) as Record<Counter, number>;
+/** The /proc/vmstat counters of a world: the base's, and those that its kernel's patches bring. */
+export function countersOf({ k, kernel }: World): Record<Counter, number> & Readonly<Record<string, number>> {
+  const brought = kernel.patches.flatMap(({ vmstat }) =>
+    vmstat === undefined ? [] : Object.entries(k.of(vmstat)).map(([name, [value]]) => [name, value] as const),
+  );
+  const base = VMSTAT.map((name) => [name, k.vmstat[name][0]] as const);
+  return Object.fromEntries([...base, ...brought]) as ReturnType<typeof countersOf>;
+}
 
 /**
  * The figures of a recording under short names, each drawn when it is asked for.

@@ -1,5 +1,6 @@
 /** What a patch is: one change that was made to Linux, or that somebody proposed, as edits of the base's paths. */
 import type { Table } from "../kernel/kernel.js";
+import type { Struct, total } from "../machine/memory.js";
 import type { Edit } from "../machine/patch.js";
 
 export interface Patch {
@@ -17,4 +18,6 @@ export interface Patch {
   readonly edits: readonly Edit[];
   /** The structs that it brings; default none. */
   readonly tables?: readonly Table[];
+  /** One of them whose columns are counters of /proc/vmstat. */
+  readonly vmstat?: Struct<Record<string, ReturnType<typeof total>>>;
 }

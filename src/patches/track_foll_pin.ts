@@ -21,24 +21,23 @@ import { put_page } from "../kernel/mm/swap.js";
 import type { PagesNr, Pfn, Vpn } from "../kernel/types.js";
 import { struct, total, u32 } from "../machine/memory.js";
 import { replace } from "../machine/patch.js";
+import { page_maybe_dma_pinned as count_says_pinned, GUP_PIN_COUNTING_BIAS } from "../trace/words.js";
 import type { Patch } from "./patch.js";
 import { FOLL_PIN } from "./pin_user_pages.js";
-
-export const GUP_PIN_COUNTING_BIAS = 1024;
 
 const compound_pincount = struct("compound_pincount", {
   compound_pincount: u32("of a head of more than two page frames: pins, exactly"),
 });
 
 /** Pins that were taken and dropped: /proc/vmstat. */
-const vmstat_pin = struct("vmstat_foll_pin", {
+const vmstat_foll_pin = struct("vmstat_foll_pin", {
   nr_foll_pin_acquired: total("pages pinned by pin_user_pages"),
   nr_foll_pin_released: total("pages unpinned"),
 });
 
 const pinTables: readonly Table[] = [
   { struct: compound_pincount, rows: (g) => (g.config.has("compound") ? g.pages : 0) },
-  { struct: vmstat_pin, rows: () => 1 },
+  { struct: vmstat_foll_pin, rows: () => 1 },
 ];
 
 /** hpage_pincount_available */
@@ -48,7 +47,7 @@ const has_pincount = (k: Kernel, page: Pfn): boolean => k.compound && compound_o
 export function page_maybe_dma_pinned(k: Kernel, page: Pfn): boolean {
   const head = compound_head(k, page);
   if (has_pincount(k, head)) return k.of(compound_pincount).compound_pincount[head] > 0;
-  return page_count(k, head) >= GUP_PIN_COUNTING_BIAS;
+  return count_says_pinned(page_count(k, head));
 }
 
 /** A page that has been referenced once is pinned. */
@@ -56,7 +55,7 @@ function pin(k: Kernel, page: Pfn): void {
   const head = compound_head(k, page);
   if (has_pincount(k, head)) k.of(compound_pincount).compound_pincount[head]++;
   else page_ref_add(k, head, GUP_PIN_COUNTING_BIAS - 1);
-  k.of(vmstat_pin).nr_foll_pin_acquired[0]++;
+  k.of(vmstat_foll_pin).nr_foll_pin_acquired[0]++;
 }
 
 /** try_grab_page: a reference or a pin, as the flags say. */
@@ -77,7 +76,7 @@ export function unpin(k: Kernel, page: Pfn): void {
   const head = compound_head(k, page);
   if (has_pincount(k, head)) k.of(compound_pincount).compound_pincount[head]--;
   else page_ref_add(k, head, 1 - GUP_PIN_COUNTING_BIAS);
-  k.of(vmstat_pin).nr_foll_pin_released[0]++;
+  k.of(vmstat_foll_pin).nr_foll_pin_released[0]++;
   put_page(k, page);
 }
 
@@ -105,6 +104,7 @@ export const track_foll_pin: Patch = {
   commit: "3faa52c03f44",
   help: "a pin counts 1,024 references, so that page_maybe_dma_pinned can tell; nobody asks yet",
   tables: pinTables,
+  vmstat: vmstat_foll_pin,
   edits: [
     replace<OnePage>("__get_user_pages", "follow_page_pte", [
       step("follow_page_pte", (k, f) => {

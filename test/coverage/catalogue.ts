@@ -2,7 +2,8 @@
  * Which steps there are: every named node of every path that a set of modules exports, and of the private paths that
  * those call, by name or through a table of operations. What a configuration leaves out is a step too.
  *
- * To know a step again in a linked image, the catalogue gives copies of paths in which its name is its key.
+ * To know a step again in a linked image, the catalogue gives copies of paths in which its name is its key; whoever links asks for a copy of
+ * each path that is called.
  */
 import type { Path } from "../../src/machine/path.js";
 import type { Implementations } from "../../src/machine/program.js";
@@ -123,7 +124,7 @@ export class Catalogue {
     const callees: AnyPath[] = [];
     const follow = (callee: AnyPath) => {
       callees.push(callee);
-      return () => this.copies.get(callee) as AnyPath;
+      return () => callee;
     };
     const copy = { ...path, body: path.body.map((node) => copyNode(node, rename, follow)) };
     this.copies.set(path, copy);

@@ -1,5 +1,7 @@
 /** A linker whose images say which of their steps have run. */
-import { type Image, type Implementations, type Instruction, link } from "../../src/machine/program.js";
+import type { AnyPath } from "../../src/machine/patch.js";
+import type { Path } from "../../src/machine/path.js";
+import { type Image, type Instruction, link } from "../../src/machine/program.js";
 import type { Catalogue } from "./catalogue.js";
 
 /** An instruction says once that it runs, and is as before from then on. */
@@ -16,18 +18,15 @@ function mark(instruction: Instruction, key: string, marks: Set<string>): void {
 export function linkMarked(
   catalogue: Catalogue,
   marks: Set<string>,
-  ...[roots, implementations = {}, options]: Parameters<typeof link>
+  ...[roots, implementations = {}, options = {}]: Parameters<typeof link>
 ): Image {
-  const map = <A, B>(record: Readonly<Record<string, A>>, to: (value: A) => B): Record<string, B> =>
-    Object.fromEntries(Object.entries(record).map(([name, value]) => [name, to(value)]));
-  const keyed: Implementations = map(implementations, (rows) =>
-    map(rows, (row) => map(row, (path) => catalogue.keyed(path))),
-  );
-  const image = link(
-    roots.map((path) => catalogue.keyed(path) as typeof path),
-    keyed,
-    options,
-  );
+  const { patched = (path: AnyPath) => path } = options;
+  const image = link(roots, implementations, {
+    ...options,
+    // What a patch has made of a path is no path of the catalogue.
+    patched: (path) =>
+      patched(path) === path ? (catalogue.keyed(path as Path<never>) as AnyPath) : patched(path),
+  });
   for (const instruction of image.code) {
     const key = instruction.step;
     const known = catalogue.steps.get(key);

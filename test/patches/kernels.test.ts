@@ -1,0 +1,163 @@
+/** The kernels as lists of patches: each applies, each says what it is, and what it makes of the article's crash. */
+import { describe, expect, it } from "vitest";
+import { explore } from "../../src/lab/explore.js";
+import { bisect, kernelDiff, patchLog } from "../../src/lab/kernels.js";
+import { run } from "../../src/lab/run.js";
+import type { AnyPath } from "../../src/machine/patch.js";
+import { findKernel, kernels, patches } from "../../src/patches/kernels.js";
+
+const modules = import.meta.glob<Record<string, unknown>>(
+  ["../../src/kernel/**/*.ts", "../../src/patches/*.ts"],
+  {
+    eager: true,
+  },
+);
+
+/** Every path that a module of the base exports, and all that those call. */
+function basePaths(): AnyPath[] {
+  const found = new Set<AnyPath>();
+  const visit = (path: AnyPath): void => {
+    if (found.has(path)) return;
+    found.add(path);
+    const nodes = (body: AnyPath["body"]): void => {
+      for (const node of body) {
+        if (node.op === "call") visit(node.callee());
+        if (node.op === "when" || node.op === "config") nodes([...node.then, ...node.otherwise]);
+        if (node.op === "loop" || node.op === "under") nodes(node.body);
+      }
+    };
+    nodes(path.body);
+  };
+  for (const exported of Object.values(modules))
+    for (const value of Object.values(exported))
+      if (typeof value === "object" && value !== null && "body" in value && "source" in value)
+        visit(value as AnyPath);
+  return [...found];
+}
+
+const all = basePaths();
+
+describe("the lists", () => {
+  it("v4.20 is the base: no path of it is another", () => {
+    const { patched, patches: none } = findKernel("v4.20");
+    expect(none).toEqual([]);
+    for (const path of all) expect(patched(path)).toBe(path);
+  });
+
+  it.each(kernels.map(({ name }) => name))("every patch of %s applies, and changes something", (name) => {
+    const kernel = findKernel(name);
+    for (const path of all) kernel.patched(path);
+    for (const patch of kernel.patches)
+      for (const { path } of patch.edits)
+        expect(
+          all.some((each) => each === path || each.name === path),
+          `${patch.name}: ${typeof path === "string" ? path : path.name}`,
+        ).toBe(true);
+  });
+
+  it("each kernel has what an older one has, but for the stable one's backports", () => {
+    for (const [at, kernel] of kernels.entries()) {
+      if (at === 0) continue;
+      const older = kernels
+        .slice(0, at)
+        .some(({ patches: had }) => had.every((patch) => kernel.patches.includes(patch)));
+      expect(older, kernel.name).toBe(true);
+    }
+  });
+
+  it("each patch says who made it, when, and its commit if it has one", () => {
+    for (const { name, title, author, date, commit, help } of patches.values()) {
+      expect(
+        [title, author, help].every((text) => text.length > 3),
+        name,
+      ).toBe(true);
+      expect(date, name).toMatch(/^20\d\d-\d\d$/);
+      if (commit !== null) expect(commit, name).toMatch(/^[0-9a-f]{12}$/);
+    }
+  });
+});
+
+describe("a kernel's name", () => {
+  it("may have patches added, and the replay line has them", () => {
+    const made = run("kara-2018", { kernel: "v4.20+ext4-page-without-buffers" });
+    expect(made.outcomes).toContain("LOST");
+    expect(run(made.replay).outcomes).toEqual(made.outcomes);
+  });
+
+  it.each([
+    ["v3.0", 'there is no kernel "v3.0"; known: v4.20, '],
+    ["v4.20+luck", 'there is no patch "luck"; known: pin-user-pages, '],
+    ["v5.6+pin-user-pages", "v5.6 has the patch pin-user-pages already"],
+  ])("%s is refused in one sentence", (name, sentence) => {
+    expect(() => findKernel(name)).toThrow(sentence);
+  });
+});
+
+describe("the article's crash, one seed (kara-2018)", () => {
+  it.each([
+    ["v4.20", ["BUG", "HANG", "WARN"]],
+    ["v5.7", ["BUG", "HANG", "WARN"]],
+    ["v5.18", ["LOST", "WARN"]],
+    ["v6.1.192", ["LOST", "WARN"]],
+    ["v6.5", ["OK"]],
+  ])("on %s: %s", (kernel, outcomes) => {
+    expect(run("kara-2018", { kernel }).outcomes).toEqual(outcomes);
+  });
+});
+
+describe("kernels side by side", () => {
+  it("diff shows the steps that differ, and nothing where nothing does", () => {
+    expect(kernelDiff("v6.3", "v6.4", "shrink_page_list")).toContain("+    if page_maybe_dma_pinned");
+    expect(kernelDiff("v5.18", "v6.1")).toBe("");
+    expect(() => kernelDiff("v6.3", "v6.4", "no_path")).toThrow('there is no path "no_path"');
+  });
+
+  it("log names the patches", () => {
+    expect(patchLog("v5.7")).toMatch(/^pin-user-pages\n.*\n.*\ntrack-foll-pin\n {2}3faa52c03f44 {2}2020-03/);
+  });
+
+  it("bisect finds the patch, and prints the bound of each search", () => {
+    const found = bisect("W5", "v4.20", "v6.5");
+    expect(found.patch.name).toBe("refuse-longterm-file-write");
+    expect(String(found)).toMatch(
+      /without it: LOST \(every interleaving, \d+ states\)\n {2}with it: {4}OK \(every/,
+    );
+    // Five searches at most for nine patches, and the two ends.
+    expect(found.searched.length).toBeLessThanOrEqual(6);
+  });
+
+  it("bisect goes either way, and refuses what cannot be bisected in one sentence", () => {
+    expect(bisect("W5", "v6.5", "v4.20").patch.name).toBe("refuse-longterm-file-write");
+    expect(() => bisect("W2", "v4.20", "v5.18")).toThrow(
+      "W2 has the same outcome on v4.20 and on v5.18, OK: there is nothing to bisect",
+    );
+    expect(() => bisect("W2", "v5.7", "v4.20+ext4-page-without-buffers")).toThrow(
+      "bisect needs one kernel to have all patches of the other: v5.7 lacks ext4-page-without-buffers",
+    );
+  });
+});
+
+describe("a search over every interleaving of W1", () => {
+  const outcomes = (kernel: string) => explore("W1", { kernel }).outcomes;
+
+  it("v6.5 loses bytes still: pageout gives the page lock away, and nobody asks again whether the page is pinned", () => {
+    const { outcomes: found, steps, complete } = explore("W1", { kernel: "v6.5" });
+    expect([found, complete]).toEqual([["LOST", "WARN"], true]);
+    const last = (path: string, step: string) =>
+      steps.findLastIndex((each) => each.path === path && [each.step, ...(each.also ?? [])].includes(step));
+    // It was asked before the write, pinned after it, and stripped after that.
+    expect(last("shrink_page_list", "page_maybe_dma_pinned")).toBeLessThan(
+      last("pageout", "is_page_cache_freeable"),
+    );
+    expect(last("pageout", "is_page_cache_freeable")).toBeLessThan(
+      last("__get_user_pages", "follow_page_pte"),
+    );
+    expect(last("__get_user_pages", "follow_page_pte")).toBeLessThan(
+      last("ext4_releasepage", "try_to_free_buffers"),
+    );
+  });
+
+  it("2026 is safe: reclaim writes no files", () => {
+    expect(outcomes("2026")).toEqual(["OK"]);
+  });
+});
