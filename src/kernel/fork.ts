@@ -48,10 +48,10 @@ import { VM_DONTCOPY, VM_LOCKED, VM_LOCKONFAULT, VM_SHARED, VM_WIPEONFORK } from
 import { int, NONE, type Vpn, vpn } from "./types.js";
 
 /** Pages after which copy_pte_range may let go of its locks. */
-const PROGRESS = 32;
+export const PROGRESS = 32;
 
 /** copy_one_pte: the child's PTE is old; of a private mapping it is write-protected, the parent's too; of a shared one clean. */
-function copy_one_pte(k: Kernel, from: Vpn, to: Vpn, vm_flags: number): void {
+export function copy_one_pte(k: Kernel, from: Vpn, to: Vpn, vm_flags: number): void {
   let entry = k.pte.entry[from];
   if (is_migration_entry(entry)) {
     // Who puts the PTEs back finds the child's as well: its VMA is in the tree already, behind the parent's.

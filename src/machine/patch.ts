@@ -19,7 +19,7 @@ export type Edit = {
 } & (
   | {
       readonly how: "before" | "after" | "replace";
-      /** A named node: a step's name, a callee's, an operation's, or a label's with a colon; `#2` behind it names the second of its name. */
+      /** A named node: a step's name, a callee's, an operation's, a label's with a colon, `under` a lock's; `#2` behind it names the second of its name. */
       readonly anchor: string;
       readonly nodes: readonly AnyNode[];
     }
@@ -80,6 +80,8 @@ export function anchorOf(node: AnyNode): string | null {
       return node.callee().name;
     case "dispatch":
       return node.operation;
+    case "under":
+      return `under ${node.class.name}`;
     case "pause":
       return null;
     default:

@@ -5,11 +5,12 @@
  * kernel's, which takes single patches of later ones. A release that changed nothing that is modelled has the list of the one before it.
  */
 
-import type { Geometry } from "../kernel/geometry.js";
 import type { Table } from "../kernel/kernel.js";
-import { operations, operationsFor, tables } from "../kernel/linux.js";
+import { operations, tables } from "../kernel/linux.js";
 import { type AnyPath, patcher } from "../machine/patch.js";
-import { type Image, type Implementations, link } from "../machine/program.js";
+import type { Implementations } from "../machine/program.js";
+import { copy_if_referenced } from "./copy_if_referenced.js";
+import { copy_pinned_at_fork } from "./copy_pinned_at_fork.js";
 import { blockdev_dio_pins, iomap_dio_pins } from "./dio_pins.js";
 import { ext4_page_without_buffers } from "./ext4_page_without_buffers.js";
 import { invalidate_unused_only } from "./invalidate_unused_only.js";
@@ -54,7 +55,14 @@ const next = (older: KernelVersion, name: string, help: string, ...more: Patch[]
 
 const v5_6 = next(v4_20, "v5.6", "March 2020: pin_user_pages, which counts nothing yet", pin_user_pages_api);
 const v5_7 = next(v5_6, "v5.7", "May 2020: pins can be told from references", track_foll_pin);
-const v5_9 = next(v5_7, "v5.9", "October 2020: video capture pins", pin_frame_vector);
+const v5_9 = next(
+  v5_7,
+  "v5.9",
+  "October 2020: video capture pins; writes copy what others refer to; fork copies what is pinned",
+  pin_frame_vector,
+  copy_if_referenced,
+  copy_pinned_at_fork,
+);
 const v5_11 = next(
   v5_9,
   "v5.11",
@@ -134,18 +142,3 @@ export function findKernel(name: string): KernelVersion {
   });
   return assemble(name, `${base} with ${listed(more)}`, [...found.patches, ...added]);
 }
-
-/** Link root paths as this kernel has them, for a machine of this geometry; `tasks` says how many run each root. */
-export const linkKernel = (
-  kernel: KernelVersion,
-  roots: readonly AnyPath[],
-  geometry: Geometry,
-  tasks: readonly number[],
-): Image =>
-  link(roots, operationsFor(kernel.operations, geometry), {
-    config: geometry.config,
-    tasks,
-    // A commit, too, dirties pages whose lock it does not have.
-    lawless: geometry.config.has("unlocked_dirty") || geometry.mount.data === "journal",
-    patched: kernel.patched,
-  });

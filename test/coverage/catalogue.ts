@@ -37,7 +37,7 @@ const isPath = (value: unknown): value is AnyPath => {
 /** A copy of a node with other names and other callees, in it and below it, in the order in which they are written. */
 function copyNode(
   node: AnyNode,
-  rename: (name: string) => string,
+  rename: (name: string, node: AnyNode) => string,
   follow: (callee: AnyPath) => () => AnyPath,
 ): AnyNode {
   const copies = (nodes: readonly AnyNode[]) => nodes.map((inner) => copyNode(inner, rename, follow));
@@ -47,16 +47,16 @@ function copyNode(
     case "check":
     case "acquire":
     case "release":
-      return { ...node, name: rename(node.name) };
+      return { ...node, name: rename(node.name, node) };
     case "choose":
-      return { ...node, name: node.name === null ? null : rename(node.name) };
+      return { ...node, name: node.name === null ? null : rename(node.name, node) };
     case "when": {
-      const name = node.name === null ? null : rename(node.name);
+      const name = node.name === null ? null : rename(node.name, node);
       const then = copies(node.then);
       return { ...node, name, then, otherwise: copies(node.otherwise) };
     }
     case "loop": {
-      const name = node.name === null ? null : rename(node.name);
+      const name = node.name === null ? null : rename(node.name, node);
       return { ...node, name, body: copies(node.body) };
     }
     case "config": {
@@ -82,7 +82,27 @@ function copyNode(
   }
 }
 
+/** What a node does: the same function in every copy of it. */
+const actOf = (node: AnyNode): unknown => {
+  if ("test" in node) return node.test;
+  if ("which" in node) return node.which;
+  if ("index" in node) return node.index;
+  return "run" in node ? node.run : node;
+};
+
+/** A patch, as far as its steps go. */
+export interface PatchOfSteps {
+  readonly name: string;
+  readonly edits: readonly (
+    | { readonly path: AnyPath | string; readonly nodes: readonly AnyNode[] }
+    | { readonly callee: () => AnyPath }
+    | { readonly locals: unknown }
+  )[];
+}
+
 export class Catalogue {
+  /** The key of each act, by the name of the path that it stands in. */
+  private readonly acts = new Map<unknown, Map<string, string>>();
   /** Every step by its key. */
   readonly steps = new Map<string, Step>();
   private readonly files = new Map<AnyPath, string>();
@@ -92,6 +112,7 @@ export class Catalogue {
   constructor(
     modules: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
     tables: { readonly file: string; readonly operations: Implementations },
+    patches: readonly PatchOfSteps[] = [],
   ) {
     for (const [file, exported] of Object.entries(modules))
       for (const path of Object.values(exported).filter(isPath))
@@ -100,6 +121,18 @@ export class Catalogue {
     for (const rows of Object.values(tables.operations))
       for (const row of Object.values(rows))
         for (const path of Object.values(row)) this.copyOf(path, this.files.get(path) ?? tables.file);
+    for (const patch of patches) this.addPatch(patch);
+  }
+
+  /** The steps that a patch puts into paths, and those of the paths that it brings. */
+  private addPatch({ name, edits }: PatchOfSteps): void {
+    const file = `patch ${name}`;
+    for (const edit of edits) {
+      if ("callee" in edit) this.copyOf(edit.callee(), this.files.get(edit.callee()) ?? file);
+      if (!("nodes" in edit)) continue;
+      const path = typeof edit.path === "string" ? edit.path : edit.path.name;
+      this.copyOf({ name: path, source: file, args: {}, locals: {}, returns: null, body: edit.nodes }, file);
+    }
   }
 
   /** The path with the keys of its steps for their names; steps that are in no module of the catalogue keep theirs. */
@@ -111,11 +144,14 @@ export class Catalogue {
     const made = this.copies.get(path);
     if (made) return made;
     const counts = new Map<string, number>();
-    const rename = (step: string): string => {
-      if (file === null) return step;
+    const rename = (step: string, node: AnyNode): string => {
+      const known = this.acts.get(actOf(node))?.get(path.name);
+      if (file === null) return known ?? step;
       const nth = (counts.get(step) ?? 0) + 1;
       counts.set(step, nth);
       const key = `${file} ${path.name} ${step} ${nth}`;
+      const acts = this.acts.get(actOf(node)) ?? new Map<string, string>();
+      this.acts.set(actOf(node), acts.set(path.name, key));
       // A path that is made anew for each use is one path.
       if (!this.steps.has(key))
         this.steps.set(key, { path: path.name, step, nth, source: path.source, file });

@@ -23,9 +23,7 @@ export function linkMarked(
   const { patched = (path: AnyPath) => path } = options;
   const image = link(roots, implementations, {
     ...options,
-    // What a patch has made of a path is no path of the catalogue.
-    patched: (path) =>
-      patched(path) === path ? (catalogue.keyed(path as Path<never>) as AnyPath) : patched(path),
+    patched: (path) => catalogue.keyed(patched(path) as Path<never>) as AnyPath,
   });
   for (const instruction of image.code) {
     const key = instruction.step;

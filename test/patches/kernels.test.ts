@@ -137,6 +137,24 @@ describe("kernels side by side", () => {
   });
 });
 
+describe("fork and copy-on-write", () => {
+  it.each([
+    ["W11", "v5.7", "STALE"],
+    // The parent's own write after the fork makes a copy now: its device is left behind, as before.
+    ["W11", "v5.7+copy-if-referenced", "STALE"],
+    ["W11", "v5.9", "OK"],
+    ["CVE-2020-29374", "v5.7", "INFOLEAK"],
+    ["CVE-2020-29374", "v5.7+copy-if-referenced", "OK"],
+  ])("%s on %s: %s", (scenario, kernel, outcome) => {
+    expect(explore(scenario, { kernel }).outcomes).toEqual([outcome]);
+  });
+
+  it("bisect names the patches", () => {
+    expect(bisect("W11", "v4.20", "v6.1").patch.name).toBe("copy-pinned-at-fork");
+    expect(bisect("CVE-2020-29374", "v4.20", "v6.1").patch.name).toBe("copy-if-referenced");
+  });
+});
+
 describe("a search over every interleaving of W1", () => {
   const outcomes = (kernel: string) => explore("W1", { kernel }).outcomes;
 

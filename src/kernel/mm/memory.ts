@@ -146,7 +146,7 @@ export const vm_page_prot = (k: Kernel, vma: number): number =>
   is_shared_writable(k, vma) && !vma_wants_writenotify(k, vma) ? PTE.write : 0;
 
 /** maybe_mkwrite: FOLL_FORCE may write where the process may not; the PTE stays read-only then. */
-const maybe_mkwrite = (k: Kernel, vma: number): number =>
+export const maybe_mkwrite = (k: Kernel, vma: number): number =>
   (k.vma.vm_flags[vma] & VM_WRITE) !== 0 ? PTE.write : 0;
 
 /** A write fault has made a copy: only faultin_page wants to know, and only where the PTE is read-only all the same. */
@@ -167,7 +167,7 @@ function alloc_set_pte(k: Kernel, at: Vpn, vma: number, page: Pfn, write: boolea
 }
 
 /** A new page becomes an anonymous page of this process: page_add_new_anon_rmap and its LRU batch. */
-function make_anonymous(k: Kernel, page: Pfn, vma: number, at: Vpn): void {
+export function make_anonymous(k: Kernel, page: Pfn, vma: number, at: Vpn): void {
   SetPageSwapBacked(k, page);
   k.page.mapping[page] = PAGE_MAPPING_ANON;
   k.page.index[page] = offset_of(k, vma, at);
@@ -187,7 +187,7 @@ const anon_vma_prepare = <F extends { readonly vma: number }>() =>
     ),
   ]);
 
-function copy_page(k: Kernel, to: Pfn, from: Pfn): void {
+export function copy_page(k: Kernel, to: Pfn, from: Pfn): void {
   const { parts } = k.geometry;
   k.content.version.copyWithin(to * parts, from * parts, (from + 1) * parts);
   SetPageUptodate(k, to);
@@ -398,7 +398,7 @@ export const do_cow_fault = path(
 );
 
 /** wp_page_reuse: the PTE becomes young, dirty and, where the VMA allows it, writable. The page stays. */
-function wp_page_reuse(k: Kernel, at: Vpn, vma: number, page: Pfn): void {
+export function wp_page_reuse(k: Kernel, at: Vpn, vma: number, page: Pfn): void {
   set_pte(k, at, k.pte.entry[at] | PTE.young | PTE.dirty | maybe_mkwrite(k, vma), page);
 }
 
@@ -519,7 +519,7 @@ export const wp_page_copy = path(
 );
 
 /** What do_wp_page decided under the ptl; changed: the PTE is another one by now. */
-const WP = { changed: 0, done: 1, copy: 2, lock: 3 } as const;
+export const WP = { changed: 0, done: 1, copy: 2, lock: 3 } as const;
 
 /** The end of do_wp_page for an anonymous page whose lock is held. A page to copy gets a reference. */
 function reuse_or_copy(k: Kernel, at: Vpn, vma: number, page: Pfn): number {
