@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { runLine, runScript, statements } from "../../src/cli/shell.js";
 import { Desk, type Host } from "../../src/lab/desk.js";
 import { explore } from "../../src/lab/explore.js";
-import { countersOf } from "../../src/lab/run.js";
+import { countersOf, run } from "../../src/lab/run.js";
 
 const host: Host = {
   columns: 100,
@@ -99,6 +99,51 @@ describe("a long-term pin for writing of a file that tracks dirty pages (v6.5)",
 
   it("process_vm_writev is no long-term pin", async () => {
     expect(faults(await after("v6.5", "pvmw 0 1"))).toEqual([]);
+  });
+});
+
+describe("fork of a process that has pinned a page of its own memory (v5.9)", () => {
+  it.each(["", ",swap=4"])(
+    "copies it at once, and the parent keeps what its device writes%s",
+    async (parameters) => {
+      const desk = await after(
+        "v5.9",
+        "store 4; rdma_reg 4 1; fork; store 4; step card 2; rdma_dereg",
+        parameters,
+      );
+      const { k } = desk.world;
+      const [parent, child] = [k.pte.entry[4], k.pte.entry[12]].map((entry) => entry >>> 4);
+      expect(child).not.toBe(parent);
+      expect(k.page.mapcount[parent]).toBe(1);
+      // The store, the card's two writes, and nothing of these in the child's copy.
+      expect(k.content.version[parent]).toBeGreaterThan(k.content.version[child]);
+      expect(k.page.index[child]).toBe(k.page.index[parent]);
+    },
+  );
+});
+
+describe("O_DIRECT through iomap", () => {
+  it.each([
+    ["v6.1", 0],
+    ["v6.3", 1],
+  ])("on %s pins %i pages, and drops them", (kernel, pins) => {
+    const { world } = run("W1,holder=iomap", { kernel, steps: 2000 });
+    const { nr_foll_pin_acquired, nr_foll_pin_released } = countersOf(world);
+    expect([nr_foll_pin_acquired, nr_foll_pin_released]).toEqual([pins, pins]);
+  });
+});
+
+describe("a pinned page of anonymous memory and a kswapd that swaps", () => {
+  it("v5.11 asks before it gives the page a place in swap (feb889fb40fa), and does not unmap it", () => {
+    const seen = (kernel: string) => {
+      const { world } = run("swap-pinned,holder=rdma", { kernel, steps: 2000 });
+      return world.recording().info.faults.length;
+    };
+    expect([seen("v5.9"), seen("v5.11")]).toEqual([0, 0]);
+    // Reclaim asks, and keeps the page: the search has states of the question that it had not.
+    expect(explore("swap-pinned,holder=rdma", { kernel: "v5.11" }).states).toBeGreaterThan(
+      explore("swap-pinned,holder=rdma", { kernel: "v5.9" }).states,
+    );
   });
 });
 
