@@ -34,6 +34,8 @@ export interface Small {
   /** What else there is before the first step. */
   readonly prepare?: (k: Kernel) => void;
   readonly record?: boolean;
+  /** Name of a kernel; default v4.20. */
+  readonly kernel?: string;
 }
 
 export const FILE = 1;
@@ -76,7 +78,7 @@ export function small(options: Small, actors: Readonly<Record<string, Actor>>): 
   });
   return new World(
     { name: "small", help: "", story: "", parameters: {}, aliases: [], seed: 1, setup },
-    { record: options.record ?? false },
+    { record: options.record ?? false, kernel: options.kernel },
   );
 }
 

@@ -1,9 +1,17 @@
 /** Pins in the sandbox, kernel by kernel: what they count, who is refused, and whom invalidation spares. */
 import { describe, expect, it } from "vitest";
 import { runLine, runScript, statements } from "../../src/cli/shell.js";
+import { ib_umem_get } from "../../src/kernel/drivers/infiniband.js";
+import { do_blockdev_direct_IO } from "../../src/kernel/fs/direct_io.js";
 import { Desk, type Host } from "../../src/lab/desk.js";
 import { explore } from "../../src/lab/explore.js";
-import { countersOf, run } from "../../src/lab/run.js";
+import { countersOf, run, runToEnd } from "../../src/lab/run.js";
+import { open } from "../../src/lab/world.js";
+import { PTE_BIT } from "../../src/trace/words.js";
+import { store } from "../kernel/actors.js";
+import { ask } from "../kernel/drivers/ask.js";
+import { Hand, small } from "../kernel/harness.js";
+import { anonymous, fork } from "../kernel/processes.js";
 
 const host: Host = {
   columns: 100,
@@ -126,10 +134,45 @@ describe("O_DIRECT through iomap", () => {
   it.each([
     ["v6.1", 0],
     ["v6.3", 1],
-  ])("on %s pins %i pages, and drops them", (kernel, pins) => {
-    const { world } = run("W1,holder=iomap", { kernel, steps: 2000 });
-    const { nr_foll_pin_acquired, nr_foll_pin_released } = countersOf(world);
-    expect([nr_foll_pin_acquired, nr_foll_pin_released]).toEqual([pins, pins]);
+  ])("on %s pins %i pages, and drops them, by the interrupt or by the kworker", (kernel, pins) => {
+    const world = open("W1,holder=iomap", { kernel, record: false });
+    const kworker = world.machine.tasks.findIndex(({ name }) => name === "kworker");
+    for (let seed = 1; seed <= 20; seed++) {
+      const start = world.moment();
+      runToEnd(world, seed, 2000);
+      while (world.enabled(kworker)) world.step(kworker);
+      const { nr_foll_pin_acquired, nr_foll_pin_released } = countersOf(world);
+      expect([nr_foll_pin_acquired, nr_foll_pin_released]).toEqual([pins, pins]);
+      world.goTo(start);
+    }
+  });
+});
+
+describe("a fast pin of a page whose PTE changes meanwhile", () => {
+  it("is dropped whole: put_compound_head takes 1024 references back (v6.5)", () => {
+    const actors = { store: store(0), read: ask(do_blockdev_direct_IO, [0, 1, 1]) };
+    const h = new Hand(small({ kernel: "v6.5" }, actors)).go("store");
+    const before = h.refs();
+    h.past("read", "try_grab_compound_head");
+    expect(h.refs()).toBe(before + 1024);
+    h.k.pte.entry[0] &= ~PTE_BIT.dirty;
+    h.past("read", "put_compound_head");
+    expect(h.refs()).toBe(before);
+  });
+});
+
+describe("fork where memory is counted (config watermarks)", () => {
+  it("allocates the copy of a pinned page without the page table's lock", () => {
+    const actors = { store: store(0), register: ask(ib_umem_get, [0, 1, 1, 1]), fork: fork() };
+    const machine = anonymous(1, { pages: 16, min_free_pages: 1, config: ["watermarks"] });
+    const h = new Hand(small({ ...machine, kernel: "v5.9" }, actors)).go("store").go("register");
+    const steps = h.trace("fork", () => h.go("fork"));
+    expect(steps.filter((step) => ["copy_one_pte", "page_copy_prealloc"].includes(step))).toEqual([
+      "copy_one_pte",
+      "page_copy_prealloc",
+      "copy_one_pte",
+    ]);
+    expect(h.pte(0)).toContain("w");
   });
 });
 
