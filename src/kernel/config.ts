@@ -14,6 +14,8 @@ export const CONFIGS = {
   throttle: "processes that dirty too much sleep in balance_dirty_pages",
   buffer_heads_limit: "buffer_heads_over_limit: reclaim strips active pages of their buffers",
   swap: "a swap area: anonymous pages are reclaimed as well",
+  workingset:
+    "a page that reclaim takes leaves a shadow in its file; one that comes back soon is activated at once",
   fault_around: "a read fault maps the pages round it as well, where they are in the cache",
   rlimit: "RLIMIT_MEMLOCK: locked and pinned pages are counted, and refused where they are too many",
   mlock: "VM_LOCKED, PG_mlocked and the unevictable list",

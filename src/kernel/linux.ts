@@ -100,6 +100,7 @@ import { pagevecTables } from "./mm/pagevec.js";
 import { mm_rlimit_table, user_struct_table } from "./mm/rlimit.js";
 import { scanControlTables } from "./mm/scan_control.js";
 import { swapTables } from "./mm/swapfile.js";
+import { workingsetTables } from "./mm/workingset.js";
 import { writtenTables } from "./mm/written.js";
 import { a_ops, EXT4_AOPS, FS, FS_TABLES, MMU_NOTIFIER, mmu_notifier_ops, vm_ops } from "./operations.js";
 
@@ -212,6 +213,7 @@ export const tables: readonly Table[] = [
   ...zoneTables,
   ...scanControlTables,
   ...swapTables,
+  ...workingsetTables,
   ...pagevecTables,
   ...blockTables,
   ...journalTables,

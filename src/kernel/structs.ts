@@ -196,6 +196,9 @@ export const VMSTAT = [
   "unevictable_pgs_stranded",
   "pswpin",
   "pswpout",
+  "workingset_refault",
+  "workingset_activate",
+  "workingset_restore",
   "pgmigrate_success",
   "pgmigrate_fail",
 ] as const;

@@ -147,13 +147,14 @@ interface Sizes {
   readonly pages: number;
   readonly swap: number;
   readonly map: "shared" | "private";
+  readonly workingset: "off" | "on";
 }
 
 /** The machine of a sandbox. */
 function geometryOf(
   { fs, config = [], mount }: Ground,
   { notifier, nvme, tasks, config: more = [] }: Driver,
-  { pages, swap, map }: Sizes,
+  { pages, swap, map, workingset }: Sizes,
 ): GeometryOptions {
   const notified: readonly Config[] = notifier === undefined ? [] : ["notifier"];
   const watching = notifier === undefined ? [] : [{ driver: notifier, start: 0, nr: pages, pages: OBJECT }];
@@ -184,6 +185,7 @@ function geometryOf(
       ...more,
       ...notified,
       ...(swap > 0 ? (["swap"] as const) : []),
+      ...(workingset === "on" ? (["workingset"] as const) : []),
     ],
   };
 }
@@ -201,8 +203,12 @@ export const sandbox = scenario({
     swap: whole("pages of the swap area, on a disk of its own; 0: none", 0, 0, 64),
     map: choice("how the file is mapped", { shared: "MAP_SHARED", private: "MAP_PRIVATE" }),
     driver: choice("a driver, or a disk, that the machine has besides", helpOf(DRIVERS)),
+    workingset: choice("what the page cache knows of pages that reclaim took", {
+      off: "nothing",
+      on: "how long ago that was: one that comes back soon is active at once",
+    }),
   },
-  setup: ({ fs, pages, swap, map, driver }) => {
+  setup: ({ fs, pages, swap, map, driver, workingset }) => {
     const added: Driver = DRIVERS[driver];
     const ground: Ground = GROUNDS[fs];
     const { fs: row, config = [] } = ground;
@@ -211,7 +217,7 @@ export const sandbox = scenario({
     if (added.notifier !== undefined && (is_dax_fs(row) || row === FS.hugetlbfs))
       throw new Error(`driver=${driver} is for sandboxes with a page cache: leave fs=${fs} out`);
     const whole_pages = row === FS.hugetlbfs ? 2 * Math.ceil(pages / 2) : pages;
-    const geometry = geometryOf(ground, added, { pages: whole_pages, swap, map });
+    const geometry = geometryOf(ground, added, { pages: whole_pages, swap, map, workingset });
     const plan = completeGeometry(geometry);
     const thread = threadOn((operation) => operation.pathOn(plan));
     const tasks: TaskPlan[] = [

@@ -18,6 +18,7 @@ import { is_free } from "../../src/kernel/mm/page_alloc.js";
 import { references_held } from "../../src/kernel/mm/references.js";
 import { __swp_swapcount, page_private, SWAP_HAS_CACHE, swap_map } from "../../src/kernel/mm/swapfile.js";
 import { is_swap_entry, pte_to_swp_entry } from "../../src/kernel/mm/swapops.js";
+import { lruvec, shadows, unpack_shadow } from "../../src/kernel/mm/workingset.js";
 import { FS, mapping_cap_account_dirty, mapping_use_writeback_tags } from "../../src/kernel/operations.js";
 import { isAnon } from "../../src/kernel/structs.js";
 import type { World } from "../../src/lab/world.js";
@@ -173,7 +174,7 @@ export class Invariants {
       return `I11: nr_dirty is ${k.vmstat.nr_dirty[0]}, ${dirty} pages are dirty, ${pending.length} on their way`;
     if (k.vmstat.nr_writeback[0] !== writeback)
       return `I11: nr_writeback is ${k.vmstat.nr_writeback[0]}, ${writeback} pages are under writeback`;
-    return this.devices() ?? this.compound() ?? this.swap() ?? this.lists();
+    return this.devices() ?? this.compound() ?? this.swap() ?? this.shadows() ?? this.lists();
   }
 
   /** What swap_map counts: the PTEs that hold an entry, and the page that has it in the swap cache, which knows. */
@@ -194,6 +195,23 @@ export class Invariants {
     for (let page = 0; page < k.geometry.pages && map.length > 0; page++)
       if (PageSwapCache(k, page) !== (page_private(k, page) !== 0))
         return `swap: page ${page} says that it is in the swap cache, and has no entry, or the other way round`;
+    return null;
+  }
+
+  /** What reclaim leaves lies in slots without a page, of files on a disk, and is not of the future. */
+  private shadows(): string | null {
+    const { k } = this.world;
+    const entries = shadows(k);
+    for (let mapping = 1; mapping < k.inode.fs.length && entries.length > 0; mapping++)
+      for (let index = 0; index < k.inode.i_pages[mapping]; index++) {
+        const slot = k.slotOf(mapping, index);
+        if (entries[slot] === 0) continue;
+        if (k.xa_slot.page[slot] !== 0) return `workingset: slot ${slot} has a page and a shadow entry`;
+        if (!mapping_cap_account_dirty(k, mapping))
+          return `workingset: file ${mapping} is on no disk and has a shadow entry`;
+        if (unpack_shadow(entries[slot]).eviction > lruvec(k).inactive_age[0])
+          return `workingset: the page of slot ${slot} was evicted in the future`;
+      }
     return null;
   }
 

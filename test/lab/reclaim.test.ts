@@ -92,7 +92,8 @@ describe("random runs of machines short of memory", () => {
     ["watermarks", "direct_reclaim"],
     ["percpu"],
     ["buffer_heads_limit"],
-    ["watermarks", "direct_reclaim", "percpu", "buffer_heads_limit", "mlock", "kupdate"],
+    ["workingset"],
+    ["watermarks", "direct_reclaim", "percpu", "buffer_heads_limit", "mlock", "kupdate", "workingset"],
   ];
   for (const config of machines) {
     it(`${config.join(", ")}: references, flags, tags, lists and gauges agree at every step`, () => {

@@ -6,6 +6,7 @@
  * buffers and stays: the article's crash is one echo away. Left out: writing 2, which drops inodes and slabs.
  */
 import { call, local, path, repeat, step, when } from "../language.js";
+import { nrpages } from "../mm/filemap.js";
 import { invalidate_mapping_pages } from "../mm/truncate.js";
 import { inode, int } from "../types.js";
 
@@ -22,14 +23,9 @@ export const drop_caches = path(
       (k, f) => f.mapping < k.inodes,
       [
         // drop_pagecache_sb passes by inodes without pages.
-        when(
-          "inode->i_mapping->nrpages",
-          (k, f) => {
-            const first = k.inode.first_slot[f.mapping];
-            return k.xa_slot.page.subarray(first, first + f.last + 1).some((page) => page !== 0);
-          },
-          [call(() => invalidate_mapping_pages, { mapping: "mapping", start: 0, end: "last" }, "dropped")],
-        ),
+        when("inode->i_mapping->nrpages", (k, f) => nrpages(k, f.mapping), [
+          call(() => invalidate_mapping_pages, { mapping: "mapping", start: 0, end: "last" }, "dropped"),
+        ]),
         local((k, f) => {
           f.dropped = 0;
           f.mapping++;

@@ -70,11 +70,19 @@ const GET_PAGE = {
   returns: pfn,
 } as const;
 
+/** What pagecache_get_page is asked for beside FGP_LOCK and FGP_CREAT. */
+interface Fgp {
+  /** FGP_ACCESSED: the page counts as used. */
+  readonly accessed: boolean;
+  /** __GFP_WRITE, by FGP_WRITE or by the caller's mask: the page is to be written. */
+  readonly gfp_write: boolean;
+}
+
 /** Add a new page to the cache, locked by the caller; false, and the page is free again, when somebody was faster. */
-function add_locked(k: Kernel, page: Pfn, mapping: number, index: number, accessed: boolean): boolean {
+function add_locked(k: Kernel, page: Pfn, mapping: number, index: number, fgp: Fgp): boolean {
   trylock_page(k, page);
-  if (accessed) SetPageReferenced(k, page);
-  if (add_to_page_cache_lru(k, page, mapping, index)) return true;
+  if (fgp.accessed) SetPageReferenced(k, page);
+  if (add_to_page_cache_lru(k, page, mapping, index, fgp.gfp_write)) return true;
   k.page.flags[page] = 0;
   k.page.locked_by[page] = 0;
   put_page(k, page);
@@ -83,11 +91,11 @@ function add_locked(k: Kernel, page: Pfn, mapping: number, index: number, access
 
 /**
  * pagecache_get_page with FGP_LOCK and FGP_CREAT: the page of a file, locked, with a reference, made if it is missing. NONE when there is
- * no memory for it. `accessed` is FGP_ACCESSED; `then` are the caller's last nodes.
+ * no memory for it. `then` are the caller's last nodes.
  */
 const pagecache_get_page = (
   name: string,
-  accessed: boolean,
+  fgp: Fgp,
   then: readonly Node<Kernel, FrameOf<typeof GET_PAGE>>[],
 ) =>
   path(name, GET_PAGE, [
@@ -104,7 +112,7 @@ const pagecache_get_page = (
         goto("repeat"),
       ]),
     ),
-    ...(accessed
+    ...(fgp.accessed
       ? [step<FrameOf<typeof GET_PAGE>>("mark_page_accessed", (k, f) => mark_page_accessed(k, f.page))]
       : []),
     goto("found"),
@@ -112,7 +120,7 @@ const pagecache_get_page = (
     alloc_pages("__page_cache_alloc", "page", () => {}, [leave()]),
     tries(
       PG_locked,
-      check("add_to_page_cache_lru", (k, f) => add_locked(k, f.page, f.mapping, f.index, accessed), "repeat"),
+      check("add_to_page_cache_lru", (k, f) => add_locked(k, f.page, f.mapping, f.index, fgp), "repeat"),
     ),
     label("found"),
     ...then,
@@ -120,12 +128,24 @@ const pagecache_get_page = (
   ]);
 
 /** The page of a file that is about to be written: stable, if it must be. */
-export const grab_cache_page_write_begin = pagecache_get_page("grab_cache_page_write_begin", false, [
-  wait_for_stable_page(),
-]);
+export const grab_cache_page_write_begin = pagecache_get_page(
+  "grab_cache_page_write_begin",
+  { accessed: false, gfp_write: true },
+  [wait_for_stable_page()],
+);
 
 /** The same of whoever looks after stable pages himself; the page counts as used. */
-export const find_or_create_page = pagecache_get_page("find_or_create_page", true, []);
+export const find_or_create_page = pagecache_get_page(
+  "find_or_create_page",
+  { accessed: true, gfp_write: false },
+  [],
+);
+/** With __GFP_WRITE: btrfs's write(2). */
+export const find_or_create_page_write = pagecache_get_page(
+  "find_or_create_page",
+  { accessed: true, gfp_write: true },
+  [],
+);
 
 /**
  * Copy bytes from the user into parts of a locked page: each part has new bytes. Of a page that was not read they are newer than

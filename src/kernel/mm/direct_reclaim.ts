@@ -9,11 +9,12 @@
  * and without one it only offers the CPU to others).
  */
 import type { Kernel } from "../kernel.js";
-import { given, goto, label, leave, local, path, step, wait } from "../language.js";
+import { config, given, goto, label, leave, local, path, step, wait } from "../language.js";
 import { int } from "../types.js";
 import { free_pages, MAX_RECLAIM_RETRIES, node, wakeup_kswapd, zone_reclaimable_pages } from "./mmzone.js";
 import { begin_direct, DEF_PRIORITY, end, row_of_task, sc } from "./scan_control.js";
 import { direct, SWAP_CLUSTER_MAX } from "./vmscan.js";
+import { snapshot_refaults } from "./workingset.js";
 
 /**
  * allow_direct_reclaim: not while less than half of the minimum is free, which is kept for reclaim's own allocations, unless
@@ -53,6 +54,7 @@ export const try_to_free_pages = path(
       if (f.allowed === 0) priority[row]--;
     }),
     given((_, f) => f.allowed === 0, [goto("do_try_to_free_pages")]),
+    config("workingset", [step("snapshot_refaults", (k) => snapshot_refaults(k))]),
     local((k, f) => {
       const row = row_of_task(k);
       f.allowed = 0;

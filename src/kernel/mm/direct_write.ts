@@ -14,8 +14,9 @@
  * caller's.
  */
 import { ERRNO } from "../errno.js";
-import { call, given, leave, local, path, step } from "../language.js";
+import { call, config, given, leave, local, path, step, when } from "../language.js";
 import { inode, int } from "../types.js";
+import { nrpages } from "./filemap.js";
 import { filemap_write_and_wait_range } from "./filemap_writeback.js";
 import { invalidate_inode_pages2_range, invalidate_mapping_pages } from "./truncate.js";
 
@@ -38,6 +39,8 @@ export const generic_file_direct_write = path(
     call(() => invalidate_inode_pages2_range, { mapping: "mapping", start: "start", end: "end" }, "error"),
     given((_, f) => f.error === -ERRNO.EBUSY, [leave(() => 0)]),
     step("direct_IO", () => {}),
+    // A file without pages keeps what evicted ones have left.
+    config("workingset", [when("!mapping->nrpages", (k, f) => !nrpages(k, f.mapping), [leave(() => 1)])]),
     // Pages that came back meanwhile. If this fails, the write has worked all the same.
     call(() => invalidate_inode_pages2_range, { mapping: "mapping", start: "start", end: "end" }, "error"),
     leave(() => 1),

@@ -4,7 +4,8 @@
  * Source: mm/filemap.c, lib/xarray.c in v4.20. The tags are what writeback walks (PAGECACHE_TAG_DIRTY, TOWRITE) and
  * what fsync waits on (WRITEBACK); they change under the xa_lock, so each change is part of one step.
  *
- * Left out: readahead (a miss reads one page), VM_RAND_READ, killable waits, shadow entries, reads that fail.
+ * What reclaim leaves in the slot of a page is in mm/workingset.ts. Left out: readahead (a miss reads one page), VM_RAND_READ, killable
+ * waits, reads that fail.
  */
 
 import { struct, u16 } from "../../machine/memory.js";
@@ -57,6 +58,7 @@ import { alloc_pages } from "./page_alloc.js";
 import { account_page_cleaned, test_clear_page_writeback, WARN } from "./page_writeback.js";
 import { lru_cache_add, put_page, rotate_reclaimable_page } from "./swap.js";
 import { page_private } from "./swapfile.js";
+import { shadows, take_shadow, workingset_refault } from "./workingset.js";
 import { forget_written } from "./written.js";
 
 /** What struct address_space holds beyond the tree. */
@@ -160,25 +162,42 @@ export function find_get_page_tag(
   return NONE;
 }
 
-/** Put a locked page into a mapping: one reference for the cache, and the batch that leads to the LRU. */
-export function add_to_page_cache_lru(k: Kernel, page: Pfn, mapping: InodeNr, index: number): boolean {
+/** mapping->nrpages, or whether there are any: what evicted pages have left does not count. */
+export function nrpages(k: Kernel, mapping: InodeNr): boolean {
+  const first = k.inode.first_slot[mapping];
+  return k.xa_slot.page.subarray(first, first + k.inode.i_pages[mapping]).some((page) => page !== 0);
+}
+
+/**
+ * Put a locked page into a mapping: one reference for the cache, and the batch that leads to the LRU. A page that reclaim took lately goes
+ * there as an active one, unless it is to be written (`gfp_write`, __GFP_WRITE): others should not go for it.
+ */
+export function add_to_page_cache_lru(
+  k: Kernel,
+  page: Pfn,
+  mapping: InodeNr,
+  index: number,
+  gfp_write = false,
+): boolean {
   const slot = k.slotOf(mapping, index);
   if (k.xa_slot.page[slot] !== 0) return false;
+  const shadow = take_shadow(k, slot);
   k.xa_slot.page[slot] = page + 1;
   forget_written(k, page);
   k.page.mapping[page] = mapping;
   k.page.index[page] = index;
   get_page(k, page);
   k.count("nr_file_pages");
+  if (!gfp_write && shadow !== 0) workingset_refault(k, page, shadow);
   lru_cache_add(k, page);
   return true;
 }
 
 /**
  * __delete_from_page_cache: empties the slot, its tags, and page->mapping. The cache's reference is the caller's. A page that
- * is dirty now loses its data: a warning and the gauges, PG_dirty stays (unaccount_page_cache_page).
+ * is dirty now loses its data: a warning and the gauges, PG_dirty stays (unaccount_page_cache_page). Reclaim leaves a shadow in the slot.
  */
-export function __delete_from_page_cache(k: Kernel, page: Pfn): void {
+export function __delete_from_page_cache(k: Kernel, page: Pfn, shadow = 0): void {
   const dirty = k.WARN_ON_ONCE(
     PageDirty(k, page),
     WARN.unaccount_page_cache_page_dirty,
@@ -188,7 +207,9 @@ export function __delete_from_page_cache(k: Kernel, page: Pfn): void {
   if (dirty) account_page_cleaned(k, k.page.mapping[page]);
   for (const tag of ["dirty", "writeback", "towrite"] as const)
     if (xa_get_mark(k, page, tag)) xa_clear_mark(k, page, tag);
-  k.xa_slot.page[slot_of(k, page)] = 0;
+  const slot = slot_of(k, page);
+  k.xa_slot.page[slot] = 0;
+  if (shadow !== 0) shadows(k)[slot] = shadow;
   k.page.mapping[page] = 0;
   k.count("nr_file_pages", -1);
 }

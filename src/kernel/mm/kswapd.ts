@@ -29,6 +29,12 @@ import {
 } from "./mmzone.js";
 import { begin, DEF_PRIORITY, end, KSWAPD, sc } from "./scan_control.js";
 import { call_shrink_node, kswapd_nr_to_reclaim } from "./vmscan.js";
+import { snapshot_refaults } from "./workingset.js";
+
+/** It is done for now: active pages are protected again, until more pages refault. */
+const note_refaults = config<Record<never, never>>("workingset", [
+  step("snapshot_refaults", (k) => snapshot_refaults(k)),
+]);
 
 /** One run of kswapd: passes at falling priority until enough is free. */
 export const balance_pgdat = path("balance_pgdat", { source: "mm/vmscan.c v4.20" }, [
@@ -59,6 +65,7 @@ export const balance_pgdat = path("balance_pgdat", { source: "mm/vmscan.c v4.20"
     ],
   ),
   label("out"),
+  note_refaults,
   local((k) => end(k, KSWAPD)),
 ]);
 
@@ -118,7 +125,7 @@ export const kswapd = path("kswapd", { source: "mm/vmscan.c v4.20" }, [
       config(
         "watermarks",
         [call(() => kswapd_try_to_sleep, {}), call(() => balance_pgdat, {})],
-        [pause("kswapd_try_to_sleep"), call_shrink_node()],
+        [pause("kswapd_try_to_sleep"), call_shrink_node(), note_refaults],
       ),
     ],
   ),

@@ -65,6 +65,7 @@ import {
   PageSwapCache,
   PageUnevictable,
   PageUptodate,
+  PageWorkingset,
   PageWriteback,
   page_count,
   page_has_private,
@@ -81,6 +82,7 @@ import {
   SetPageSwapCache,
   SetPageUnevictable,
   SetPageUptodate,
+  SetPageWorkingset,
   set_device_wrote,
   trylock_page,
   unlock,
@@ -280,6 +282,7 @@ function migrate_page_copy(k: Kernel, newpage: Pfn, page: Pfn): void {
     ClearPageUnevictable(k, page);
     SetPageUnevictable(k, newpage);
   }
+  if (PageWorkingset(k, page)) SetPageWorkingset(k, newpage);
   if (PageChecked(k, page)) SetPageChecked(k, newpage);
   if (PageDirty(k, page)) SetPageDirty(k, newpage);
   if (k.page.device[page] !== 0) {

@@ -47,6 +47,7 @@ import {
   putback_lru_page,
 } from "./swap.js";
 import { act, chain_length, try_to_release_page, unlink_first } from "./vmscan.js";
+import { note_workingset } from "./workingset.js";
 
 /**
  * buffer_heads_over_limit: more heads than a tenth of memory would hold, at 39 heads of 104 bytes a page. A page has one. The
@@ -155,6 +156,7 @@ const shrink_active = (file: boolean) =>
           ),
           step("ClearPageActive", (k, f) => {
             ClearPageActive(k, f.page);
+            note_workingset(k, f.page);
             f.page = NONE;
             f.used = 0;
           }),

@@ -38,6 +38,7 @@ import {
   SetPageUnevictable,
 } from "./page.js";
 import { free_page } from "./page_alloc.js";
+import { refaults_observed, workingset_activation } from "./workingset.js";
 
 /** page_evictable (mm/vmscan.c); no mapping is unevictable as a whole here. */
 export const page_evictable = (k: Kernel, page: Pfn): boolean => !PageMlocked(k, page);
@@ -238,15 +239,20 @@ export function mark_page_accessed(k: Kernel, page: Pfn): void {
     if (PageLRU(k, page)) activate_page(k, page);
     else __lru_cache_activate_page(k, page);
     ClearPageReferenced(k, page);
+    workingset_activation(k, page);
   } else if (!PageReferenced(k, page)) {
     SetPageReferenced(k, page);
   }
 }
 
-/** Whether so few pages are inactive that active ones must follow: inactive_list_is_low with no refaults. */
-export function inactive_list_is_low(k: Kernel, inactiveLru: number): boolean {
+/**
+ * Whether so few pages are inactive that active ones must follow. `actual_reclaim`: who asks is about to shrink the list, not only to
+ * decide which lists to scan. Then any active page of a file is one too many as long as refaulting ones need room.
+ */
+export function inactive_list_is_low(k: Kernel, inactiveLru: number, actual_reclaim = false): boolean {
   const inactive = k.lruvec.size[inactiveLru];
   const active = k.lruvec.size[inactiveLru + 1];
+  if (actual_reclaim && is_file_lru(inactiveLru) && refaults_observed(k)) return active > 0;
   const gigabytes = Math.floor((inactive + active) / (1 << 18));
   const ratio = gigabytes > 0 ? Math.floor(Math.sqrt(10 * gigabytes)) : 1;
   return inactive * ratio < active;

@@ -8,7 +8,9 @@
  *
  * A page that leaves the cache gives its entry back in the same step: in between, others would only spin.
  *
- * Left out: swap readahead (page_cluster 0: one page is read), PG_workingset, huge pages.
+ * The swap cache has no shadow entries (mm/workingset.ts): a page that is read from swap counts as one that was active.
+ *
+ * Left out: swap readahead (page_cluster 0: one page is read), huge pages.
  */
 import { queue_page } from "../block/disk.js";
 import { ERRNO } from "../errno.js";
@@ -42,6 +44,7 @@ import {
   swapcache_prepare,
   try_to_free_swap,
 } from "./swapfile.js";
+import { note_workingset } from "./workingset.js";
 
 /** add_to_swap_cache: a locked page gets an entry that has been claimed for it, and the cache's reference. */
 function add_to_swap_cache(k: Kernel, page: Pfn, entry: SwpEntry): void {
@@ -138,6 +141,7 @@ export const read_swap_cache_async = path(
         lock_page_for_read(k, f.new_page);
         SetPageSwapBacked(k, f.new_page);
         add_to_swap_cache(k, f.new_page, f.entry);
+        note_workingset(k, f.new_page);
         lru_cache_add(k, f.new_page);
         f.ret = f.new_page;
         f.new_page = NONE;

@@ -14,17 +14,20 @@
  * not. A clean page that a device is writing into is taken with all that arrives in it.
  *
  * Left out: that truncation's first sweep locks all pages of a batch before it takes the first (each is locked and taken by itself;
- * batches: mm/pagevec.ts), shadow entries, cleancache, huge pages,
+ * batches: mm/pagevec.ts), that the shadow entries of evicted pages (mm/workingset.ts) are cleared batch by batch (here those of the whole
+ * range that are there after a lookup), cleancache, huge pages,
  * launder_page (no filesystem here has it), blocks smaller than a page (pagecache_isize_extended has nothing to do), and the batch
  * through which deactivate_file_page goes.
  */
 
+import type { Node } from "../../machine/path.js";
 import { ERRNO } from "../errno.js";
 import { disk_version } from "../fs/blocks.js";
 import type { Kernel } from "../kernel.js";
 import {
   call,
   check,
+  config,
   dispatch,
   given,
   goto,
@@ -70,6 +73,7 @@ import {
   put_page,
 } from "./swap.js";
 import { __remove_mapping, try_to_release_page } from "./vmscan.js";
+import { clear_shadow_entries } from "./workingset.js";
 import { unmap_mapping_pages } from "./zap.js";
 
 /** The first cached page from `from` to before `end`, with a reference, or NONE. */
@@ -94,6 +98,19 @@ function pagevec_lookup_entries(
     return page;
   });
 }
+
+/**
+ * truncate_exceptional_pvec_entries, invalidate_exceptional_entry: what evicted pages have left from `index` to before `end` goes. It comes
+ * after the lookup: a page that is read in between takes its shadow with it.
+ */
+const clear_shadow_entry = <F extends { readonly mapping: InodeNr; readonly index: number }>(
+  end: (f: F) => number,
+): Node<Kernel, F> =>
+  config("workingset", [
+    under(xa_lock, [
+      step("clear_shadow_entry", (k, f) => clear_shadow_entries(k, f.mapping, f.index, end(f))),
+    ]),
+  ]);
 
 /** zero_user_segment: a write like any other. */
 function zero_user_segment(k: Kernel, page: Pfn, from: number, to: number): void {
@@ -227,6 +244,7 @@ export const truncate_inode_pages_range = path(
     }),
     label("sweep"),
     step("pagevec_lookup_entries", (k, f) => pagevec_lookup_entries(k, f, f.end)),
+    clear_shadow_entry((f) => f.end),
     given((_, f) => f.page === NONE, [goto("partial")]),
     label("sweep_page"),
     local((k, f) => {
@@ -287,6 +305,7 @@ export const truncate_inode_pages_range = path(
     given((_, f) => f.start >= f.end, [leave()]),
     label("next"),
     step("pagevec_lookup_entries", (k, f) => pagevec_lookup_entries(k, f, f.end)),
+    clear_shadow_entry((f) => f.end),
     given(
       (_, f) => f.page === NONE,
       [
@@ -382,7 +401,7 @@ export const truncate_pagecache_range = path(
 
 /** remove_mapping: out of the file if nobody but the caller and the cache holds it. The cache's reference goes. */
 function remove_mapping(k: Kernel, page: Pfn): boolean {
-  if (page_mapping(k, page) === 0 || !__remove_mapping(k, page)) return false;
+  if (page_mapping(k, page) === 0 || !__remove_mapping(k, page, false)) return false;
   page_ref_unfreeze(k, page, 1);
   return true;
 }
@@ -448,6 +467,7 @@ export const invalidate_mapping_pages = path(
     given((k, f) => is_dax_fs(k.inode.fs[f.mapping]), [leave(() => 0)]),
     label("next"),
     step("pagevec_lookup_entries", (k, f) => pagevec_lookup_entries(k, f, f.end + 1)),
+    clear_shadow_entry((f) => f.end + 1),
     given((_, f) => f.page === NONE, [leave()]),
     label("page"),
     local((k, f) => {
@@ -534,6 +554,7 @@ export const invalidate_inode_pages2_range = path(
     }),
     label("next"),
     step("pagevec_lookup_entries", (k, f) => pagevec_lookup_entries(k, f, f.end + 1)),
+    clear_shadow_entry((f) => f.end + 1),
     given((_, f) => f.page === NONE, [leave()]),
     label("page"),
     local((k, f) => {

@@ -20,7 +20,7 @@
  * "swap" have. With it, an anonymous page gets a place in the swap area before it is unmapped, is dirty from then on, and is written by pageout(), by
  * direct reclaimers as well. How the lists share the work is decided with watermarks (get_scan_count); without, each is scanned.
  *
- * Left out: lazyfree pages (MADV_FREE puts them on the file lists), shrink_slab, memcgs, refaults (mm/workingset.c), readahead
+ * Left out: lazyfree pages (MADV_FREE puts them on the file lists), shrink_slab, memcgs, readahead
  * marks, vmpressure, congested disks, what a writepage may say to pageout (none modelled fails or gives AOP_WRITEPAGE_ACTIVATE, which
  * is tmpfs's answer), is_dirty_writeback (block devices and NFS have one), and what reclaim here may always do: may_unmap, may_swap,
  * may_enter_fs.
@@ -109,6 +109,7 @@ import {
 } from "./swap.js";
 import { __delete_from_swap_cache, add_to_swap, is_newer_than_swap } from "./swap_state.js";
 import { try_to_free_swap, vm_swap_full } from "./swapfile.js";
+import { workingset_eviction } from "./workingset.js";
 
 export const SWAP_CLUSTER_MAX = 32;
 
@@ -127,8 +128,11 @@ export function act(k: Kernel, page: Pfn, what: ReclaimAct): void {
 export const is_page_cache_freeable = (k: Kernel, page: Pfn): boolean =>
   page_count(k, page) - (page_has_private(k, page) ? 1 : 0) === 2;
 
-/** The reference that reclaim and the cache hold, frozen to zero; then, and only then, the dirty test. */
-export function __remove_mapping(k: Kernel, page: Pfn): boolean {
+/**
+ * The reference that reclaim and the cache hold, frozen to zero; then, and only then, the dirty test. `reclaimed`: the page goes because
+ * memory is short, and is remembered in its file.
+ */
+export function __remove_mapping(k: Kernel, page: Pfn, reclaimed: boolean): boolean {
   if (!page_ref_freeze(k, page, 2)) return false;
   if (PageDirty(k, page)) {
     page_ref_unfreeze(k, page, 2);
@@ -138,7 +142,8 @@ export function __remove_mapping(k: Kernel, page: Pfn): boolean {
   if (!PageSwapCache(k, page)) {
     if (is_newer_than_disk(k, page, k.page.mapping[page]))
       k.fault("LOST", "__remove_mapping: a page is freed with bytes that are not on the disk", page);
-    __delete_from_page_cache(k, page);
+    const remembered = reclaimed && page_is_file_cache(k, page);
+    __delete_from_page_cache(k, page, remembered ? workingset_eviction(k, page) : 0);
   } else {
     if (is_newer_than_swap(k, page))
       k.fault("LOST", "__remove_mapping: a page is freed with bytes that are not in its place in swap", page);
@@ -506,21 +511,25 @@ function reclaimer(current_is_kswapd: boolean) {
             ]),
           ),
           under(xa_lock, [
-            when("__remove_mapping", (k, f) => page_mapping(k, f.page) !== 0 && __remove_mapping(k, f.page), [
-              // Nobody can reach the page any more.
-              held(
-                gives(
-                  PG_locked,
-                  step("unlock_page", (k, f) => {
-                    unlock_page(k, f.page);
-                    reclaimed(k, f.page);
-                    k.page.lru_next[f.page] = f.free_pages;
-                    f.free_pages = f.page + 1;
-                  }),
+            when(
+              "__remove_mapping",
+              (k, f) => page_mapping(k, f.page) !== 0 && __remove_mapping(k, f.page, true),
+              [
+                // Nobody can reach the page any more.
+                held(
+                  gives(
+                    PG_locked,
+                    step("unlock_page", (k, f) => {
+                      unlock_page(k, f.page);
+                      reclaimed(k, f.page);
+                      k.page.lru_next[f.page] = f.free_pages;
+                      f.free_pages = f.page + 1;
+                    }),
+                  ),
                 ),
-              ),
-              goto("next"),
-            ]),
+                goto("next"),
+              ],
+            ),
           ]),
           // The page has lost its PTEs and its buffers, and nothing puts them back.
           local((k, f) => act(k, f.page, "backed_out")),
@@ -758,7 +767,7 @@ function reclaimer(current_is_kswapd: boolean) {
           f.nr = chunk(f.active);
           f.active -= f.nr;
         }),
-        when("inactive_list_is_low", (k) => inactive_list_is_low(k, LRU.inactive_file), [
+        when("inactive_list_is_low", (k) => inactive_list_is_low(k, LRU.inactive_file, true), [
           call(() => shrink_active_list, { nr_to_scan: "nr" }),
         ]),
       ],

@@ -280,7 +280,7 @@ describe("is_page_cache_freeable and __remove_mapping", () => {
     for (const refs of [1, 3, 4]) {
       const h = bare();
       h.k.page._refcount[0] = refs;
-      expect(__remove_mapping(h.k, 0)).toBe(false);
+      expect(__remove_mapping(h.k, 0, true)).toBe(false);
       expect(h.refs()).toBe(refs);
     }
   });
@@ -289,11 +289,11 @@ describe("is_page_cache_freeable and __remove_mapping", () => {
     const h = bare();
     h.k.page._refcount[0] = 2;
     h.set(["dirty"]);
-    expect(__remove_mapping(h.k, 0)).toBe(false);
+    expect(__remove_mapping(h.k, 0, true)).toBe(false);
     expect(h.refs()).toBe(2);
     expect(h.k.xa_slot.page[0]).toBe(1);
     h.clear(["dirty"]);
-    expect(__remove_mapping(h.k, 0)).toBe(true);
+    expect(__remove_mapping(h.k, 0, true)).toBe(true);
     expect(h.refs()).toBe(0);
     expect(h.k.xa_slot.page[0]).toBe(0);
   });

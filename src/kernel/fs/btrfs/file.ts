@@ -51,7 +51,7 @@ import {
   btrfs_set_extent_delalloc,
   set_page_extent_mapped,
 } from "../btrfs.js";
-import { find_or_create_page, iov_iter_copy_from_user_atomic } from "../read_write.js";
+import { find_or_create_page_write, iov_iter_copy_from_user_atomic } from "../read_write.js";
 import { btrfs_start_ordered_extent, btrfs_wait_ordered_range, is_ordered, last_ordered } from "./ordered.js";
 import { btrfs_cont_expand, btrfs_truncate_block, prepare_uptodate_page } from "./truncate.js";
 
@@ -81,7 +81,7 @@ export const btrfs_buffered_write = path(
         }),
         given((_, f) => f.error < 0, [goto("out")]),
         label("again"),
-        call(() => find_or_create_page, { mapping: "mapping", index: "index" }, "page"),
+        call(() => find_or_create_page_write, { mapping: "mapping", index: "index" }, "page"),
         given(
           (_, f) => f.page === NONE,
           [
