@@ -195,7 +195,7 @@ export const sandbox = scenario({
   help: "a machine that does what you say: store, pread, fsync, reclaim ...",
   story:
     "A process with a file of a few pages, cached and mapped from virtual page 0 on, and as much anonymous memory after it. Its threads A, B and C wait for orders: each verb " +
-    "that names a kernel operation is one. A child that fork makes has the same pages again, after these, and thread D. File 2 is there to be read, written and cloned. With swap=4 kswapd has somewhere to put the process's own memory. kswapd, the flusher and the " +
+    "that names a kernel operation is one. A child that fork makes has the same pages again, after these, and thread D. File 2 is there to be read, written and cloned. With swap=4 kswapd has somewhere to put the process's own memory; with workingset=on files remember the pages that it took. kswapd, the flusher and the " +
     "filesystem's own daemons sleep until you step them; the card writes into registered pages when you step it. Everything you say is part of the replay line.",
   parameters: {
     fs: choice("the file's filesystem", helpOf(GROUNDS)),

@@ -20,8 +20,9 @@
  * "swap" have. With it, an anonymous page gets a place in the swap area before it is unmapped, is dirty from then on, and is written by pageout(), by
  * direct reclaimers as well. How the lists share the work is decided with watermarks (get_scan_count); without, each is scanned.
  *
- * Left out: lazyfree pages (MADV_FREE puts them on the file lists), shrink_slab, memcgs, readahead
- * marks, vmpressure, congested disks, what a writepage may say to pageout (none modelled fails or gives AOP_WRITEPAGE_ACTIVATE, which
+ * With config "workingset" a page of a file that goes is remembered, and active pages make room for those that come back (mm/workingset.ts).
+ *
+ * Left out: lazyfree pages (MADV_FREE puts them on the file lists), shrink_slab, memcgs, readahead marks, vmpressure, congested disks, what a writepage may say to pageout (none modelled fails or gives AOP_WRITEPAGE_ACTIVATE, which
  * is tmpfs's answer), is_dirty_writeback (block devices and NFS have one), and what reclaim here may always do: may_unmap, may_swap,
  * may_enter_fs.
  */
