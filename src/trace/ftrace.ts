@@ -65,8 +65,8 @@ import {
 
 /** What differs between the kernels: page flag numbers and FOLL_* values, read from each kernel's own BTF and events. */
 interface KernelLayout {
-  /** Name in v4.20 of flag bit n, or null where v4.20 has none (workingset). */
-  readonly flags: readonly (PageFlag | null)[];
+  /** Name in v4.20 of flag bit n. */
+  readonly flags: readonly PageFlag[];
   readonly FOLL_GET: number;
   readonly FOLL_PIN: number;
   /**
@@ -79,7 +79,17 @@ interface KernelLayout {
 const KERNELS: Readonly<Record<string, KernelLayout>> = {
   "6.1": {
     flags: [
-      ...(["locked", "referenced", "uptodate", "dirty", "lru", "active", null, "waiters", "error"] as const),
+      ...([
+        "locked",
+        "referenced",
+        "uptodate",
+        "dirty",
+        "lru",
+        "active",
+        "workingset",
+        "waiters",
+        "error",
+      ] as const),
       ...(["slab", "checked", "arch_1", "reserved", "private", "private_2", "writeback", "head"] as const),
       ...(["mappedtodisk", "reclaim", "swapbacked", "unevictable", "mlocked"] as const),
     ],
@@ -101,7 +111,7 @@ const KERNELS: Readonly<Record<string, KernelLayout>> = {
         "active",
       ] as const),
       ...([
-        null,
+        "workingset",
         "checked",
         "mappedtodisk",
         "arch_1",
@@ -808,7 +818,7 @@ class Importer {
     const bits = Number(flags & 0xffffffn);
     let translated = 0;
     this.kernel.flags.forEach((name, bit) => {
-      if (name !== null && (bits & (1 << bit)) !== 0) translated |= pg(name);
+      if ((bits & (1 << bit)) !== 0) translated |= pg(name);
     });
     return translated;
   }
