@@ -17,9 +17,14 @@ interface Mover {
 /** Let a thread go on until its order is done or it waits for a daemon; gives whether it is done. */
 export function obey(mover: Mover, id: number): boolean {
   const { machine } = mover.world;
-  const servants = machine.tasks.flatMap(({ name }, task) => (SERVANTS.test(name) ? [task] : []));
+  const named = (names: RegExp) =>
+    machine.tasks.flatMap(({ name }, task) => (names.test(name) ? [task] : []));
+  const servants = named(SERVANTS);
+  const flushers = named(/^flusher$/);
   for (let steps = 0; steps < PATIENCE && !isIdle(mover.world.k, id); steps++) {
-    const task = [id, ...servants].find((each) => mover.world.enabled(each));
+    // sync(2) has given the flusher a work.
+    const works = machine.at(id).step === "wb_wait_for_completion" ? flushers : [];
+    const task = [id, ...servants, ...works].find((each) => mover.world.enabled(each));
     if (task === undefined) return false;
     mover.step(task);
   }

@@ -22,7 +22,7 @@ import { mem_rw } from "../kernel/fs/proc_mem.js";
 import { generic_file_buffered_read, generic_file_write_iter } from "../kernel/fs/read_write.js";
 import { shmem_punch_hole, shmem_setattr } from "../kernel/fs/shmem_truncate.js";
 import { pipe_read, vmsplice_to_pipe } from "../kernel/fs/splice.js";
-import { fsync, msync, SYNC_FILE_RANGE, sync_file_range } from "../kernel/fs/sync.js";
+import { fsync, msync, SYNC_FILE_RANGE, sync, sync_file_range } from "../kernel/fs/sync.js";
 import { shmem_file_read_iter } from "../kernel/fs/tmpfs.js";
 import {
   xfs_file_buffered_aio_read,
@@ -448,6 +448,16 @@ const TABLE = [
     help: "The same for the file that an area maps (MS_SYNC)",
     args: [number("area", "number of the area", 0, 0, () => 0)],
     path: msync,
+  }),
+  operation({
+    name: "sync",
+    help: "sync(2): have the flusher write every file's dirty pages, and wait",
+    details: [
+      "The flusher does the work, and moves while the thread waits for it. What is dirtied later is not waited for, nor what a device writes into a page after it was submitted.",
+    ],
+    path: (g) => (g.config.has("kupdate") ? sync : null),
+    where: "a sandbox with flusher=works",
+    scenario: "sandbox,flusher=works",
   }),
   operation({
     name: "writeback",

@@ -19,7 +19,7 @@ import { NVME, nvme_controller } from "../kernel/drivers/nvme.js";
 import { btrfs_writepage_fixup_worker } from "../kernel/fs/btrfs.js";
 import { dax_allocate_file } from "../kernel/fs/dax.js";
 import { dma_engine, dma_engine_aio } from "../kernel/fs/direct_io.js";
-import { wb_workfn } from "../kernel/fs/fs_writeback.js";
+import { bdi_flusher, wb_workfn } from "../kernel/fs/fs_writeback.js";
 import { kjournald2 } from "../kernel/fs/jbd2.js";
 import { completeGeometry, type GeometryOptions, type Mount } from "../kernel/geometry.js";
 import { kswapd } from "../kernel/mm/kswapd.js";
@@ -148,13 +148,14 @@ interface Sizes {
   readonly swap: number;
   readonly map: "shared" | "private";
   readonly workingset: "off" | "on";
+  readonly flusher: "simple" | "works";
 }
 
 /** The machine of a sandbox. */
 function geometryOf(
   { fs, config = [], mount }: Ground,
   { notifier, nvme, tasks, config: more = [] }: Driver,
-  { pages, swap, map, workingset }: Sizes,
+  { pages, swap, map, workingset, flusher }: Sizes,
 ): GeometryOptions {
   const notified: readonly Config[] = notifier === undefined ? [] : ["notifier"];
   const watching = notifier === undefined ? [] : [{ driver: notifier, start: 0, nr: pages, pages: OBJECT }];
@@ -186,6 +187,7 @@ function geometryOf(
       ...notified,
       ...(swap > 0 ? (["swap"] as const) : []),
       ...(workingset === "on" ? (["workingset"] as const) : []),
+      ...(flusher === "works" ? (["kupdate"] as const) : []),
     ],
   };
 }
@@ -207,8 +209,12 @@ export const sandbox = scenario({
       off: "nothing",
       on: "how long ago that was: one that comes back soon is active at once",
     }),
+    flusher: choice("what the flusher knows", {
+      simple: "files with dirty pages",
+      works: "also works that others give it and wait for (sync), age and thresholds",
+    }),
   },
-  setup: ({ fs, pages, swap, map, driver, workingset }) => {
+  setup: ({ fs, pages, swap, map, driver, workingset, flusher }) => {
     const added: Driver = DRIVERS[driver];
     const ground: Ground = GROUNDS[fs];
     const { fs: row, config = [] } = ground;
@@ -217,13 +223,13 @@ export const sandbox = scenario({
     if (added.notifier !== undefined && (is_dax_fs(row) || row === FS.hugetlbfs))
       throw new Error(`driver=${driver} is for sandboxes with a page cache: leave fs=${fs} out`);
     const whole_pages = row === FS.hugetlbfs ? 2 * Math.ceil(pages / 2) : pages;
-    const geometry = geometryOf(ground, added, { pages: whole_pages, swap, map, workingset });
+    const geometry = geometryOf(ground, added, { pages: whole_pages, swap, map, workingset, flusher });
     const plan = completeGeometry(geometry);
     const thread = threadOn((operation) => operation.pathOn(plan));
     const tasks: TaskPlan[] = [
       ...THREADS.map((letter, id) => daemon(letter, letter, thread, [id])),
       daemon("kswapd", "k", kswapd),
-      daemon("flusher", "f", wb_workfn),
+      flusher === "works" ? daemon("flusher", "f", bdi_flusher, [0]) : daemon("flusher", "f", wb_workfn),
       daemon("disk", "d", disk_daemon, [0]),
       ...(swap > 0 ? [daemon("swapdisk", "s", disk_daemon, [SWAP_DISK])] : []),
       ...(config.includes("journal") ? [daemon("jbd2", "j", kjournald2, [0])] : []),

@@ -277,11 +277,18 @@ export const syncfs = path("syncfs", { source: "fs/sync.c v4.20", args: { sb: di
   call(() => sync_inodes_sb, { sb: "sb" }),
 ]);
 
+/** How many superblocks there are: disks with files, the first ones. The swap area is none. */
+function superblocks(k: Kernel): number {
+  let nr = 0;
+  for (let mapping = 1; mapping < k.inodes; mapping++) nr = Math.max(nr, k.inode.disk[mapping] + 1);
+  return nr;
+}
+
 /** sync(2): wake all flushers, then each superblock for integrity. */
 export const sync = path("sync", { source: "fs/sync.c v4.20", locals: { sb: disk, nr: int } }, [
   step("wakeup_flusher_threads", (k, f) => {
     wakeup_flusher_threads(k);
-    f.nr = k.geometry.disks;
+    f.nr = superblocks(k);
   }),
   repeat(
     (_, f) => f.sb < f.nr,
