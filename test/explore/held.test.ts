@@ -176,6 +176,11 @@ const worlds: Readonly<Record<string, () => World>> = {
     ),
   "a store, truncation and writeback": () =>
     small({ pages: 1, ...changing }, { store: store(), truncate: resize(0), flusher, disk }),
+  "a load that refaults, a hole and reclaim": () =>
+    small(
+      { pages: 1, geometry: { config: ["truncate", "workingset"] } },
+      { load: load(), punch: punch(0, 1), reclaim: reclaim(2), disk },
+    ),
   "a store, a hole and reclaim": () =>
     small({ pages: 1, ...changing }, { store: store(), punch: punch(0, 1), reclaim: reclaim(1), disk }),
   "an O_DIRECT read and truncation": () =>
