@@ -223,6 +223,8 @@ describe("a refault", () => {
     expect([age(h), unpack_shadow(shadow).eviction]).toEqual([0, 0]);
     workingset_refault(h.k, 0, before);
     expect(counted(h)).toEqual([1, 1, 0]);
+    workingset_refault(h.k, 0, pack_shadow(0xffffffff - 5, false));
+    expect(counted(h)).toEqual([2, 1, 0]);
   });
 });
 
@@ -383,6 +385,14 @@ describe("pages that leave otherwise leave nothing, and what was there goes", ()
     expect(left(h)).toEqual([]);
     // Truncation holds page 4.
     expect(left(finish(h, "more"))).toEqual([5]);
+    expect(left(finish(h, "act"))).toEqual([]);
+  });
+
+  it("so is that of a page which the first sweep found locked, and passed by", () => {
+    const h = half({ act: resize(0), more: reclaim(1) }).set(["locked"], 4);
+    h.until("act", (k) => k.xa_slot.page[5] === 0).until("act", "pagevec_lookup_entries");
+    h.clear(["locked"], 4).go("more");
+    expect(left(h)).toEqual([4]);
     expect(left(finish(h, "act"))).toEqual([]);
   });
 
