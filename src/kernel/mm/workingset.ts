@@ -5,12 +5,12 @@
  * config "workingset".
  *
  * One counter per node, inactive_age, goes up with each page of a file that is evicted, and with each that is activated. What an evicted
- * page leaves in its slot, the shadow entry, is the counter's value, and whether the page had ever been active. When the page is read
- * again, the counter says how many inactive pages have gone by since: the refault distance. Had the inactive list been longer by so
- * much, the page would have been there still. Where no more than that many pages are active, the page is activated at once, and for
- * the reclaimer that comes next the inactive list is low, whatever its length: active pages have to go. So a page that is
- * evicted and read again before anything else happens comes back active (its distance is 0), and a lone reader who thrashes empties the
- * active list.
+ * page leaves in its slot, the shadow entry, is the counter's value, and whether the page had been aged off the active list
+ * (PG_workingset). When the page is read again, the counter says how many inactive pages have gone by since: the refault distance. Had the
+ * inactive list been longer by so much, the page would have been there still. Where at least so many pages are active, which could make
+ * room for it, the page is activated at once, and for the reclaimer that comes next the inactive list is low, whatever its length: active
+ * pages have to go. So a page that is evicted and read again before anything else happens comes back active (its distance is 0), and
+ * a lone reader who thrashes empties the active list.
  *
  * Who leaves a shadow: reclaim, of pages of files only. Nobody else who takes a page out of its file does (truncation and invalidation
  * clear the shadows of their range as well; migration puts another page into the slot), and the swap cache has none in v4.20: a page that is
@@ -83,7 +83,7 @@ export function take_shadow(k: Kernel, slot: Slot): number {
   return shadow;
 }
 
-/** A page that was evicted is read again, and has left this shadow: activate it if it had stayed in a longer inactive list. */
+/** A page that was evicted is read again, and has left this shadow: activate it if the active pages could have made room for it. */
 export function workingset_refault(k: Kernel, page: Pfn, shadow: number): void {
   const { inactive_age, refaults } = lruvec(k);
   const { eviction, workingset } = unpack_shadow(shadow);
