@@ -9,6 +9,7 @@
  */
 import { sandboxOf } from "./lab/box.js";
 import { explore } from "./lab/explore.js";
+import { bisect, kernelDiff } from "./lab/kernels.js";
 import { run } from "./lab/run.js";
 import { scenarios } from "./lab/scenarios.js";
 import { Session } from "./lab/session.js";
@@ -16,7 +17,17 @@ import { open } from "./lab/world.js";
 import { kernels } from "./patches/kernels.js";
 
 /** The laboratory under one name, for notebooks. */
-export const lab = { run, explore, open, sandbox: sandboxOf, Session, scenarios, kernels };
+export const lab = {
+  run,
+  explore,
+  open,
+  sandbox: sandboxOf,
+  Session,
+  scenarios,
+  kernels,
+  bisect,
+  kernelDiff,
+};
 
 export { type Beside, beside, besideTable, type Call, realCalls, simulatedCalls } from "./lab/beside.js";
 export { type Box, type BoxOptions, type OrderOptions, type OrderResult, sandboxOf } from "./lab/box.js";
@@ -27,13 +38,23 @@ export {
   type VerdictReport,
   type WitnessStep,
 } from "./lab/explore.js";
+export {
+  type Bisection,
+  type BisectOptions,
+  bisect,
+  type Judged,
+  kernelDiff,
+  patchesOf,
+  patchLog,
+} from "./lab/kernels.js";
 export { type Plots, plotsOf, type Run, type RunOptions, type RunReport, run } from "./lab/run.js";
 export type { Parameter, Scenario } from "./lab/scenario.js";
 export { scenarios } from "./lab/scenarios.js";
 export { Session } from "./lab/session.js";
 export { open, World, type WorldOptions } from "./lab/world.js";
 export { show } from "./notebook/display.js";
-export { type KernelVersion, kernels } from "./patches/kernels.js";
+export { assemble, findKernel, type KernelVersion, kernels, patches } from "./patches/kernels.js";
+export type { Patch } from "./patches/patch.js";
 export * from "./plot/index.js";
 export * from "./trace/ftrace.js";
 export * from "./trace/history.js";

@@ -6,7 +6,8 @@
  */
 import { DISPLAY } from "../plot/index.js";
 import { obey } from "./obey.js";
-import type { Operation, OperationName, ValuesOf } from "./operations.js";
+import type { Operation } from "./operation.js";
+import type { OperationName, ValuesOf } from "./operations.js";
 import { OPERATIONS } from "./operations.js";
 import { type Plots, type Run, reportRun } from "./run.js";
 import type { SandboxDriver } from "./sandbox.js";

@@ -90,7 +90,7 @@ const textOf = ({ outcome, states, complete }: Judged): string =>
  * Outcomes are the faults that a search finds. When the outcome changes more than once, one of the changes is found.
  *
  * @throws Error with one sentence when neither kernel has all of the other's patches, or when the outcomes are the same
- * @example bisect("W1", "v4.20", "v5.18").patch.name // "ext4-page-without-buffers"
+ * @example bisect("W5", "v4.20", "v6.5").patch.name // "refuse-longterm-file-write"
  */
 export function bisect(scenario: string, good: string, bad: string, options: BisectOptions = {}): Bisection {
   const { maxStates, progress, searching = () => {} } = options;

@@ -26,7 +26,7 @@ import { kswapd } from "../kernel/mm/kswapd.js";
 import { FS, is_dax_fs, MMU_NOTIFIER } from "../kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../kernel/structs.js";
 import { OBJECT, SPARE } from "./driver_calls.js";
-import { ARRAYS, REGION } from "./operations.js";
+import { ARRAYS, REGION } from "./operation.js";
 import { choice, scenario, type TaskPlan, whole } from "./scenario.js";
 import { order, syscall, THREADS, taken, threadOn } from "./threads.js";
 

@@ -11,7 +11,8 @@ import { MM_FORKED, MM_GONE, mm_struct } from "../kernel/mm/mmap.js";
 import { int } from "../kernel/types.js";
 import { i32, struct, u8 } from "../machine/memory.js";
 import type { Path } from "../machine/path.js";
-import { OPERATIONS, type Operation } from "./operations.js";
+import type { Operation } from "./operation.js";
+import { OPERATIONS } from "./operations.js";
 
 /** Threads that take orders, and their letters in schedules. */
 export const THREADS = ["A", "B", "C", "D"] as const;

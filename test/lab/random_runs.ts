@@ -7,7 +7,8 @@
  */
 import { MM_GONE, mm_struct } from "../../src/kernel/mm/mmap.js";
 import { PagePrivate } from "../../src/kernel/mm/page.js";
-import { OPERATIONS, type OperationArgument } from "../../src/lab/operations.js";
+import type { OperationArgument } from "../../src/lab/operation.js";
+import { OPERATIONS } from "../../src/lab/operations.js";
 import { sandbox } from "../../src/lab/sandbox.js";
 import type { Parameter, Value } from "../../src/lab/scenario.js";
 import { scenarios } from "../../src/lab/scenarios.js";

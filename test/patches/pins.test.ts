@@ -27,8 +27,8 @@ const host: Host = {
   script: runScript,
 };
 
-/** A desk with the sandbox on a kernel, after these statements. */
-async function after(kernel: string, text: string, parameters = ""): Promise<Desk> {
+/** A desk with the sandbox on a kernel, once these statements are done. */
+async function sandbox(kernel: string, text: string, parameters = ""): Promise<Desk> {
   const desk = new Desk(host);
   desk.start(`sandbox${parameters}`, kernel);
   for (const statement of statements(text)) await runLine(desk, statement);
@@ -51,45 +51,45 @@ describe("a registered page's count", () => {
     ["v5.7", 1024],
     ["v6.1", 1024],
   ])("on %s goes up by %i, and back", async (kernel, by) => {
-    const before = refs(await after(kernel, "store 0"));
-    const registered = await after(kernel, "store 0; rdma_reg 0 1");
+    const before = refs(await sandbox(kernel, "store 0"));
+    const registered = await sandbox(kernel, "store 0; rdma_reg 0 1");
     expect(refs(registered) - before).toBe(by);
     expect(registered.world.k.page.pins[0]).toBe(1);
-    const dropped = await after(kernel, "store 0; rdma_reg 0 1; rdma_dereg");
+    const dropped = await sandbox(kernel, "store 0; rdma_reg 0 1; rdma_dereg");
     expect([refs(dropped), dropped.world.k.page.pins[0]]).toEqual([before, 0]);
   });
 
   it("is counted in /proc/vmstat from v5.7 on, where both numbers match at rest", async () => {
-    expect(countersOf((await after("v5.6", "rdma_reg 0 3")).world)).not.toHaveProperty(
+    expect(countersOf((await sandbox("v5.6", "rdma_reg 0 3")).world)).not.toHaveProperty(
       "nr_foll_pin_acquired",
     );
-    expect(vmstat(await after("v5.7", "rdma_reg 0 3"))).toEqual([3, 0]);
-    expect(vmstat(await after("v5.7", "rdma_reg 0 3; rdma_dereg"))).toEqual([3, 3]);
+    expect(vmstat(await sandbox("v5.7", "rdma_reg 0 3"))).toEqual([3, 0]);
+    expect(vmstat(await sandbox("v5.7", "rdma_reg 0 3; rdma_dereg"))).toEqual([3, 3]);
   });
 
   it.each(["pvmw 0 2", "uring_reg 4 2; uring_unreg", "xdp_reg 0 2; xdp_free", "vfio_map 0 2; vfio_unmap"])(
     "%s: every pin is dropped",
     async (line) => {
-      const [acquired, released] = vmstat(await after("v5.7", line));
+      const [acquired, released] = vmstat(await sandbox("v5.7", line));
       expect(acquired).toBeGreaterThanOrEqual(2);
       expect(released).toBe(acquired);
     },
   );
 
   it("video capture pins from v5.9 on (420c2091b65a)", async () => {
-    expect(vmstat(await after("v5.7", "video_qbuf 0 2"))).toEqual([0, 0]);
-    expect(vmstat(await after("v5.9", "video_qbuf 0 2; video_free"))).toEqual([2, 2]);
+    expect(vmstat(await sandbox("v5.7", "video_qbuf 0 2"))).toEqual([0, 0]);
+    expect(vmstat(await sandbox("v5.9", "video_qbuf 0 2; video_free"))).toEqual([2, 2]);
   });
 
   it("O_DIRECT is a plain reference until its code pins: fs/direct-io.c from v6.5 on", async () => {
-    expect(vmstat(await after("v6.4", "pread 0 2"))).toEqual([0, 0]);
-    expect(vmstat(await after("v6.5", "pread 0 2"))).toEqual([2, 2]);
+    expect(vmstat(await sandbox("v6.4", "pread 0 2"))).toEqual([0, 0]);
+    expect(vmstat(await sandbox("v6.5", "pread 0 2"))).toEqual([2, 2]);
   });
 });
 
 describe("a long-term pin for writing of a file that tracks dirty pages (v6.5)", () => {
   it("gives -EFAULT, and leaves nothing behind", async () => {
-    const desk = await after("v6.5", "store 0; rdma_reg 0 1");
+    const desk = await sandbox("v6.5", "store 0; rdma_reg 0 1");
     expect(faults(desk)).toEqual(["REFUSED ib_umem_get: -EFAULT"]);
     expect(desk.world.k.page.pins[0]).toBe(0);
   });
@@ -97,16 +97,16 @@ describe("a long-term pin for writing of a file that tracks dirty pages (v6.5)",
   it.each([",fs=tmpfs", ",map=private"])(
     "is had of memory without dirty tracking: %s",
     async (parameters) => {
-      expect(faults(await after("v6.5", "store 0; rdma_reg 0 1", parameters))).toEqual([]);
+      expect(faults(await sandbox("v6.5", "store 0; rdma_reg 0 1", parameters))).toEqual([]);
     },
   );
 
   it("is had of anonymous memory", async () => {
-    expect(faults(await after("v6.5", "store 4; rdma_reg 4 1"))).toEqual([]);
+    expect(faults(await sandbox("v6.5", "store 4; rdma_reg 4 1"))).toEqual([]);
   });
 
   it("process_vm_writev is no long-term pin", async () => {
-    expect(faults(await after("v6.5", "pvmw 0 1"))).toEqual([]);
+    expect(faults(await sandbox("v6.5", "pvmw 0 1"))).toEqual([]);
   });
 });
 
@@ -114,7 +114,7 @@ describe("fork of a process that has pinned a page of its own memory (v5.9)", ()
   it.each(["", ",swap=4"])(
     "copies it at once, and the parent keeps what its device writes%s",
     async (parameters) => {
-      const desk = await after(
+      const desk = await sandbox(
         "v5.9",
         "store 4; rdma_reg 4 1; fork; store 4; step card 2; rdma_dereg",
         parameters,
@@ -195,11 +195,11 @@ describe("drop_caches and a clean page that a driver holds", () => {
   const has_buffers = ({ world: { k } }: Desk): boolean => (k.buffersWord(0) & 1) !== 0;
 
   it("v4.20 frees its buffers, and finds out afterwards that it cannot have the page", async () => {
-    expect(has_buffers(await after("v4.20", `store 0; ${held}`))).toBe(false);
+    expect(has_buffers(await sandbox("v4.20", `store 0; ${held}`))).toBe(false);
   });
 
   it("v5.18 counts its references first, plain ones too (e41c81d0d30e)", async () => {
-    expect(has_buffers(await after("v5.18", `store 0; ${held}`))).toBe(true);
+    expect(has_buffers(await sandbox("v5.18", `store 0; ${held}`))).toBe(true);
   });
 });
 
@@ -207,11 +207,11 @@ describe("ext4 and a dirty page without buffers (v5.18)", () => {
   const lose = "store 0; gup 0 1; fsync; munmap 0 4; reclaim; age; reclaim; reclaim; unpin; writeback";
 
   it("v4.20 dies of it", async () => {
-    expect(faults(await after("v4.20", lose)).some((fault) => fault.startsWith("BUG"))).toBe(true);
+    expect(faults(await sandbox("v4.20", lose)).some((fault) => fault.startsWith("BUG"))).toBe(true);
   });
 
   it("v5.18 warns and goes on; NR_FILE_DIRTY and the dirty tag keep the page for ever", async () => {
-    const desk = await after("v5.18", lose);
+    const desk = await sandbox("v5.18", lose);
     const { k } = desk.world;
     expect(faults(desk).join()).toContain("ext4_warning: page 0 does not have buffers attached");
     expect(faults(desk).join()).not.toContain("BUG");

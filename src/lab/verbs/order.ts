@@ -4,7 +4,8 @@
  */
 import type { Desk } from "../desk.js";
 import { obey } from "../obey.js";
-import { exampleOf, OPERATIONS, type Operation, type OperationArgument } from "../operations.js";
+import type { Operation, OperationArgument } from "../operation.js";
+import { exampleOf, OPERATIONS } from "../operations.js";
 import { isFault } from "../outcomes.js";
 import { isIdle, resultOf, syscall, THREADS, threadFor } from "../threads.js";
 import { logLine, logOf } from "../views.js";
