@@ -6,7 +6,7 @@ import { operations } from "../kernel/linux.js";
 import type { AnyPath } from "../machine/patch.js";
 import type { Node } from "../machine/path.js";
 import type { Implementations } from "../machine/program.js";
-import type { World } from "./world.js";
+import { type World, withDaemons } from "./world.js";
 
 type AnyNode = Node<unknown, unknown>;
 
@@ -48,7 +48,7 @@ function reached(
 export function pathsOf({ scenario, parameters, kernel, k }: World): Map<string, AnyPath> {
   const found = new Map<string, AnyPath>();
   const here = (option: string) => (k.has(option as Config) ? "then" : "otherwise");
-  for (const { path } of scenario.setup(parameters).tasks)
+  for (const { path } of withDaemons(scenario.setup(parameters).tasks, kernel))
     for (const each of reached(path, kernel.operations, kernel.patched, here))
       if (!found.has(each.name)) found.set(each.name, each);
   return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));

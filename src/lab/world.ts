@@ -46,6 +46,18 @@ const SMALL_PAGES = 2048;
 
 const NOTHING: readonly FaultKind[] = [];
 
+/** A scenario's tasks, and those that a kernel's patches bring. */
+export const withDaemons = (tasks: readonly TaskPlan[], { patches }: KernelVersion): readonly TaskPlan[] => [
+  ...tasks,
+  ...patches
+    .flatMap(({ daemons = [] }) => daemons)
+    .filter(({ path, besides }) => {
+      const has = (wanted: TaskPlan["path"]) => tasks.some((task) => task.path === wanted);
+      return has(besides) && !has(path);
+    })
+    .map(({ name, letter, path }) => ({ name, letter, path, args: [], daemon: true })),
+];
+
 /** A moment to which a world can go back. */
 export interface Moment {
   readonly memory: ArrayBuffer;
@@ -86,7 +98,7 @@ export class World {
     this.kernel = findKernel(options.kernel ?? "v4.20");
     this.parameters = completeParameters(scenario, options.parameters ?? {});
     this.setup = scenario.setup(this.parameters);
-    this.plans = this.setup.tasks;
+    this.plans = withDaemons(this.setup.tasks, this.kernel);
     const roots = [...new Set(this.plans.map((plan) => plan.path))];
     const geometry = completeGeometry(this.setup.geometry);
     const running = roots.map((root) => this.plans.filter(({ path }) => path === root).length);

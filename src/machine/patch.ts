@@ -26,6 +26,8 @@ export type Edit = {
   /** A call, by its callee's name, is one of another path, with the same arguments. */
   | { readonly how: "callee"; readonly anchor: string; readonly callee: () => AnyPath }
   | { readonly how: "locals"; readonly locals: Locals }
+  /** Another path runs in its place, with the same arguments. */
+  | { readonly how: "becomes"; readonly other: AnyPath }
 );
 
 /** Nodes stand before the anchor, and run before it. */
@@ -67,6 +69,9 @@ export const recall = (path: AnyPath | string, anchor: string, callee: () => Any
   anchor,
   callee,
 });
+
+/** Another path runs in the place of one, whoever calls it; the edits of later patches that name the other one find it there. */
+export const becomes = (path: AnyPath, other: AnyPath): Edit => ({ path, how: "becomes", other });
 
 /** The path has more locals. */
 export const locals = (path: AnyPath | string, more: Locals): Edit => ({ path, how: "locals", locals: more });
@@ -124,6 +129,12 @@ export function anchorsOf(path: AnyPath): string[] {
  * @throws Error when the anchor is missing, or is one of several: "does not apply"
  */
 export function edited(path: AnyPath, edit: Edit): AnyPath {
+  if (edit.how === "becomes") {
+    const lacking = Object.keys(edit.other.args).find((name) => !(name in path.args));
+    if (lacking !== undefined)
+      throw new Error(`does not apply: ${edit.other.name} needs ${lacking}, which ${path.name} is not told`);
+    return edit.other;
+  }
   if (edit.how === "locals") {
     const twice = Object.keys(edit.locals).find((name) => name in path.locals || name in path.args);
     if (twice !== undefined) throw new Error(`does not apply: ${path.name} has a local ${twice} already`);
@@ -166,10 +177,12 @@ export function patcher(
     const known = made.get(path);
     if (known !== undefined) return known;
     let result = path;
+    let origin = path;
     for (const { name, edit } of all) {
-      if (edit.path !== path && edit.path !== path.name) continue;
+      if (edit.path !== origin && edit.path !== origin.name) continue;
       try {
         result = edited(result, edit);
+        if (edit.how === "becomes") origin = edit.other;
       } catch (error) {
         throw new Error(`patch ${name} ${(error as Error).message}`);
       }

@@ -77,8 +77,11 @@ export const iomap_dio_pins: Patch = {
   tables: [{ struct: bio_flags, rows: (g) => g.dios }],
   edits: [
     recall("iomap_dio_rw", "get_user_pages_fast", () => pin_user_pages_fast),
+    // ext4's asynchronous reads go through iomap by now (ext4-iomap-dio).
+    recall("io_submit_read", "get_user_pages_fast", () => pin_user_pages_fast),
     releases("bio_check_pages_dirty"),
     releases("bio_dirty_fn"),
+    releases("bio_release_pages"),
   ],
 };
 
@@ -88,10 +91,9 @@ export const blockdev_dio_pins: Patch = {
   author: "David Howells",
   date: "2023-05",
   commit: "1ccf164ec866",
-  help: "O_DIRECT through fs/direct-io.c pins its pages, too",
+  help: "O_DIRECT through fs/direct-io.c pins its pages, too: no filesystem that is modelled uses it by then",
   edits: [
     recall("do_blockdev_direct_IO", "get_user_pages_fast", () => pin_user_pages_fast),
-    recall("io_submit_read", "get_user_pages_fast", () => pin_user_pages_fast),
     releases("dio_bio_complete"),
   ],
 };

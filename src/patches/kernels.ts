@@ -12,6 +12,7 @@ import type { Implementations } from "../machine/program.js";
 import { copy_if_referenced } from "./copy_if_referenced.js";
 import { copy_pinned_at_fork } from "./copy_pinned_at_fork.js";
 import { blockdev_dio_pins, iomap_dio_pins } from "./dio_pins.js";
+import { ext4_iomap_dio } from "./ext4_iomap_dio.js";
 import { ext4_page_without_buffers } from "./ext4_page_without_buffers.js";
 import { invalidate_unused_only } from "./invalidate_unused_only.js";
 import { keep_private_of_pinned } from "./keep_private_of_pinned.js";
@@ -53,7 +54,8 @@ const v4_20 = assemble("v4.20", "Linux v4.20, December 2018: the kernel of the a
 const next = (older: KernelVersion, name: string, help: string, ...more: Patch[]) =>
   assemble(name, help, [...older.patches, ...more]);
 
-const v5_6 = next(v4_20, "v5.6", "March 2020: pin_user_pages, which counts nothing yet", pin_user_pages_api);
+const v5_5 = next(v4_20, "v5.5", "January 2020: ext4 reads by O_DIRECT through iomap", ext4_iomap_dio);
+const v5_6 = next(v5_5, "v5.6", "March 2020: pin_user_pages, which counts nothing yet", pin_user_pages_api);
 const v5_7 = next(v5_6, "v5.7", "May 2020: pins can be told from references", track_foll_pin);
 const v5_9 = next(
   v5_7,
@@ -102,6 +104,7 @@ const of_2026 = next(
 
 export const kernels: readonly KernelVersion[] = [
   v4_20,
+  v5_5,
   v5_6,
   v5_7,
   v5_9,

@@ -1,7 +1,16 @@
 /** What a patch is: one change that was made to Linux, or that somebody proposed, as edits of the base's paths. */
 import type { Table } from "../kernel/kernel.js";
 import type { Struct, total } from "../machine/memory.js";
-import type { Edit } from "../machine/patch.js";
+import type { AnyPath, Edit } from "../machine/patch.js";
+
+/** A task of the kernel's that a machine needs where it has another one. */
+export interface Daemon {
+  readonly name: string;
+  readonly letter: string;
+  readonly path: AnyPath;
+  /** The path of the task that gives it its work. */
+  readonly besides: AnyPath;
+}
 
 export interface Patch {
   /** Its name here: what a kernel has since. */
@@ -18,6 +27,8 @@ export interface Patch {
   readonly edits: readonly Edit[];
   /** The structs that it brings; default none. */
   readonly tables?: readonly Table[];
+  /** Tasks that a machine has besides certain others: default none. */
+  readonly daemons?: readonly Daemon[];
   /** One of them whose columns are counters of /proc/vmstat. */
   readonly vmstat?: Struct<Record<string, ReturnType<typeof total>>>;
 }

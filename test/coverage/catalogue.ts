@@ -5,6 +5,7 @@
  * To know a step again in a linked image, the catalogue gives copies of paths in which its name is its key; whoever links asks for a copy of
  * each path that is called.
  */
+import type { Edit } from "../../src/machine/patch.js";
 import type { Path } from "../../src/machine/path.js";
 import type { Implementations } from "../../src/machine/program.js";
 
@@ -93,11 +94,7 @@ const actOf = (node: AnyNode): unknown => {
 /** A patch, as far as its steps go. */
 export interface PatchOfSteps {
   readonly name: string;
-  readonly edits: readonly (
-    | { readonly path: AnyPath | string; readonly nodes: readonly AnyNode[] }
-    | { readonly callee: () => AnyPath }
-    | { readonly locals: unknown }
-  )[];
+  readonly edits: readonly Edit[];
 }
 
 export class Catalogue {
@@ -128,10 +125,23 @@ export class Catalogue {
   private addPatch({ name, edits }: PatchOfSteps): void {
     const file = `patch ${name}`;
     for (const edit of edits) {
-      if ("callee" in edit) this.copyOf(edit.callee(), this.files.get(edit.callee()) ?? file);
+      if (edit.how === "callee") {
+        const callee = edit.callee() as AnyPath;
+        this.copyOf(callee, this.files.get(callee) ?? file);
+      }
       if (!("nodes" in edit)) continue;
       const path = typeof edit.path === "string" ? edit.path : edit.path.name;
-      this.copyOf({ name: path, source: file, args: {}, locals: {}, returns: null, body: edit.nodes }, file);
+      this.copyOf(
+        {
+          name: path,
+          source: file,
+          args: {},
+          locals: {},
+          returns: null,
+          body: edit.nodes as AnyPath["body"],
+        },
+        file,
+      );
     }
   }
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import {
   after,
   anchorsOf,
+  becomes,
   before,
   type Edit,
   edited,
@@ -113,6 +114,16 @@ describe("a list of patches", () => {
   it("says which patch does not apply", () => {
     const patched = patcher([{ name: "mine", edits: [remove("base", "four")] }]);
     expect(() => patched(base)).toThrow(/^patch mine does not apply: base has no step "four"/);
+  });
+
+  it("another path runs in a path's place, and later patches find it by its own name", () => {
+    const patched = patcher([
+      { name: "first", edits: [becomes(inner, other)] },
+      { name: "second", edits: [after("other", "other", [say("x")]), remove("inner", "in")] },
+    ]);
+    expect(anchorsOf(patched(inner))).toEqual(["other", "x"]);
+    const needy = path("needy", { source, args: { a: kind("int") } }, []);
+    expect(() => edited(inner, becomes(inner, needy))).toThrow("needy needs a, which inner is not told");
   });
 
   it("leaves paths that it does not name as they are", () => {

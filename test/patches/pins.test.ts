@@ -81,9 +81,20 @@ describe("a registered page's count", () => {
     expect(vmstat(await sandbox("v5.9", "video_qbuf 0 2; video_free"))).toEqual([2, 2]);
   });
 
-  it("O_DIRECT is a plain reference until its code pins: fs/direct-io.c from v6.5 on", async () => {
-    expect(vmstat(await sandbox("v6.4", "pread 0 2"))).toEqual([0, 0]);
-    expect(vmstat(await sandbox("v6.5", "pread 0 2"))).toEqual([2, 2]);
+  it.each(["pread 0 2", "load 0; load 1; pwrite 0 2"])(
+    "%s: ext4's O_DIRECT takes plain references until iomap pins (v6.3)",
+    async (line) => {
+      expect(vmstat(await sandbox("v6.1", `${line}; step dmaA 9`))).toEqual([0, 0]);
+      expect(vmstat(await sandbox("v6.3", `${line}; step dmaA 9`))).toEqual([2, 2]);
+    },
+  );
+});
+
+describe("O_DIRECT through fs/direct-io.c", () => {
+  it.each(["pread 0 2", "load 0; load 1; pwrite 0 2"])("%s pins with 1ccf164ec866", async (line) => {
+    const without = "v4.20+pin-user-pages+track-foll-pin+iomap-dio-pins";
+    expect(vmstat(await sandbox(without, line))).toEqual([0, 0]);
+    expect(vmstat(await sandbox(`${without}+blockdev-dio-pins`, line))).toEqual([2, 2]);
   });
 });
 

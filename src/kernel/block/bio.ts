@@ -79,6 +79,13 @@ export const bio_check_pages_dirty = path(
   ],
 );
 
+/** In interrupt context: put the pages of a write. Nothing in them has changed. */
+export const bio_release_pages = path(
+  "bio_release_pages",
+  { source: "block/bio.c v4.20", args: { pages: pages_nr }, locals: { at: int, page: pfn } },
+  [under(irq, [...put_pages([])])],
+);
+
 /** The lowest array on bio_dirty_list, or NONE. */
 const next_dirty = (k: Kernel): PagesNr => k.user_pages.state.indexOf(PAGES.dirty_work);
 

@@ -20,7 +20,7 @@
 import { struct, u8 } from "../../machine/memory.js";
 import type { Kernel, Table } from "../kernel.js";
 import { call, given, leave, local, path, pause, repeat, step, wait, when } from "../language.js";
-import { PAGES, page_of, write_part } from "../mm/user_pages.js";
+import { is_submitted, PAGES, page_of, reads_memory, write_part } from "../mm/user_pages.js";
 import { int, NONE, type PagesNr, pages_nr, pfn } from "../types.js";
 
 /** What a controller does with a command: a machine's geometry.nvme. */
@@ -62,7 +62,7 @@ export const nvme_dev_table: Table = {
 };
 
 /** Whether the request has not ended. */
-const started = (k: Kernel, pages: PagesNr): boolean => k.user_pages.state[pages] === PAGES.submitted;
+const started = (k: Kernel, pages: PagesNr): boolean => is_submitted(k, pages);
 
 /** Whether the controller has the command. */
 const has_command = (k: Kernel, pages: PagesNr): boolean => {
@@ -190,13 +190,13 @@ function reaches(k: Kernel, pages: PagesNr): boolean {
 /** Whether it goes on writing when it should have stopped. */
 const writes_on = (k: Kernel, pages: PagesNr): boolean => k.geometry.nvme === NVME.dead && !removed(k, pages);
 
-/** A controller: writes the parts of a command's pages, and completes it or does not. */
+/** A controller: writes the parts of a command's pages, or reads them, and completes it or does not. */
 export const nvme_controller = path(
   "nvme_controller",
   {
     source: "a device",
     args: { pages: pages_nr },
-    locals: { at: int, part: int, page: pfn },
+    locals: { at: int, part: int, page: pfn, reads: int },
   },
   [
     repeat(
@@ -210,6 +210,7 @@ export const nvme_controller = path(
             // blk_queue_enter: a dying queue takes nothing, and the controller does not hear of it.
             if (removed(k, f.pages)) end_request(k, f.pages, true);
             else f.page = page_of(k, f.pages, 0);
+            f.reads = reads_memory(k, f.pages) ? 1 : 0;
           },
         ),
         repeat(
@@ -222,7 +223,7 @@ export const nvme_controller = path(
               (k, f) => {
                 if (!reaches(k, f.pages)) return;
                 // It has the page's address, whatever the array says by now.
-                write_part(k, f.page, f.part);
+                if (f.reads === 0) write_part(k, f.page, f.part);
                 f.part = (f.part + 1) % k.geometry.parts;
                 if (f.part !== 0) return;
                 f.at++;
@@ -244,6 +245,7 @@ export const nvme_controller = path(
           f.at = 0;
           f.part = 0;
           f.page = NONE;
+          f.reads = 0;
         }),
       ],
     ),

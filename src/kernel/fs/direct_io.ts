@@ -15,13 +15,13 @@
  * gup refuses, the event that io_getevents sees.
  */
 import type { FrameOf, Node } from "../../machine/path.js";
-import { bio_check_pages_dirty, bio_set_pages_dirty, dirty_page } from "../block/bio.js";
+import { bio_check_pages_dirty, bio_release_pages, bio_set_pages_dirty, dirty_page } from "../block/bio.js";
 import { ERRNO } from "../errno.js";
 import type { Kernel } from "../kernel.js";
 import { call, given, leave, local, path, pause, repeat, step, under, wait } from "../language.js";
 import { irq } from "../locks.js";
 import { get_user_pages_fast } from "../mm/gup.js";
-import { dma_write, PAGES, page_of, put_pages } from "../mm/user_pages.js";
+import { dma_write, is_submitted, PAGES, page_of, put_pages, reads_memory } from "../mm/user_pages.js";
 import { dio_nr, int, NONE, pages_nr, pfn, vpn } from "../types.js";
 
 export const DIO_PAGES = 64;
@@ -65,7 +65,9 @@ export const do_blockdev_direct_IO = path("do_blockdev_direct_IO", DIRECT_IO, [
 export const direct_write = path("do_blockdev_direct_IO", DIRECT_IO, [
   call(() => get_user_pages_fast, { start: "at", nr: "nr", write: 0, pages: "dio" }, "ret"),
   given((_, f) => f.ret <= 0, [leave()]),
-  submit_bio,
+  step("submit_bio", (k, f) => {
+    k.user_pages.state[f.dio] = PAGES.submitted_write;
+  }),
   dio_await_completion,
   call(() => dio_bio_release, { pages: "dio" }),
 ]);
@@ -106,7 +108,7 @@ const engine = (
     () => true,
     [
       pause<Engine>(`${name} latency`),
-      wait<Engine>("blk_peek_request", (k, f) => k.user_pages.state[f.pages] === PAGES.submitted),
+      wait<Engine>("blk_peek_request", (k, f) => is_submitted(k, f.pages)),
       repeat<Engine>(
         (k, f) => f.at < k.user_pages.nr[f.pages],
         [
@@ -130,14 +132,9 @@ const engine = (
   ),
 ];
 
-/** No lock, no PTE, no flag: memory changes. */
+/** No lock, no PTE, no flag: memory changes. In the other direction memory is read, and nothing in it does. */
 const dma = step<Engine>("DMA", (k, f) => {
-  dma_write(k, f.pages, f.at, f.part);
-  f.part++;
-});
-
-/** The other direction: memory is read, and nothing in it changes. */
-const dma_read = step<Engine>("DMA read", (_, f) => {
+  if (!reads_memory(k, f.pages)) dma_write(k, f.pages, f.at, f.part);
   f.part++;
 });
 
@@ -147,23 +144,24 @@ const dio_bio_end_io = step<Engine>("dio_bio_end_io", (k, f) => {
   f.page = NONE;
 });
 
-/** The interrupt takes the bio from its submitter. */
-const bio_endio = (name: string): Node<Kernel, Engine>[] => [
-  under<Engine>(irq, [
-    step<Engine>(name, (k, f) => {
-      k.user_pages.state[f.pages] = PAGES.checking;
-      f.at = 0;
-      f.page = NONE;
-    }),
-  ]),
-  call(() => bio_check_pages_dirty, { pages: "pages" }),
-];
+/** The interrupt takes the bio from its submitter: of a read it looks at the pages, of a write it lets go of them. */
+const bio_endio = (name: string): Node<Kernel, Engine>[] => {
+  const take = step<Engine>(name, (k, f) => {
+    k.user_pages.state[f.pages] = PAGES.checking;
+    f.at = 0;
+    f.page = NONE;
+  });
+  return [
+    given<Engine>(
+      (k, f) => reads_memory(k, f.pages),
+      [under<Engine>(irq, [take]), call(() => bio_release_pages, { pages: "pages" })],
+      [under<Engine>(irq, [take]), call(() => bio_check_pages_dirty, { pages: "pages" })],
+    ),
+  ];
+};
 
-/** The disk of the O_DIRECT file: writes into the pages by DMA, then completes the bio in interrupt context. */
+/** The disk of the O_DIRECT file: writes into the pages by DMA, or reads them, then completes the bio in interrupt context. */
 export const dma_engine = path("dma", ENGINE, engine("DMA", dma, [dio_bio_end_io]));
-
-/** The same for a write: reads the pages. */
-export const dma_read_engine = path("dma_read", ENGINE, engine("DMA", dma_read, [dio_bio_end_io]));
 
 /** The same for asynchronous reads, whose completion is the interrupt's own affair. */
 export const dma_engine_aio = path("dma_aio", ENGINE, engine("DMA", dma, bio_endio("dio_bio_end_aio")));

@@ -13,7 +13,7 @@
 import { bio_set_pages_dirty } from "../block/bio.js";
 import { call, given, leave, path, step, wait } from "../language.js";
 import { get_user_pages_fast } from "../mm/gup.js";
-import { PAGES } from "../mm/user_pages.js";
+import { is_submitted, PAGES } from "../mm/user_pages.js";
 import { dio_nr, int, vpn } from "../types.js";
 
 /** pread() of a file of xfs with O_DIRECT into `nr` pages at a virtual address. Gives how many pages were read, or an error. */
@@ -28,6 +28,21 @@ export const iomap_dio_rw = path(
     step("submit_bio", (k, f) => {
       k.user_pages.state[f.dio] = PAGES.submitted;
     }),
-    wait("blk_io_schedule", (k, f) => k.user_pages.state[f.dio] !== PAGES.submitted),
+    wait("blk_io_schedule", (k, f) => !is_submitted(k, f.dio)),
+  ],
+);
+
+/** pwrite(): the pages are taken for reading, nothing is dirtied, and the interrupt lets go of them. */
+export const iomap_dio_write = path(
+  "iomap_dio_rw",
+  { source: "fs/iomap.c v4.20", args: { at: vpn, nr: int, dio: dio_nr }, returns: int },
+  [
+    wait("bio_alloc", (k, f) => k.user_pages.state[f.dio] === PAGES.idle),
+    call(() => get_user_pages_fast, { start: "at", nr: "nr", write: 0, pages: "dio" }, "ret"),
+    given((_, f) => f.ret <= 0, [leave()]),
+    step("submit_bio", (k, f) => {
+      k.user_pages.state[f.dio] = PAGES.submitted_write;
+    }),
+    wait("blk_io_schedule", (k, f) => !is_submitted(k, f.dio)),
   ],
 );

@@ -20,7 +20,7 @@ import { put_page } from "./swap.js";
 export const PAGES = {
   /** Nothing under way: the array is its owner's alone. */
   idle: 0,
-  /** A transfer is under way; the device ends it. */
+  /** A transfer is under way in which the device writes memory; the device ends it. */
   submitted: 1,
   /** The transfer has ended; its owner has not looked yet. */
   done: 2,
@@ -34,7 +34,16 @@ export const PAGES = {
   mapped_read: 6,
   /** The transfer has ended with an error; its owner has not looked yet. */
   failed: 7,
+  /** A transfer is under way in which the device reads memory; the device ends it. */
+  submitted_write: 8,
 } as const;
+
+/** Whether a device is to write an array's pages to its medium: it reads memory. */
+export const reads_memory = (k: Kernel, pages: PagesNr): boolean =>
+  k.user_pages.state[pages] === PAGES.submitted_write;
+/** Whether a transfer of an array is under way. */
+export const is_submitted = (k: Kernel, pages: PagesNr): boolean =>
+  k.user_pages.state[pages] === PAGES.submitted || reads_memory(k, pages);
 
 const slot = (k: Kernel, pages: PagesNr, at: number): number => pages * k.geometry.dioPages + at;
 

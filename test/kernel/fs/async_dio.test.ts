@@ -3,12 +3,12 @@ import { describe, expect, it } from "vitest";
 import { bio_dirty_fn } from "../../../src/kernel/block/bio.js";
 import {
   direct_write,
+  dma_engine,
   dma_engine_aio,
   dma_engine_iomap,
-  dma_read_engine,
   io_submit_read,
 } from "../../../src/kernel/fs/direct_io.js";
-import { iomap_dio_rw } from "../../../src/kernel/fs/iomap_dio.js";
+import { iomap_dio_rw, iomap_dio_write } from "../../../src/kernel/fs/iomap_dio.js";
 import { PAGES } from "../../../src/kernel/mm/user_pages.js";
 import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { disk, flusher } from "../actors.js";
@@ -113,7 +113,7 @@ describe("an O_DIRECT write", () => {
     new Hand(
       small(
         { pages: 1, vmas: [flags] },
-        { write: ask(direct_write, [0, 1, 0]), dma: { path: dma_read_engine, args: [0] } },
+        { write: ask(direct_write, [0, 1, 0]), dma: { path: dma_engine, args: [0] } },
       ),
     );
 
@@ -127,6 +127,18 @@ describe("an O_DIRECT write", () => {
       0,
       0,
     ]);
+  });
+
+  it("through iomap (xfs) the interrupt lets go of the page, which the writer does not wait for", () => {
+    const actors = {
+      write: ask(iomap_dio_write, [0, 1, 0]),
+      dma: { path: dma_engine_iomap, args: [0] },
+    };
+    const h = new Hand(small({ pages: 1 }, actors)).past("write", "submit_bio");
+    h.past("dma", "iomap_dio_bio_end_io").go("write");
+    expect([h.finished("write"), h.k.page.pins[0]]).toEqual([true, 1]);
+    h.go("dma");
+    expect([h.k.page.pins[0], h.has("dirty"), h.k.content.version[0]]).toEqual([0, false, 0]);
   });
 
   it("a mapping that may not be written is good enough", () => {
