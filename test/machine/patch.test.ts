@@ -1,10 +1,10 @@
 /** Edits of paths: what they make, and how they say that they do not apply. */
 import { describe, expect, it } from "vitest";
 import {
-  after,
   anchorsOf,
   becomes,
   before,
+  after as behind,
   type Edit,
   edited,
   locals,
@@ -50,7 +50,7 @@ describe("an edit", () => {
       "one",
       "end:",
     ]);
-    expect(after_edit(after("base", "two", [say("x")]))).toEqual([
+    expect(after_edit(behind("base", "two", [say("x")]))).toEqual([
       "one",
       "two",
       "three",
@@ -103,7 +103,7 @@ describe("an edit", () => {
 describe("a list of patches", () => {
   it("is applied in its order: a later one finds what an earlier one has put there", () => {
     const patched = patcher([
-      { name: "first", edits: [after("base", "inner", [say("x")])] },
+      { name: "first", edits: [behind("base", "inner", [say("x")])] },
       { name: "second", edits: [replace("base", "x", [say("y")])] },
     ]);
     expect(anchorsOf(patched(base))).toEqual(["one", "two", "three", "inner", "y", "one", "end:"]);
@@ -119,7 +119,7 @@ describe("a list of patches", () => {
   it("another path runs in a path's place, and later patches find it by its own name", () => {
     const patched = patcher([
       { name: "first", edits: [becomes(inner, other)] },
-      { name: "second", edits: [after("other", "other", [say("x")]), remove("inner", "in")] },
+      { name: "second", edits: [behind("other", "other", [say("x")]), remove("inner", "in")] },
     ]);
     expect(anchorsOf(patched(inner))).toEqual(["other", "x"]);
     const needy = path("needy", { source, args: { a: kind("int") } }, []);

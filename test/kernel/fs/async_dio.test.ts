@@ -129,13 +129,13 @@ describe("an O_DIRECT write", () => {
     ]);
   });
 
-  it("through iomap (xfs) the interrupt lets go of the page, which the writer does not wait for", () => {
-    const actors = {
-      write: ask(iomap_dio_write, [0, 1, 0]),
-      dma: { path: dma_engine_iomap, args: [0] },
-    };
+  it.each([
+    ["iomap_dio_bio_end_io", dma_engine_iomap],
+    ["dio_bio_end_aio", dma_engine_aio],
+  ])("%s: the interrupt lets go of the page, which the writer does not wait for", (end_io, engine) => {
+    const actors = { write: ask(iomap_dio_write, [0, 1, 0]), dma: { path: engine, args: [0] } };
     const h = new Hand(small({ pages: 1 }, actors)).past("write", "submit_bio");
-    h.past("dma", "iomap_dio_bio_end_io").go("write");
+    h.past("dma", end_io).go("write");
     expect([h.finished("write"), h.k.page.pins[0]]).toEqual([true, 1]);
     h.go("dma");
     expect([h.k.page.pins[0], h.has("dirty"), h.k.content.version[0]]).toEqual([0, false, 0]);
