@@ -176,6 +176,8 @@ function geometryOf(
     notifiers: watching,
     nvme,
     mount,
+    // One sync of each thread.
+    syncs: flusher === "works" ? THREADS.length : 1,
     // The swap area has a disk of its own.
     ...(swap > 0 ? { disks: 2, swap: { pages: swap, disk: SWAP_DISK } } : {}),
     blocks: Math.max(4 * pages, swap > 0 ? swap + 1 : 0),
