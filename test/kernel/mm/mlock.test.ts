@@ -284,6 +284,22 @@ describe("munlock", () => {
   });
 });
 
+describe("a copy on write in a locked VMA (munlock_vma_page)", () => {
+  it("the page that is left to the child loses its mark, and goes back where reclaim finds it", () => {
+    const machine = anonymous(1, { config: ["mlock"] });
+    const actors = { store: store(0), mlock: mlock(0), fork: fork(), again: store(0) };
+    const h = new Hand(small(machine, actors)).go("store").go("mlock").go("fork");
+    lru_add_drain(h.k);
+    expect([h.has("mlocked"), h.has("unevictable")]).toEqual([true, true]);
+    const steps = h.trace("again", () => h.go("again"));
+    const munlocked = steps.slice(steps.indexOf("TestClearPageMlocked"));
+    expect(munlocked.slice(0, 3)).toEqual(["TestClearPageMlocked", "page_mapcount", "putback_lru_page"]);
+    // It waits in a batch, unevictable until that is drained.
+    lru_add_drain(h.k);
+    expect([h.has("mlocked"), h.has("unevictable"), h.k.page.mapcount[0]]).toEqual([false, false, 1]);
+  });
+});
+
 describe("RLIMIT_MEMLOCK (9.4)", () => {
   const limited = (pages: number, cap_ipc_lock = false) =>
     one({ config: ["rlimit"], memlock: { pages, cap_ipc_lock } });
