@@ -6,7 +6,8 @@
  * been told what its PTE knew before the last bytes arrived. So what a driver does not mark dirty itself is lost.
  *
  * Whoever calls this is the last user of the mm: no fault, no get_user_pages and no fork of that process can run; a driver that faults in a page
- * of it is waited for (in v4.20 the exit is left to it). Left out: the oom reaper, signals, what else a task gives back (files are
+ * of it is waited for (in v4.20 the exit is left to it). Left out: exit_aio, which waits for the process's asynchronous reads before
+ * its PTEs go (here such a read is a device like any other), the oom reaper, signals, what else a task gives back (files are
  * closed by the tasks that hold them).
  */
 import { call, config, held, local, path, step, wait } from "./language.js";
