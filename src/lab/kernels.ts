@@ -87,7 +87,7 @@ const textOf = ({ outcome, states, complete }: Judged): string =>
 
 /**
  * Find the patch that changes a scenario's outcome on the way from one kernel to another, which has all of its patches and more, or fewer.
- * Outcomes are the faults that a search finds. When the outcome changes more than once, one of the changes is found.
+ * Outcomes are the faults that a search finds; with a bound that cuts it short, "OK" says that it found none so far. When the outcome changes more than once, one of the changes is found.
  *
  * @throws Error with one sentence when neither kernel has all of the other's patches, or when the outcomes are the same
  * @example bisect("W5", "v4.20", "v6.5").patch.name // "refuse-longterm-file-write"

@@ -14,10 +14,11 @@
 import type { Kernel, Table } from "../kernel/kernel.js";
 import { check, step } from "../kernel/language.js";
 import { compound_head, compound_order } from "../kernel/mm/compound.js";
-import { FOLLOW, follow_page_pte } from "../kernel/mm/gup.js";
+import { FOLLOW, follow_page_pte, get_user_pages_longterm } from "../kernel/mm/gup.js";
 import { pte_pfn } from "../kernel/mm/memory.js";
 import { get_page, get_page_unless_zero, page_count, page_ref_add } from "../kernel/mm/page.js";
 import { put_page } from "../kernel/mm/swap.js";
+import { forget_user_page } from "../kernel/mm/user_pages.js";
 import type { PagesNr, Pfn, Vpn } from "../kernel/types.js";
 import { struct, total, u32 } from "../machine/memory.js";
 import { replace } from "../machine/patch.js";
@@ -91,6 +92,12 @@ interface OnePage {
   followed: number;
   page: Pfn;
 }
+interface Longterm {
+  readonly flags: number;
+  readonly pages: PagesNr;
+  at: number;
+  ret: number;
+}
 interface Fast {
   readonly write: number;
   readonly page: Pfn;
@@ -117,6 +124,14 @@ export const track_foll_pin: Patch = {
     ]),
     replace<Fast>("gup_pte_range", "put_page", [
       step("put_compound_head", (k, f) => put_grabbed(k, f.page, f.write)),
+    ]),
+    // Long-term pins of fsdax memory are given back at once.
+    replace<Longterm>(get_user_pages_longterm, "put_page", [
+      step("put_compound_head", (k, f) => {
+        const at = k.user_pages.nr[f.pages] - f.ret + f.at;
+        put_grabbed(k, forget_user_page(k, f.pages, at), f.flags);
+        f.at++;
+      }),
     ]),
     replace<{ readonly page: Pfn }>("unpin_user_page", "put_page", [
       step("put_compound_head", (k, f) => unpin(k, f.page)),

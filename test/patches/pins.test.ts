@@ -159,6 +159,15 @@ describe("O_DIRECT through iomap", () => {
   });
 });
 
+describe("a long-term pin of fsdax memory", () => {
+  it.each(["v4.20", "v5.7"])("is refused on %s, and leaves the counts as they were", async (kernel) => {
+    const desk = await sandbox(kernel, "store 0; rdma_reg 0 1", ",fs=ext4-dax");
+    expect(faults(desk).join()).toContain("REFUSED ib_umem_get: -EOPNOTSUPP");
+    expect(Math.max(...desk.world.k.page._refcount)).toBeLessThan(1024);
+    expect(Math.max(...desk.world.k.page.pins)).toBe(0);
+  });
+});
+
 describe("a fast pin of a page whose PTE changes meanwhile", () => {
   it("is dropped whole: put_compound_head takes 1024 references back (v6.5)", () => {
     const actors = { store: store(0), read: ask(do_blockdev_direct_IO, [0, 1, 1]) };
