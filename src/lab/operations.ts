@@ -57,6 +57,7 @@ import { FS, is_dax_fs, MMU_NOTIFIER } from "../kernel/operations.js";
 import { type InodeNr, int, NONE, pages_nr, pfn, vpn } from "../kernel/types.js";
 import { cpu_access } from "../kernel/user.js";
 import type { FrameOf } from "../machine/path.js";
+import { MADV_PAGEOUT } from "../patches/madv_pageout.js";
 import {
   amdgpu_cs,
   amdgpu_free,
@@ -243,7 +244,8 @@ const TABLE = [
   }),
   operation({
     name: "madvise",
-    help: "Advice about virtual pages: dontneed drops them, dontfork keeps them from a child",
+    help: "Advice about virtual pages: dontneed drops them, pageout has them reclaimed (v5.4)",
+    details: ["dontfork keeps them from a child. A kernel that does not know an advice says EINVAL."],
     args: [
       at,
       nr,
@@ -253,6 +255,7 @@ const TABLE = [
         dofork: MADV.DOFORK,
         wipeonfork: MADV.WIPEONFORK,
         keeponfork: MADV.KEEPONFORK,
+        pageout: MADV_PAGEOUT,
       }),
     ],
     path: madvise,

@@ -16,6 +16,7 @@ import { ext4_iomap_dio } from "./ext4_iomap_dio.js";
 import { ext4_page_without_buffers } from "./ext4_page_without_buffers.js";
 import { invalidate_unused_only } from "./invalidate_unused_only.js";
 import { keep_private_of_pinned } from "./keep_private_of_pinned.js";
+import { madv_pageout } from "./madv_pageout.js";
 import type { Patch } from "./patch.js";
 import { pin_frame_vector, pin_user_pages_api } from "./pin_user_pages.js";
 import { reclaim_writes_no_files } from "./reclaim_writes_no_files.js";
@@ -54,7 +55,13 @@ const v4_20 = assemble("v4.20", "Linux v4.20, December 2018: the kernel of the a
 const next = (older: KernelVersion, name: string, help: string, ...more: Patch[]) =>
   assemble(name, help, [...older.patches, ...more]);
 
-const v5_5 = next(v4_20, "v5.5", "January 2020: ext4 reads by O_DIRECT through iomap", ext4_iomap_dio);
+const v5_5 = next(
+  v4_20,
+  "v5.5",
+  "January 2020: MADV_PAGEOUT; ext4 reads by O_DIRECT through iomap",
+  madv_pageout,
+  ext4_iomap_dio,
+);
 const v5_6 = next(v5_5, "v5.6", "March 2020: pin_user_pages, which counts nothing yet", pin_user_pages_api);
 const v5_7 = next(v5_6, "v5.7", "May 2020: pins can be told from references", track_foll_pin);
 const v5_9 = next(

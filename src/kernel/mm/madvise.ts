@@ -14,6 +14,8 @@ import {
   down_read,
   down_write,
   given,
+  held,
+  label,
   leave,
   local,
   path,
@@ -123,6 +125,24 @@ function next_part(
   f.tmp = Math.min(k.vma.vm_start[f.vma] + k.vma.vm_pages[f.vma], f.end);
 }
 
+/** Advise one VMA, or a part of it. */
+const madvise_vma = path(
+  "madvise_vma",
+  {
+    source: "mm/madvise.c v4.20",
+    args: { vma: int, start: vpn, end: vpn, behavior: int },
+    returns: int,
+  },
+  [
+    label("switch (behavior)"),
+    given(
+      (_, f) => f.behavior === MADV.DONTNEED,
+      [call(() => madvise_dontneed, { vma: "vma", start: "start", end: "end" }, "ret")],
+      [call(() => madvise_behavior, { vma: "vma", start: "start", end: "end", behavior: "behavior" }, "ret")],
+    ),
+  ],
+);
+
 /**
  * madvise(2) of `nr` pages from a virtual page on. Holes in the range are passed over and make it -ENOMEM in the end. Gives 0,
  * -EINVAL or -ENOMEM.
@@ -132,19 +152,28 @@ export const madvise = path(
   {
     source: "mm/madvise.c v4.20",
     args: { start: vpn, nr: int, behavior: int },
-    locals: { at: vpn, end: vpn, tmp: vpn, vma: int, unmapped: int },
+    locals: { at: vpn, end: vpn, tmp: vpn, vma: int, unmapped: int, write: int },
     returns: int,
   },
   [
-    given((_, f) => !is_valid(f.behavior), [leave(() => -ERRNO.EINVAL)]),
+    held(
+      step("madvise_behavior_valid", (_, f) => {
+        f.ret = is_valid(f.behavior) ? 0 : -ERRNO.EINVAL;
+      }),
+    ),
+    given((_, f) => f.ret !== 0, [leave()]),
     given((_, f) => f.nr === 0, [leave(() => 0)]),
     local((_, f) => {
       f.at = f.start;
       f.end = f.start + f.nr;
     }),
-    // madvise_need_mmap_write
+    held(
+      step("madvise_need_mmap_write", (_, f) => {
+        f.write = f.behavior === MADV.DONTNEED ? 0 : 1;
+      }),
+    ),
     given(
-      (_, f) => f.behavior === MADV.DONTNEED,
+      (_, f) => f.write === 0,
       [down_read(mmap_sem, (k, f) => mm_of(k, f.start))],
       [down_write(mmap_sem, (k, f) => mm_of(k, f.start))],
     ),
@@ -159,19 +188,7 @@ export const madvise = path(
               f.tmp = f.end;
             }),
           ],
-          [
-            given(
-              (_, f) => f.behavior === MADV.DONTNEED,
-              [call(() => madvise_dontneed, { vma: "vma", start: "at", end: "tmp" }, "ret")],
-              [
-                call(
-                  () => madvise_behavior,
-                  { vma: "vma", start: "at", end: "tmp", behavior: "behavior" },
-                  "ret",
-                ),
-              ],
-            ),
-          ],
+          [call(() => madvise_vma, { vma: "vma", start: "at", end: "tmp", behavior: "behavior" }, "ret")],
         ),
         local((_, f) => {
           f.at = f.tmp;
@@ -182,7 +199,7 @@ export const madvise = path(
       if (f.ret === 0 && f.unmapped === 1) f.ret = -ERRNO.ENOMEM;
     }),
     given(
-      (_, f) => f.behavior === MADV.DONTNEED,
+      (_, f) => f.write === 0,
       [up_read(mmap_sem, (k, f) => mm_of(k, f.start))],
       [up_write(mmap_sem, (k, f) => mm_of(k, f.start))],
     ),

@@ -161,7 +161,7 @@ export function unlink_first(k: Kernel, first: number): number {
 }
 
 /** Append a page to the chain whose last page is `last`. */
-function link_after(k: Kernel, last: number, page: Pfn): void {
+export function link_after(k: Kernel, last: number, page: Pfn): void {
   if (last !== 0) k.page.lru_next[last - 1] = page + 1;
 }
 
@@ -321,7 +321,6 @@ function reclaimer(current_is_kswapd: boolean) {
   /** nr_reclaimed++ */
   const reclaimed = (k: Kernel, page: Pfn): void => {
     act(k, page, "reclaimed");
-    k.count(current_is_kswapd ? "pgsteal_kswapd" : "pgsteal_direct");
     count(k, "nr_reclaimed");
   };
 
@@ -631,6 +630,10 @@ function reclaimer(current_is_kswapd: boolean) {
         }),
         under(lru_lock, [
           step("putback_inactive_pages", (k, f) => {
+            k.count(
+              current_is_kswapd ? "pgsteal_kswapd" : "pgsteal_direct",
+              f.taken - chain_length(k, f.ret_pages),
+            );
             putback_pages(k, f.ret_pages);
             mod_isolated(k, file, -f.taken);
             f.nr_taken += f.taken;
