@@ -23,6 +23,8 @@ import { reclaim_writes_no_files } from "./reclaim_writes_no_files.js";
 import { refuse_longterm_file_write } from "./refuse_longterm_file_write.js";
 import { swap_unpinned_only } from "./swap_unpinned_only.js";
 import { track_foll_pin } from "./track_foll_pin.js";
+import { uring_leaves_files_to_gup } from "./uring_leaves_files_to_gup.js";
+import { uring_shmem_buffers } from "./uring_shmem_buffers.js";
 
 export interface KernelVersion {
   readonly name: string;
@@ -78,8 +80,9 @@ const v5_11 = next(
   "February 2021: pinned anonymous pages stay out of swap",
   swap_unpinned_only,
 );
+const v5_14 = next(v5_11, "v5.14", "August 2021: io_uring registers buffers of tmpfs", uring_shmem_buffers);
 const v5_18 = next(
-  v5_11,
+  v5_14,
   "v5.18",
   "May 2022: ext4 warns where it died, and loses the data; invalidation spares held pages",
   ext4_page_without_buffers,
@@ -100,6 +103,7 @@ const v6_5 = next(
   "August 2023: the old O_DIRECT pins, too; long-term pins of files for writing are refused",
   blockdev_dio_pins,
   refuse_longterm_file_write,
+  uring_leaves_files_to_gup,
 );
 const v6_12 = next(v6_5, "v6.12", "November 2024");
 const of_2026 = next(
@@ -116,6 +120,7 @@ export const kernels: readonly KernelVersion[] = [
   v5_7,
   v5_9,
   v5_11,
+  v5_14,
   v5_18,
   v6_1,
   v6_1_192,

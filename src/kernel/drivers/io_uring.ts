@@ -14,7 +14,7 @@
  */
 import { ERRNO } from "../errno.js";
 import type { Kernel } from "../kernel.js";
-import { call, down_read, given, leave, local, path, step, up_read } from "../language.js";
+import { call, down_read, given, held, leave, local, path, step, up_read, when } from "../language.js";
 import { mmap_sem } from "../locks.js";
 import { FOLL, get_user_pages_longterm } from "../mm/gup.js";
 import { find_vma, mm_of } from "../mm/memory.js";
@@ -24,14 +24,28 @@ import { FS, fs_of_inode } from "../operations.js";
 import { int, NONE, pages_nr, pfn, type Vpn, vpn } from "../types.js";
 import { dma_map, dma_unmap } from "./device.js";
 
-/** Whether one of `nr` pages from an address on is a page of a file that is not hugetlbfs. */
-function any_file(k: Kernel, start: Vpn, nr: number): boolean {
+/** Filesystems of which a buffer may be. */
+const MAY_BE_REGISTERED: readonly number[] = [FS.hugetlbfs];
+
+/** Whether one of `nr` pages from an address on belongs to a file of another filesystem than these. */
+export function any_file(k: Kernel, start: Vpn, nr: number, but: readonly number[]): boolean {
   for (let at = start; at < start + nr; at++) {
     const file = k.vma.vm_file[find_vma(k, at)];
-    if (file !== 0 && fs_of_inode(k, file) !== FS.hugetlbfs) return true;
+    if (file !== 0 && !but.includes(fs_of_inode(k, file))) return true;
   }
   return false;
 }
+
+export interface Register {
+  readonly start: Vpn;
+  readonly nr: number;
+  ret: number;
+}
+
+/** What such a buffer gets. */
+export const unsupported = local<Register>((_, f) => {
+  f.ret = -ERRNO.EOPNOTSUPP;
+});
 
 /** io_unaccount_mem of pages that were counted. */
 function unaccount(k: Kernel, nr: number): void {
@@ -65,10 +79,23 @@ export const io_sqe_buffer_register = path(
       { start: "start", nr: "nr", flags: FOLL.WRITE, pages: "pages" },
       "ret",
     ),
-    local((k, f) => {
-      if (f.ret === f.nr) f.ret = any_file(k, f.start, f.nr) ? -ERRNO.EOPNOTSUPP : 0;
-      else if (f.ret >= 0) f.ret = -ERRNO.EFAULT;
-    }),
+    given(
+      (_, f) => f.ret === f.nr,
+      [
+        local((_, f) => {
+          f.ret = 0;
+        }),
+        // "don't support file backed memory": the pages have been taken by now.
+        held(
+          when("is_file_hugepages", (k, f) => any_file(k, f.start, f.nr, MAY_BE_REGISTERED), [unsupported]),
+        ),
+      ],
+      [
+        local((_, f) => {
+          if (f.ret >= 0) f.ret = -ERRNO.EFAULT;
+        }),
+      ],
+    ),
     up_read(mmap_sem, (k, f) => mm_of(k, f.start)),
     given((_, f) => f.ret === 0, [step("io_sqe_buffer", (k, f) => dma_map(k, f.pages, true)), leave()]),
     call(() => io_release_buffer, { pages: "pages" }),
