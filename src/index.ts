@@ -8,6 +8,8 @@
  * explore("kara-2018-quiet").verdict; // "safe"
  */
 import { sandboxOf } from "./lab/box.js";
+import { compare } from "./lab/compare/compare.js";
+import { readRecorded } from "./lab/compare/recorded.js";
 import { explore } from "./lab/explore.js";
 import { bisect, kernelDiff } from "./lab/kernels.js";
 import { run } from "./lab/run.js";
@@ -27,10 +29,14 @@ export const lab = {
   kernels,
   bisect,
   kernelDiff,
+  compare,
+  readRecorded,
 };
 
 export { type Beside, beside, besideTable, type Call, realCalls, simulatedCalls } from "./lab/beside.js";
 export { type Box, type BoxOptions, type OrderOptions, type OrderResult, sandboxOf } from "./lab/box.js";
+export { type Compared, type Comparison, compare, kernelFor } from "./lab/compare/compare.js";
+export { type Recorded, readRecorded } from "./lab/compare/recorded.js";
 export {
   type ExploreOptions,
   explore,

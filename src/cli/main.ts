@@ -204,6 +204,35 @@ ${EXIT_CODES}`,
     );
 
   program
+    .command("compare")
+    .description("hold recordings of real kernels against guplab")
+    .argument("<folders...>", "a folder with outcome.json and trace.txt.gz each")
+    .option("-k, --kernel <kernel>", "another kernel than the recording's own")
+    .option("--script", "print what was done, as statements of the REPL")
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+The workload is read from outcome.json and done again on the same kernel. Compared are its outcome, error numbers,
+counters of /proc/vmstat, and what became of each page of its file, in order. Workloads:
+  strip HOLDER HOW FILE PAGES     hold pages, clean them, take their buffers away, let go
+  trunc HOLDER HOW FILE PAGES     hold pages, cut them out of the file, let go
+  race HOLDER HOW FILE PAGES      strip with nobody waiting for anybody
+  reflink HOLDER FILE PAGES       hold pages, share the file's blocks, let go
+  fork, vmsplice, matrix, mmapwrite
+Holders: dio, pvmw, mem, xdp, uring, vmsplice. Ways to strip: pageout, reclaim, hog, dropcaches; to cut: truncate,
+punch, diowrite.
+
+Examples:
+  guplab compare recordings/b-dio-pageout-6.1
+  guplab compare recordings/b-dio-pageout-6.1 --kernel v6.4
+${EXIT_CODES.replace("a run or search found a fault", "they differ")}`,
+    )
+    .action(async (folders: string[], options) =>
+      (await import("./compare.js")).compareCommand(folders, options),
+    );
+
+  program
     .command("repl")
     .description("the REPL: at the terminal, or for the commands of a pipe, a file or -e")
     .argument("[file]", "a script: one command a line, # begins a comment")

@@ -10,8 +10,8 @@ import type { Geometry } from "./geometry.js";
 
 /** inode->i_rwsem: write(2), truncate, direct I/O writes. */
 export const i_rwsem = lockClass("inode->i_rwsem", "sleeping", true);
-/** pipe->mutex: whoever puts pages into a pipe, or takes them out; faults happen inside it. */
-export const pipe_mutex = lockClass("pipe->mutex", "sleeping");
+/** pipe->mutex: whoever puts pages into a pipe, or takes them out; faults happen inside it. tee takes two, the lower pipe's first. */
+export const pipe_mutex = lockClass("pipe->mutex", "sleeping", true);
 /** mm->mmap_sem: for reading by faults and get_user_pages, for writing by whoever changes VMAs. */
 export const mmap_sem = lockClass("mm->mmap_sem", "sleeping", true);
 /** EXT4_I(inode)->i_mmap_sem, XFS_MMAPLOCK: faults for reading, truncate and punch for writing; a reflink takes two, the lower inode's first. */

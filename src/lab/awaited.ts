@@ -66,6 +66,8 @@ export const AWAITED: Readonly<Record<string, Awaited>> = {
 
   // ---- processes
   pipe_wait: "somebody at the other end of the pipe",
+  ipipe_prep: "a page in the pipe that is read",
+  opipe_prep: "room in the pipe that is written",
   ret_from_fork: "fork to make its process",
   wait4: "its child to exit",
   "thread: next order": "an order",

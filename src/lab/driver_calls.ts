@@ -12,10 +12,11 @@ import { odp_write } from "../kernel/drivers/infiniband_odp.js";
 import { nvme_in_flight, nvme_timeout } from "../kernel/drivers/nvme.js";
 import { call, given, leave, local, path, repeat } from "../kernel/language.js";
 import { int, pages_nr, vpn } from "../kernel/types.js";
+import { ARRAYS } from "./operation.js";
 
 /** The array of what a driver of the sandbox's own has (an object, a region, an asynchronous read), and one for its worker. */
-export const OBJECT = 6;
-export const SPARE = 7;
+export const OBJECT = ARRAYS;
+export const SPARE = ARRAYS + 1;
 
 /** The card of an ODP region writes every part of one of its pages. */
 export const odp_write_page = path(

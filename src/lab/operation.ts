@@ -54,11 +54,12 @@ export interface Operation {
   readonly read: (k: Kernel, words: readonly string[], thread: number) => readonly number[];
 }
 
-/** Array of pages that registrations use when nothing else is said, and the pipe: after the threads' own. */
+/** Array of pages that registrations use when nothing else is said, and the pipes: after the threads' own. */
 export const REGION = 4;
 export const PIPE = 5;
+export const PIPE2 = 6;
 /** Arrays that every sandbox has. */
-export const ARRAYS = 6;
+export const ARRAYS = 7;
 /** Stands for "the thread's own array" where an argument was not said. */
 export const OWN = -1;
 

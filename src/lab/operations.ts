@@ -21,7 +21,7 @@ import { __writeback_single_inode } from "../kernel/fs/fs_writeback.js";
 import { mem_rw } from "../kernel/fs/proc_mem.js";
 import { generic_file_buffered_read, generic_file_write_iter } from "../kernel/fs/read_write.js";
 import { shmem_punch_hole, shmem_setattr } from "../kernel/fs/shmem_truncate.js";
-import { pipe_read, vmsplice_to_pipe } from "../kernel/fs/splice.js";
+import { pipe_read, tee, vmsplice_to_pipe } from "../kernel/fs/splice.js";
 import { fsync, msync, SYNC_FILE_RANGE, sync, sync_file_range } from "../kernel/fs/sync.js";
 import { shmem_file_read_iter } from "../kernel/fs/tmpfs.js";
 import {
@@ -76,6 +76,7 @@ import {
   OWN,
   operation,
   PIPE,
+  PIPE2,
   REGION,
   word,
 } from "./operation.js";
@@ -244,7 +245,7 @@ const TABLE = [
   }),
   operation({
     name: "madvise",
-    help: "Advice about virtual pages: dontneed drops them, pageout has them reclaimed (v5.4)",
+    help: "Advice about virtual pages: dontneed drops them, pageout reclaims them (v5.4)",
     details: ["dontfork keeps them from a child. A kernel that does not know an advice says EINVAL."],
     args: [
       at,
@@ -492,6 +493,14 @@ const TABLE = [
     args: [pipe],
     path: pipe_read,
     example: "vmsplice; pipe_read",
+  }),
+  operation({
+    name: "tee",
+    help: "Give a second pipe the pages of the first: both hold them",
+    path: tee,
+    values: () => [PIPE, PIPE2],
+    array: "shared",
+    example: "vmsplice; tee; pipe_read; pipe_read 6",
   }),
   operation({
     name: "gup_benchmark",

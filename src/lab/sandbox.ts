@@ -149,13 +149,14 @@ interface Sizes {
   readonly map: "shared" | "private";
   readonly workingset: "off" | "on";
   readonly flusher: "simple" | "works";
+  readonly user: "plain" | "root";
 }
 
 /** The machine of a sandbox. */
 function geometryOf(
   { fs, config = [], mount }: Ground,
   { notifier, nvme, tasks, config: more = [] }: Driver,
-  { pages, swap, map, workingset, flusher }: Sizes,
+  { pages, swap, map, workingset, flusher, user }: Sizes,
 ): GeometryOptions {
   const notified: readonly Config[] = notifier === undefined ? [] : ["notifier"];
   const watching = notifier === undefined ? [] : [{ driver: notifier, start: 0, nr: pages, pages: OBJECT }];
@@ -173,6 +174,8 @@ function geometryOf(
     mms: 2,
     dios: tasks.length === 0 ? ARRAYS : SPARE + 1,
     dioPages: pages,
+    // RLIMIT_MEMLOCK as many systems have it: 64 KiB.
+    memlock: { pages: 16, cap_ipc_lock: user === "root" },
     notifiers: watching,
     nvme,
     mount,
@@ -215,8 +218,12 @@ export const sandbox = scenario({
       simple: "files with dirty pages",
       works: "also works that others give it and wait for (sync), age and thresholds",
     }),
+    user: choice("who the process is", {
+      plain: "somebody who may lock sixteen pages (RLIMIT_MEMLOCK)",
+      root: "somebody with CAP_IPC_LOCK, who may lock as many as he likes",
+    }),
   },
-  setup: ({ fs, pages, swap, map, driver, workingset, flusher }) => {
+  setup: ({ fs, pages, swap, map, driver, workingset, flusher, user }) => {
     const added: Driver = DRIVERS[driver];
     const ground: Ground = GROUNDS[fs];
     const { fs: row, config = [] } = ground;
@@ -225,7 +232,7 @@ export const sandbox = scenario({
     if (added.notifier !== undefined && (is_dax_fs(row) || row === FS.hugetlbfs))
       throw new Error(`driver=${driver} is for sandboxes with a page cache: leave fs=${fs} out`);
     const whole_pages = row === FS.hugetlbfs ? 2 * Math.ceil(pages / 2) : pages;
-    const geometry = geometryOf(ground, added, { pages: whole_pages, swap, map, workingset, flusher });
+    const geometry = geometryOf(ground, added, { pages: whole_pages, swap, map, workingset, flusher, user });
     const plan = completeGeometry(geometry);
     const thread = threadOn((operation) => operation.pathOn(plan));
     const tasks: TaskPlan[] = [

@@ -130,7 +130,7 @@ function rangeOf(
   const value = (...known: readonly string[]) => values[names.findIndex((name) => known.includes(name))];
   if (operation.args.every(({ name }) => name !== "at")) return null;
   const at = value("at", "start", "vaddr");
-  return [at, value("nr", "pages") ?? 1];
+  return [at, value("nr") ?? 1];
 }
 
 /** The process whose own a call is, or null when anybody can make it. */

@@ -104,6 +104,39 @@ describe("guplab explore", () => {
   });
 });
 
+describe("guplab compare", () => {
+  const recording = join(root, "notebooks", "data", "c-pvmw-pageout-6.1");
+
+  test("0 where guplab does what the real kernel did, and what was looked at", () => {
+    const { status, stdout, stderr } = guplab(["compare", recording]);
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(stdout).toMatch(
+      /^c-pvmw-pageout-6\.1: strip pvmw pageout .* against v6\.1\.192: agree\n {2}compared: 9 outcomes, 25 counters, 16 lives of pages\n/,
+    );
+  });
+
+  test("3 where it does not, each difference named; --json is one document", () => {
+    const { status, stdout } = guplab(["compare", recording, "--kernel", "v6.1", "--json"]);
+    const { agree, compared, scripts } = JSON.parse(stdout);
+    expect([status, agree]).toEqual([3, false]);
+    expect(compared.filter((each: { agree: boolean }) => !each.agree)[0]).toMatchObject({
+      what: "buffers_stripped_while_pinned",
+      real: "false",
+      guplab: "true",
+    });
+    expect(scripts[0]).toContain("madvise 0 16 pageout --by A");
+  });
+
+  test.each([
+    ["/nowhere", "/nowhere is no folder: a recording is a folder with outcome.json and trace.txt.gz"],
+    [join(root, "src"), "src has no outcome.json"],
+  ])("%s: 1, one sentence", (where, sentence) => {
+    const { status, stderr, stdout } = guplab(["compare", where]);
+    expect([status, stdout]).toEqual([1, ""]);
+    expect(stderr).toContain(sentence);
+  });
+});
+
 describe("guplab repl, and commands on a pipe", () => {
   test("a session end to end", () => {
     const script = "# crash it\nrun; goto 0\npage 0\nuntil buffers-gone; save crash.json\n";

@@ -2,6 +2,8 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { runLine, statements } from "../../src/cli/shell.js";
 import { Desk } from "../../src/lab/desk.js";
+import { OBJECT } from "../../src/lab/driver_calls.js";
+import { ARRAYS } from "../../src/lab/operation.js";
 import { exampleOf, OPERATIONS } from "../../src/lab/operations.js";
 import { sandbox } from "../../src/lab/sandbox.js";
 import { isIdle, THREADS } from "../../src/lab/threads.js";
@@ -185,7 +187,7 @@ describe("drivers that a sandbox has when it is asked for", () => {
       false,
       false,
       [],
-      6,
+      ARRAYS,
     ]);
   });
 
@@ -197,11 +199,13 @@ describe("drivers that a sandbox has when it is asked for", () => {
 
   it("odp: the card faults a page in and keeps no reference; writeback takes its translation away", async () => {
     await say("scenario sandbox,driver=odp,pages=1; odp_write");
-    expect([desk.world.k.content.version[0], pins(), desk.world.k.user_page.page.at(6)]).toEqual([1, 0, 1]);
+    expect([desk.world.k.content.version[0], pins(), desk.world.k.user_page.page.at(OBJECT)]).toEqual([
+      1, 0, 1,
+    ]);
     await say("writeback");
-    expect(desk.world.k.user_page.page.at(6)).toBe(0);
+    expect(desk.world.k.user_page.page.at(OBJECT)).toBe(0);
     await say("step disk 9; odp_write");
-    expect([desk.world.k.content.version[0], desk.world.k.user_page.page.at(6)]).toEqual([2, 1]);
+    expect([desk.world.k.content.version[0], desk.world.k.user_page.page.at(OBJECT)]).toEqual([2, 1]);
   });
 
   it("i915: a kworker faults what is not mapped; writeback waits for the GPU", async () => {

@@ -1,8 +1,9 @@
 /**
- * vmsplice: a pipe that holds a process's pages, not copies of them.
+ * vmsplice and tee: a pipe that holds a process's pages, not copies of them.
  *
  * Source: fs/splice.c, fs/pipe.c in v4.20.
  * Acquire: vmsplice_to_pipe, get_user_pages_fast for reading, 16 pages at a time, into buffers of the pipe.
+ * tee: link_pipe, get_page of each buffer of the one pipe for the other.
  * Dirty: never.
  * Release: put_page when a reader has emptied the buffer, which may be never. The references have no limit in time, and nobody
  * can tell them from others.
@@ -16,6 +17,7 @@
  * The pipe is an array of pages; it has room for as many buffers as the machine's arrays have places (Linux: 16). Left out:
  * SPLICE_F_GIFT and stealing, SPLICE_F_NONBLOCK, splicing to files, partial pages, readers and writers that are gone, reads of more than one buffer.
  */
+import { ERRNO } from "../errno.js";
 import type { Kernel } from "../kernel.js";
 import {
   call,
@@ -23,6 +25,7 @@ import {
   given,
   goto,
   label,
+  leave,
   local,
   path,
   repeat,
@@ -33,7 +36,8 @@ import {
 } from "../language.js";
 import { pipe_mutex } from "../locks.js";
 import { get_user_pages_fast } from "../mm/gup.js";
-import { move_user_page, page_of, put_first_page, put_user_page } from "../mm/user_pages.js";
+import { get_page } from "../mm/page.js";
+import { move_user_page, page_of, put_first_page, put_user_page, store_page } from "../mm/user_pages.js";
 import { int, NONE, type PagesNr, pages_nr, pfn, vpn } from "../types.js";
 
 /** Pages that iter_to_pipe takes at a time. */
@@ -147,5 +151,48 @@ export const pipe_read = path(
       f.page = NONE;
     }),
     up_write(pipe_mutex, (_, f) => f.pipe),
+  ],
+);
+
+/**
+ * tee() of a whole pipe to another one: both hold its pages afterwards. Waits until the first has a buffer and the second has room; gives how many
+ * buffers were linked, or -EINVAL for one pipe twice.
+ */
+export const tee = path(
+  "do_tee",
+  {
+    source: "fs/splice.c v4.20",
+    args: { ipipe: pages_nr, opipe: pages_nr },
+    locals: { first: pages_nr, second: pages_nr, i: int, page: pfn },
+    returns: int,
+  },
+  [
+    given((_, f) => f.ipipe === f.opipe, [leave(() => -ERRNO.EINVAL)]),
+    wait("ipipe_prep", (k, f) => k.user_pages.nr[f.ipipe] > 0),
+    wait("opipe_prep", (k, f) => has_space(k, f.opipe)),
+    local((_, f) => {
+      f.first = Math.min(f.ipipe, f.opipe);
+      f.second = Math.max(f.ipipe, f.opipe);
+    }),
+    // pipe_double_lock: one order for all.
+    down_write(pipe_mutex, (_, f) => f.first),
+    down_write(pipe_mutex, (_, f) => f.second),
+    repeat(
+      (k, f) => f.i < k.user_pages.nr[f.ipipe] && has_space(k, f.opipe),
+      [
+        local((k, f) => {
+          f.page = page_of(k, f.ipipe, f.i);
+        }),
+        step("generic_pipe_buf_get", (k, f) => {
+          get_page(k, f.page);
+          store_page(k, f.opipe, f.page);
+          f.i++;
+          f.ret++;
+          f.page = NONE;
+        }),
+      ],
+    ),
+    up_write(pipe_mutex, (_, f) => f.second),
+    up_write(pipe_mutex, (_, f) => f.first),
   ],
 );

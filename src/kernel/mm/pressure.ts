@@ -17,10 +17,10 @@ import { cpu_access } from "../user.js";
  */
 export const memory_hog = path(
   "memory_hog",
-  { source: "a process", args: { start: vpn, pages: int }, locals: { at: vpn, done: int }, returns: int },
+  { source: "a process", args: { start: vpn, nr: int }, locals: { at: vpn, done: int }, returns: int },
   [
     label("next"),
-    given((_, f) => f.done === f.pages, [leave(() => 0)]),
+    given((_, f) => f.done === f.nr, [leave(() => 0)]),
     local((_, f) => {
       f.at = f.start + f.done;
     }),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { pipe_read, SPLICE_PAGES, vmsplice_to_pipe } from "../../../src/kernel/fs/splice.js";
+import { pipe_read, SPLICE_PAGES, tee, vmsplice_to_pipe } from "../../../src/kernel/fs/splice.js";
 import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { store } from "../actors.js";
 import { ask } from "../drivers/ask.js";
@@ -84,5 +84,54 @@ describe("vmsplice", () => {
     expect([h.next("more"), h.enabled("more"), h.k.page.pins[2]]).toEqual(["pipe_wait", false, 0]);
     h.go("read").go("more");
     expect([sent, read, [...h.k.page.pins].slice(0, 3)]).toEqual([[2, 1], [0], [0, 1, 1]]);
+  });
+});
+
+describe("tee", () => {
+  function pipes() {
+    const teed: number[] = [];
+    const read: number[] = [];
+    const h = new Hand(
+      small(
+        { filePages: 3, pages: 4, vmas: [VM_SHARED | VM_WRITE], geometry: { dios: 3, dioPages: 2 } },
+        {
+          store: store(0),
+          send: ask(vmsplice_to_pipe, [0, 2, 0, 1], []),
+          tee: ask(tee, [1, 2], teed),
+          back: ask(tee, [2, 1], teed),
+          itself: ask(tee, [1, 1], teed),
+          read: ask(pipe_read, [1], read),
+          read2: ask(pipe_read, [2], read),
+        },
+      ),
+    );
+    return { h, teed, read };
+  }
+
+  it("gives the other pipe a reference of its own to each page: both read what is stored later", () => {
+    const { h, teed, read } = pipes();
+    h.go("send").go("tee");
+    // The one that is refused has answered before.
+    expect([teed, h.k.page.pins[0], h.k.page.pins[1]]).toEqual([[-22, 2], 2, 2]);
+    h.go("store").go("read").go("read2");
+    expect([read, h.k.page.pins[0]]).toEqual([[1, 1], 0]);
+  });
+
+  it("waits for a page to link, and for room", () => {
+    const { h } = pipes();
+    h.go("tee");
+    expect(h.next("tee")).toBe("ipipe_prep");
+    h.go("send").go("tee").go("back");
+    expect(h.next("back")).toBe("opipe_prep");
+    h.go("read");
+    expect(h.enabled("back")).toBe(true);
+  });
+
+  it("takes both locks in one order, whichever way it goes; one pipe twice is -EINVAL", () => {
+    const { h, teed } = pipes();
+    h.go("send");
+    const forth = h.trace("tee", () => h.go("tee"));
+    expect([teed, forth.filter((step) => step.startsWith("down_write")).length]).toEqual([[-22, 2], 2]);
+    expect(h.world.lockdep.reports).toEqual([]);
   });
 });

@@ -192,7 +192,7 @@ describe("direct reclaim", () => {
   it("OOM: nothing can be reclaimed, the store fails with VM_FAULT_OOM and the refusal is recorded", () => {
     let ended = -1;
     const victim = path("victim", { source: "a test", locals: { ret: { kind: "int", none: 0 } } }, [
-      call(() => memory_hog, { start: 0, pages: 1 }, "ret"),
+      call(() => memory_hog, { start: 0, nr: 1 }, "ret"),
       step("ended", (_, f) => {
         ended = f.ret;
       }),
