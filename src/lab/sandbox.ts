@@ -150,13 +150,14 @@ interface Sizes {
   readonly workingset: "off" | "on";
   readonly flusher: "simple" | "works";
   readonly user: "plain" | "root";
+  readonly huge: number;
 }
 
 /** The machine of a sandbox. */
 function geometryOf(
   { fs, config = [], mount }: Ground,
   { notifier, nvme, tasks, config: more = [] }: Driver,
-  { pages, swap, map, workingset, flusher, user }: Sizes,
+  { pages, swap, map, workingset, flusher, user, huge }: Sizes,
 ): GeometryOptions {
   const notified: readonly Config[] = notifier === undefined ? [] : ["notifier"];
   const watching = notifier === undefined ? [] : [{ driver: notifier, start: 0, nr: pages, pages: OBJECT }];
@@ -184,7 +185,7 @@ function geometryOf(
     // The swap area has a disk of its own.
     ...(swap > 0 ? { disks: 2, swap: { pages: swap, disk: SWAP_DISK } } : {}),
     blocks: Math.max(4 * pages, swap > 0 ? swap + 1 : 0),
-    ...(fs === FS.hugetlbfs ? { hugePages: Math.ceil(pages / 2), hugeOrder: 1 } : {}),
+    ...(fs === FS.hugetlbfs ? { hugePages: pages >> huge, hugeOrder: huge } : {}),
     config: [
       ...(["mmap", "truncate", "mlock", "rlimit", "migration"] as const),
       ...config,
@@ -222,8 +223,9 @@ export const sandbox = scenario({
       plain: "somebody who may lock sixteen pages (RLIMIT_MEMLOCK)",
       root: "somebody with CAP_IPC_LOCK, who may lock as many as he likes",
     }),
+    huge: whole("fs=hugetlbfs: a huge page has 2 to this power page frames", 1, 1, 3),
   },
-  setup: ({ fs, pages, swap, map, driver, workingset, flusher, user }) => {
+  setup: ({ fs, pages, swap, map, driver, workingset, flusher, user, huge }) => {
     const added: Driver = DRIVERS[driver];
     const ground: Ground = GROUNDS[fs];
     const { fs: row, config = [] } = ground;
@@ -231,8 +233,9 @@ export const sandbox = scenario({
       throw new Error(`a sandbox on ${fs} has shared mappings only: leave map=private out`);
     if (added.notifier !== undefined && (is_dax_fs(row) || row === FS.hugetlbfs))
       throw new Error(`driver=${driver} is for sandboxes with a page cache: leave fs=${fs} out`);
-    const whole_pages = row === FS.hugetlbfs ? 2 * Math.ceil(pages / 2) : pages;
-    const geometry = geometryOf(ground, added, { pages: whole_pages, swap, map, workingset, flusher, user });
+    const whole_pages = row === FS.hugetlbfs ? Math.ceil(pages / 2 ** huge) << huge : pages;
+    const sizes = { pages: whole_pages, swap, map, workingset, flusher, user, huge };
+    const geometry = geometryOf(ground, added, sizes);
     const plan = completeGeometry(geometry);
     const thread = threadOn((operation) => operation.pathOn(plan));
     const tasks: TaskPlan[] = [

@@ -31,7 +31,7 @@ import type { Patch } from "./patch.js";
 import { FOLL_PIN } from "./pin_user_pages.js";
 import { page_maybe_dma_pinned } from "./track_foll_pin.js";
 
-const mm_pins = struct("mm_pins", {
+export const mm_pins = struct("mm_pins", {
   has_pinned: u8("1 once the process has pinned a page"),
 });
 
@@ -42,6 +42,11 @@ interface Copy {
   end: Vpn;
   done: number;
   prealloc: Pfn;
+}
+
+/** Somebody is about to pin a page of a process. */
+function set_has_pinned(k: Kernel, at: Vpn, flags: number): void {
+  if ((flags & FOLL_PIN) !== 0) k.of(mm_pins).has_pinned[mm_of(k, at)] = 1;
 }
 
 /** Whether the page of the PTE at `from` must be copied now. */
@@ -75,8 +80,16 @@ export const copy_pinned_at_fork: Patch = {
   tables: [{ struct: mm_pins, rows: (g) => g.mms }],
   edits: [
     before<{ readonly at: Vpn; readonly flags: number }>("__get_user_pages", "retry:", [
+      local((k, f) => set_has_pinned(k, f.at, f.flags)),
+    ]),
+    // The fast walk, too: a process whose pages are all there never comes to the slow one.
+    before<{ readonly at: Vpn; readonly write: number }>("gup_pte_range", "pte_read", [
+      local((k, f) => set_has_pinned(k, f.at, f.write)),
+    ]),
+    // mm_init: a new process has pinned nothing, whoever had its number before.
+    before<{ readonly child: number }>("fork", "dup_mmap", [
       local((k, f) => {
-        if ((f.flags & FOLL_PIN) !== 0) k.of(mm_pins).has_pinned[mm_of(k, f.at)] = 1;
+        k.of(mm_pins).has_pinned[f.child] = 0;
       }),
     ]),
     locals("copy_page_range", { prealloc: pfn }),

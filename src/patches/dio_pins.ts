@@ -19,7 +19,7 @@ import type { Patch } from "./patch.js";
 import { FOLL_PIN } from "./pin_user_pages.js";
 import { unpin } from "./track_foll_pin.js";
 
-const bio_flags = struct("bio_flags", {
+export const bio_flags = struct("bio_flags", {
   BIO_PAGE_PINNED: u8("1 while the bio's pages are pinned"),
 });
 

@@ -26,12 +26,12 @@ import { page_maybe_dma_pinned as count_says_pinned, GUP_PIN_COUNTING_BIAS } fro
 import type { Patch } from "./patch.js";
 import { FOLL_PIN } from "./pin_user_pages.js";
 
-const compound_pincount = struct("compound_pincount", {
+export const compound_pincount = struct("compound_pincount", {
   compound_pincount: u32("of a head of more than two page frames: pins, exactly"),
 });
 
 /** Pins that were taken and dropped: /proc/vmstat. */
-const vmstat_foll_pin = struct("vmstat_foll_pin", {
+export const vmstat_foll_pin = struct("vmstat_foll_pin", {
   nr_foll_pin_acquired: total("pages pinned by pin_user_pages"),
   nr_foll_pin_released: total("pages unpinned"),
 });
@@ -42,7 +42,7 @@ const pinTables: readonly Table[] = [
 ];
 
 /** hpage_pincount_available */
-const has_pincount = (k: Kernel, page: Pfn): boolean => k.compound && compound_order(k, page) > 1;
+export const has_pincount = (k: Kernel, page: Pfn): boolean => k.compound && compound_order(k, page) > 1;
 
 /** page_maybe_dma_pinned: whether a device may write into the page; sometimes yes where none does. */
 export function page_maybe_dma_pinned(k: Kernel, page: Pfn): boolean {

@@ -25,20 +25,34 @@ import type { World } from "../../src/lab/world.js";
 import type { Instruction } from "../../src/machine/program.js";
 import { pg } from "../../src/trace/words.js";
 import { HOLDERS, type Position } from "./holders/index.js";
+import { PinLedger } from "./pin_ledger.js";
 
 /** Whether a task at this instruction has set PG_dirty and has not yet accounted for it. */
 const unaccounted = ({ path, step }: Instruction): boolean =>
   step === "__set_page_dirty" || (path === "__set_page_dirty_nobuffers" && step === "page_mapping");
+
+/** Where ext4 clears PG_dirty of a page without buffers by hand (v5.18). */
+const GIVES_UP = ["ext4_writepage", "mpage_prepare_extent_to_map"];
 
 /** Paths that count a page as mapped while they dirty it, its PTE already cleared. */
 const UNMAPS = ["try_to_unmap", "zap_pte_range"];
 
 export class Invariants {
   private readonly positions: Position[][] = [];
+  private readonly nths: Uint16Array;
   /** Whether somebody on this machine sets PG_dirty by hand (trap 42). */
   private readonly canBeRaw: boolean;
+  private readonly ledger: PinLedger;
+  /** Dirty pages without buffers whose bytes ext4 has given up (v5.18): NR_FILE_DIRTY counts them for ever. */
+  private givenUp = 0;
+  /** The pages that tasks were about to give up when the invariants were asked last, and the flags of all pages then. */
+  private readonly givesUp: number[] = [];
+  private readonly flags: Uint32Array;
 
   constructor(private readonly world: World) {
+    this.nths = nthsOf(world.machine.code);
+    this.flags = Uint32Array.from(world.k.page.flags);
+    this.ledger = new PinLedger(world, (task) => this.at(task));
     this.canBeRaw = world.machine.code.some(
       ({ path, step }) => path === "vfio_unpin_pages_remote" && step === "SetPageDirty",
     );
@@ -64,20 +78,35 @@ export class Invariants {
   private at(task: number): readonly Position[] {
     const { machine } = this.world;
     const here = machine.pcOf(task);
-    this.positions[here] ??= stackOf(machine.code, here).map(({ frame, ...position }) => ({
+    this.positions[here] ??= stackOf(machine.code, this.nths, here).map(({ frame, ...position }) => ({
       ...position,
       local: (name) => {
         const value = (frame as unknown as Record<string, number | undefined>)[name];
         if (value === undefined) throw new Error(`${position.path} has no local ${name}`);
         return value;
       },
+      page: (name) => (frame as unknown as Record<string, number | undefined>)[name] ?? -1,
     }));
     machine.focus(task);
     return this.positions[here];
   }
 
+  /** Look at the step that was made since the invariants were asked last. */
+  private observe(): void {
+    const { k, machine, schedule } = this.world;
+    const page = this.givesUp[schedule[schedule.length - 1]] ?? -1;
+    const gone = (flags: ArrayLike<number>) => (flags[page] & pg("dirty")) === 0;
+    if (page >= 0 && !gone(this.flags) && gone(k.page.flags)) this.givenUp++;
+    this.flags.set(k.page.flags);
+    for (let task = 0; task < machine.tasks.length; task++) {
+      const { path, step } = machine.at(task);
+      this.givesUp[task] = step === "ClearPageDirty" && GIVES_UP.includes(path) ? machine.page(task) : -1;
+    }
+    this.ledger.observe();
+  }
+
   /** The references that each page should have, from all that hold one. */
-  expectedReferences(): number[] {
+  private expectedReferences(pins: readonly number[]): number[] {
     const { k, machine } = this.world;
     const refs = references_held(k);
     const chain = (first: number): number[] => {
@@ -88,6 +117,7 @@ export class Invariants {
     for (let task = 0; task < machine.tasks.length; task++)
       for (const position of this.at(task))
         for (const page of HOLDERS[position.path]?.(position, chain) ?? []) refs[page]++;
+    this.ledger.addTo(refs, pins);
     // What is held of a tail is counted in its head.
     for (let page = 0; page < refs.length; page++) {
       if (!PageTail(k, page)) continue;
@@ -104,7 +134,9 @@ export class Invariants {
     if (bad) return `I9: page ${bad.pfn}: ${bad.message}`;
     const { flags, _refcount, mapcount, mapping, b_state, index } = k.page;
     const pages = k.geometry.pages;
-    const expected = this.expectedReferences();
+    this.observe();
+    const pins = this.ledger.pins();
+    const expected = this.expectedReferences(pins);
     const ptes = new Array<number>(pages).fill(0);
     const writable = new Array<boolean>(pages).fill(false);
     for (const entry of k.pte.entry) {
@@ -170,11 +202,18 @@ export class Invariants {
             return `I14: the disk has newer bytes of ${where} than memory`;
     }
     // A task that has set PG_dirty accounts for it a step later, whoever has cleaned the page in between.
-    if (k.vmstat.nr_dirty[0] + pending.length !== dirty && !raw)
+    if (k.vmstat.nr_dirty[0] + pending.length !== dirty + this.givenUp && !raw)
       return `I11: nr_dirty is ${k.vmstat.nr_dirty[0]}, ${dirty} pages are dirty, ${pending.length} on their way`;
     if (k.vmstat.nr_writeback[0] !== writeback)
       return `I11: nr_writeback is ${k.vmstat.nr_writeback[0]}, ${writeback} pages are under writeback`;
-    return this.devices() ?? this.compound() ?? this.swap() ?? this.shadows() ?? this.lists();
+    return (
+      this.ledger.violated(pins) ??
+      this.devices() ??
+      this.compound() ??
+      this.swap() ??
+      this.shadows() ??
+      this.lists()
+    );
   }
 
   /** What swap_map counts: the PTEs that hold an entry, and the page that has it in the swap cache, which knows. */
@@ -278,8 +317,19 @@ const within = (instruction: Instruction, stack: readonly string[], depth: numbe
   return true;
 };
 
+/** Which of its path's steps of its name each instruction is, from 0. */
+function nthsOf(code: readonly Instruction[]): Uint16Array {
+  const counts = new Map<Instruction["frame"], Map<string, number>>();
+  return Uint16Array.from(code, ({ frame, step }) => {
+    const steps = counts.get(frame) ?? new Map<string, number>();
+    const nth = steps.get(step) ?? 0;
+    counts.set(frame, steps.set(step, nth + 1));
+    return nth;
+  });
+}
+
 /** The frames of the paths that lead to an instruction: calls are expanded in place, so each caller surrounds it. */
-function stackOf(code: readonly Instruction[], here: number) {
+function stackOf(code: readonly Instruction[], nths: Uint16Array, here: number) {
   const { stack } = code[here];
   return stack.map((path, depth) => {
     const own = depth === stack.length - 1;
@@ -292,9 +342,6 @@ function stackOf(code: readonly Instruction[], here: number) {
     }
     const { frame } = code[at];
     const step = own ? code[here].step : "";
-    let nth = 0;
-    for (let before = 0; before < here; before++)
-      if (code[before].frame === frame && code[before].step === step) nth++;
-    return { path, step, nth, calling: own ? "" : stack[depth + 1], frame };
+    return { path, step, nth: own ? nths[here] : 0, calling: own ? "" : stack[depth + 1], frame };
   });
 }

@@ -1,5 +1,5 @@
 /**
- * Runs drawn from one number: which scenario, which machine, who does what when. A run that goes wrong names its number and
+ * Runs drawn from one number: which kernel, which scenario, which machine, who does what when. A run that goes wrong names its number and
  * its replay line.
  *
  * The workloads run with parameters and schedules that are drawn; in the sandbox the orders are drawn as well, so that every
@@ -15,6 +15,7 @@ import { scenarios } from "../../src/lab/scenarios.js";
 import { isIdle, THREADS } from "../../src/lab/threads.js";
 import { open, type World } from "../../src/lab/world.js";
 import { Random } from "../../src/machine/random.js";
+import { kernels } from "../../src/patches/kernels.js";
 import { Invariants } from "./invariants.js";
 
 /** Numbers of a machine are drawn from the lowest ones: races need few pages, and small machines show them sooner. */
@@ -34,19 +35,36 @@ const ASK_EVERY = 250;
 
 const oneOf = <T>(random: Random, list: readonly T[]): T => list[random.below(list.length)];
 
+/** How often a kernel is none that was released: one in so many. */
+const BETWEEN = 4;
+
+/** A kernel of the list, or one on the way from an older one to it, as a bisection puts them together. */
+function drawnKernel(random: Random): string {
+  const { name, patches } = oneOf(random, kernels);
+  const older = kernels.filter(
+    (each) => each.name !== name && each.patches.every((had) => patches.includes(had)),
+  );
+  const between = random.below(BETWEEN) === 0;
+  if (!between || older.length === 0) return name;
+  const start = oneOf(random, older);
+  const added = patches.filter((patch) => !start.patches.includes(patch));
+  const count = random.below(added.length + 1);
+  return [start.name, ...added.slice(0, count).map((patch) => patch.name)].join("+");
+}
+
 function drawn(random: Random, parameter: Parameter): Value {
   if ("choices" in parameter) return oneOf(random, Object.keys(parameter.choices));
   const { min, max } = parameter;
   return min + random.below(Math.min(max - min, SMALL - 1) + 1);
 }
 
-/** A scenario with every parameter drawn. */
-function machine(random: Random, name: string): World {
+/** A scenario with every parameter drawn, on a kernel. */
+function machine(random: Random, name: string, kernel: string): World {
   const { parameters } = scenarios.find((each) => each.name === name) as (typeof scenarios)[number];
   for (let tries = 1; ; tries++) {
     const values = Object.entries(parameters).map(([key, parameter]) => [key, drawn(random, parameter)]);
     try {
-      return open(name, { parameters: Object.fromEntries(values), record: false });
+      return open(name, { kernel, parameters: Object.fromEntries(values), record: false });
     } catch (error) {
       // Values that do not go together are refused; all of them cannot be.
       if (tries === 20) throw error;
@@ -118,46 +136,55 @@ export type Draw = "scenario" | "sandbox";
 /**
  * The run of one number.
  *
+ * @param kernel the kernel that it runs on; null for one that is drawn
  * @param each called before the first step and after each
  * @returns the world where it ended, and the steps that it made
  */
 export function randomRun(
   draw: Draw,
   seed: number,
+  kernel: string | null = null,
   each: (world: World) => void = () => {},
   most = LONGEST,
 ): { readonly world: World; readonly steps: number } {
   const random = new Random(seed);
+  const on = drawnKernel(random);
   const told = scenarios.filter(({ name }) => !UNTOLD.includes(name)).map(({ name }) => name);
-  const world = machine(random, draw === "sandbox" ? sandbox.name : oneOf(random, told));
+  const world = machine(random, draw === "sandbox" ? sandbox.name : oneOf(random, told), kernel ?? on);
   return { world, steps: follow(random, world, most, each) };
+}
+
+/** What a series of random runs came across. */
+export interface Met {
+  readonly runs: number;
+  readonly outcomes: ReadonlySet<string>;
+  readonly kernels: ReadonlySet<string>;
 }
 
 /**
  * Random runs until so many steps are made, each held against the invariants at every step.
  *
  * @param first the number of the first run; the others follow it
+ * @param kernel the kernel of all of them; null for one that each draws
  * @returns how many runs that took, and what they met
  * @throws Error that names the run, what did not hold and the replay line
  */
-export function randomRuns(
-  draw: Draw,
-  first: number,
-  steps: number,
-): { readonly runs: number; readonly outcomes: ReadonlySet<string> } {
+export function randomRuns(draw: Draw, first: number, steps: number, kernel: string | null = null): Met {
   const outcomes = new Set<string>();
+  const on = new Set<string>();
   let runs = 0;
   for (let made = 0; made < steps; runs++) {
     let running: World | null = null;
     let invariants: Invariants | null = null;
     try {
-      const run = randomRun(draw, first + runs, (world) => {
+      const run = randomRun(draw, first + runs, kernel, (world) => {
         if (running !== world) invariants = new Invariants(world);
         running = world;
         const violated = invariants?.violated() ?? null;
         if (violated !== null) throw new Error(violated);
       });
       made += Math.max(run.steps, 1);
+      on.add(run.world.kernel.name);
       for (const { kind } of run.world.k.faults) outcomes.add(kind);
       if (run.world.lostWrites().length > 0) outcomes.add("LOST");
     } catch (error) {
@@ -167,5 +194,5 @@ export function randomRuns(
       });
     }
   }
-  return { runs, outcomes };
+  return { runs, outcomes, kernels: on };
 }

@@ -3,10 +3,15 @@ import { describe, expect, it } from "vitest";
 import { runLine, runScript, statements } from "../../src/cli/shell.js";
 import { ib_umem_get } from "../../src/kernel/drivers/infiniband.js";
 import { do_blockdev_direct_IO } from "../../src/kernel/fs/direct_io.js";
+import { compound_head } from "../../src/kernel/mm/compound.js";
+import { page_of } from "../../src/kernel/mm/user_pages.js";
 import { Desk, type Host } from "../../src/lab/desk.js";
 import { explore } from "../../src/lab/explore.js";
+import { REGION } from "../../src/lab/operation.js";
 import { countersOf, run, runToEnd } from "../../src/lab/run.js";
 import { open } from "../../src/lab/world.js";
+import { mm_pins } from "../../src/patches/copy_pinned_at_fork.js";
+import { compound_pincount } from "../../src/patches/track_foll_pin.js";
 import { PTE_BIT } from "../../src/trace/words.js";
 import { store } from "../kernel/actors.js";
 import { ask } from "../kernel/drivers/ask.js";
@@ -137,6 +142,53 @@ describe("fork of a process that has pinned a page of its own memory (v5.9)", ()
       // The store, the card's two writes, and nothing of these in the child's copy.
       expect(k.content.version[parent]).toBeGreaterThan(k.content.version[child]);
       expect(k.page.index[child]).toBe(k.page.index[parent]);
+    },
+  );
+
+  it("knows of pins that only the fast walk has taken (O_DIRECT, v6.3)", async () => {
+    const desk = await sandbox("v6.3", "store 4; pread 4 1 --by B --hold yes; step B 6; fork --by A");
+    const { k } = desk.world;
+    const [parent, child] = [k.pte.entry[4], k.pte.entry[12]].map((entry) => entry >>> 4);
+    expect(k.page.pins[parent]).toBe(1);
+    expect(child).not.toBe(parent);
+  });
+
+  it("forgets the pins of the process that had the child's number before: mm_init", async () => {
+    const has_pinned = async (text: string) =>
+      (await sandbox("v5.9", text)).world.k.of(mm_pins).has_pinned[1];
+    const pinned = "store 4; fork; rdma_reg 12 1 --by D; rdma_dereg --by D";
+    expect(await has_pinned(pinned)).toBe(1);
+    expect(await has_pinned(`${pinned}; exit 1 --by D; fork`)).toBe(0);
+  });
+});
+
+describe("process_vm_writev beside a disk", () => {
+  it.each(["v4.20", "v5.5", "v6.3"])(
+    "on %s is nothing that the thread's disk has to do with",
+    async (kernel) => {
+      const { world } = await sandbox(kernel, "store 0; pvmw 0 1 --by A --hold yes");
+      const [thread, dma] = ["A", "dmaA"].map((task) =>
+        world.machine.tasks.findIndex(({ name }) => name === task),
+      );
+      for (; world.k.page.pins[0] === 0; world.step(thread)) expect(world.enabled(dma)).toBe(false);
+      for (; world.k.page.pins[0] === 1; world.step(thread)) expect(world.enabled(dma)).toBe(false);
+    },
+  );
+});
+
+describe("a pinned huge page", () => {
+  it.each([
+    [1, 1024, 0],
+    [2, 1, 1],
+  ])(
+    "of order %i goes up by %i, and its own count of pins by %i (47e29d32afba)",
+    async (order, refs_up, pins) => {
+      const text = "store 0; rdma_reg 0 1";
+      const desk = await sandbox("v5.7", text, `,fs=hugetlbfs,huge=${order}`);
+      const head = compound_head(desk.world.k, page_of(desk.world.k, REGION, 0));
+      const before = refs(await sandbox("v5.7", "store 0", `,fs=hugetlbfs,huge=${order}`), head);
+      expect(refs(desk, head) - before).toBe(refs_up);
+      expect(desk.world.k.of(compound_pincount).compound_pincount[head]).toBe(pins);
     },
   );
 });

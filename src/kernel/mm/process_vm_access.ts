@@ -81,7 +81,7 @@ export const process_vm_rw = path(
           f.at = f.start + f.done;
           f.chunk = Math.min(PVM_MAX_PAGES, k.geometry.dioPages, f.nr - f.done);
           f.flags = FOLL.REMOTE | (f.write === 1 ? FOLL.WRITE : 0);
-          k.user_pages.state[f.pages] = PAGES.submitted;
+          k.user_pages.state[f.pages] = PAGES.copying;
         }),
         down_read(mmap_sem, (k, f) => mm_of(k, f.at)),
         call(

@@ -36,6 +36,8 @@ export const PAGES = {
   failed: 7,
   /** A transfer is under way in which the device reads memory; the device ends it. */
   submitted_write: 8,
+  /** The CPU copies from the pages or to them: no device has anything to do with it. */
+  copying: 9,
 } as const;
 
 /** Whether a device is to write an array's pages to its medium: it reads memory. */

@@ -10,6 +10,8 @@ export interface Position {
   /** The path that this one is calling, or "". */
   readonly calling: string;
   readonly local: (name: string) => number;
+  /** A page in a local that only some kernels' path has; -1 where there is none. */
+  readonly page: (name: string) => number;
 }
 
 /** The pages that a task holds at a position, in the path's locals. */

@@ -33,7 +33,9 @@ export const mm: Readonly<Record<string, Holder>> = {
   },
   wp_page_shared: ({ step, local }) => (step === "get_page" ? [] : [local("page")]),
   gup_pte_range: ({ step, local }) =>
-    step === "pte_read" || step === "page_cache_get_speculative" ? [] : [local("page")],
+    ["pte_read", "page_cache_get_speculative", "try_grab_compound_head"].includes(step)
+      ? []
+      : [local("page")],
   // Until the page is in the caller's array it is not yet counted as pinned.
   __get_user_pages: ({ step, calling, local }) =>
     step === "mark_page_accessed" || calling === "set_page_dirty" ? [local("page")] : [],

@@ -1,0 +1,12 @@
+/** The paths that patches bring, or change, and that hold references or pins in locals. */
+import type { Holder } from "./holder.js";
+
+export const pins: Readonly<Record<string, Holder>> = {
+  // Out of its array already.
+  unpin_user_page: ({ local }) => [local("page")],
+  // Allocated for the child without the page table's lock (v5.9).
+  copy_page_range: ({ page }) => (page("prealloc") < 0 ? [] : [page("prealloc")]),
+};
+
+/** The paths of get_user_pages in which a page is held before it is in its array: a pin, if pin_user_pages calls them. */
+export const TAKES: readonly string[] = ["gup_pte_range", "__get_user_pages"];
