@@ -15,7 +15,8 @@
  *
  * What the counters mmu_invalidations, last_set_pages and user_invalidated say is kept as two bits: pages are needed, and
  * somebody has invalidated them since the submission looked. Left out: several objects in a job, read-only objects, the reservation object's locks and
- * fences (the GPU's own state says whether it works), the compute driver's eviction; the lock is one for all notifiers.
+ * fences (the GPU's own state says whether it works), the old page that a notifier may meet where it has just been put, the compute
+ * driver's eviction; the lock is one for all notifiers.
  */
 import { lockClass } from "../../machine/lock.js";
 import { struct, u8, u16 } from "../../machine/memory.js";
@@ -75,8 +76,13 @@ const MARK = {
 /** What the GPU wrote is dirtied, without the page lock. */
 const amdgpu_ttm_tt_mark_user_pages = path("amdgpu_ttm_tt_mark_user_pages", MARK, [
   ...for_each_page<FrameOf<typeof MARK>>([
-    call(() => set_page_dirty, { page: "page" }),
-    step("mark_page_accessed", (k, f) => mark_page_accessed(k, f.page)),
+    given(
+      (_, f) => f.page !== NONE,
+      [
+        call(() => set_page_dirty, { page: "page" }),
+        step("mark_page_accessed", (k, f) => mark_page_accessed(k, f.page)),
+      ],
+    ),
   ]),
 ]);
 

@@ -1,9 +1,14 @@
 /** The paths that patches bring, or change, and that hold references or pins in locals. */
 import type { Holder } from "./holder.js";
 
-export const pins: Readonly<Record<string, Holder>> = {
+export const patches: Readonly<Record<string, Holder>> = {
   // Out of its array already.
   unpin_user_page: ({ local }) => [local("page")],
+  // Isolated (v5.4); shrink_page_list is their holder while it runs.
+  madvise_pageout: ({ step, local }, chain) => {
+    if (step === "reclaim_pages") return chain(local("page_list"));
+    return step === "putback_lru_page" ? chain(local("ret_pages")) : [];
+  },
   // Allocated for the child without the page table's lock (v5.9).
   copy_page_range: ({ page }) => (page("prealloc") < 0 ? [] : [page("prealloc")]),
 };
