@@ -21,6 +21,7 @@ import {
   config,
   down_write,
   given,
+  label,
   leave,
   local,
   path,
@@ -48,7 +49,7 @@ import { VM_DONTCOPY, VM_LOCKED, VM_LOCKONFAULT, VM_SHARED, VM_WIPEONFORK } from
 import { int, NONE, type Vpn, vpn } from "./types.js";
 
 /** Pages after which copy_pte_range may let go of its locks. */
-export const PROGRESS = 32;
+const PROGRESS = 32;
 
 /** copy_one_pte: the child's PTE is old; of a private mapping it is write-protected, the parent's too; of a shared one clean. */
 export function copy_one_pte(k: Kernel, from: Vpn, to: Vpn, vm_flags: number): void {
@@ -100,6 +101,7 @@ export const copy_page_range = path(
         [call(() => mmu_notifier_invalidate_range_start, { start: "start", end: "end" })],
       ),
     ]),
+    label("copy_p4d_range"),
     repeat(
       (_, f) => f.start + f.done < f.end,
       [
@@ -116,6 +118,7 @@ export const copy_page_range = path(
         ]),
       ],
     ),
+    label("copied"),
     config("notifier", [
       given(
         (k, f) => is_cow_mapping(k.vma.vm_flags[f.vma]),

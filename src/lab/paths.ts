@@ -98,7 +98,7 @@ export function linesOf(path: AnyPath): PathLine[] {
 function textOf(node: AnyNode): string {
   switch (node.op) {
     case "step":
-      return node.name;
+      return node.around === undefined ? node.name : `${node.name} (${node.around.join(", ")})`;
     case "wait":
       return `wait: ${node.name}`;
     case "acquire":

@@ -12,6 +12,9 @@ type AnyNode = Node<any, any>;
 // biome-ignore lint/suspicious/noExplicitAny: paths of any frame
 export type AnyPath = Path<any, any, any>;
 
+// biome-ignore lint/suspicious/noExplicitAny: an edit does not know the frame of the path that it edits
+type Act = (k: any, f: any) => void;
+
 /** One change of one path. */
 export type Edit = {
   /** The path, or the name of one or more: every path of that name is edited. */
@@ -23,6 +26,15 @@ export type Edit = {
       readonly anchor: string;
       readonly nodes: readonly AnyNode[];
     }
+  /** A step does something else, or something more, around what it did. */
+  | {
+      readonly how: "around";
+      readonly anchor: string;
+      readonly what: string;
+      readonly wrap: (act: Act) => Act;
+    }
+  /** A step is no preemption point any more. */
+  | { readonly how: "held"; readonly anchor: string }
   /** A call, by its callee's name, is one of another path, with the same arguments. */
   | { readonly how: "callee"; readonly anchor: string; readonly callee: () => AnyPath }
   | { readonly how: "locals"; readonly locals: Locals }
@@ -53,6 +65,23 @@ export const replace = <F>(
   // biome-ignore lint/suspicious/noExplicitAny: nodes of any kernel
   nodes: readonly Node<any, F>[],
 ): Edit => ({ path, how: "replace", anchor, nodes });
+
+/**
+ * A step of the same name does something around what it did before, as one step. Several patches may do so; what the last one does is outermost.
+ *
+ * @param what a word for it: the listing of the path has it beside the step
+ * @param wrap from what the step did to what it does now
+ */
+export const around = <F>(
+  path: AnyPath | string,
+  anchor: string,
+  what: string,
+  // biome-ignore lint/suspicious/noExplicitAny: steps of any kernel
+  wrap: (act: (k: any, f: F) => void) => (k: any, f: F) => void,
+): Edit => ({ path, how: "around", anchor, what, wrap });
+
+/** The step runs at once with the one before it: since the patch nobody can tell whether the task was stopped between the two. */
+export const holds = (path: AnyPath | string, anchor: string): Edit => ({ path, how: "held", anchor });
 
 /** The anchor is gone. */
 export const remove = (path: AnyPath | string, anchor: string): Edit => ({
@@ -161,6 +190,12 @@ export function edited(path: AnyPath, edit: Edit): AnyPath {
       if (node.op !== "call") throw new Error(`does not apply: "${name}" in ${path.name} is no call`);
       return [{ ...node, callee: edit.callee }];
     }
+    if (edit.how === "around") {
+      if (node.op !== "step") throw new Error(`does not apply: "${name}" in ${path.name} is no step`);
+      const { run, around = [], act = run } = node;
+      return [{ ...node, run: edit.wrap(run), around: [...around, edit.what], act }];
+    }
+    if (edit.how === "held") return [{ ...node, held: true }];
     if (edit.how === "before") return [...edit.nodes, node];
     return edit.how === "after" ? [node, ...edit.nodes] : edit.nodes;
   });

@@ -41,6 +41,10 @@ export type Node<K, F> = Action<K, F> & {
   readonly held?: true | ((k: K, f: F) => boolean);
   /** What the node does to a lock whose state the kernel keeps itself (a bit of one of its objects). */
   readonly lock?: LockUse;
+  /** What patches do around a step (patch.ts), the innermost first. */
+  readonly around?: readonly string[];
+  /** The step's own act, where patches do something around it. */
+  readonly act?: unknown;
 };
 
 type Action<K, F> =

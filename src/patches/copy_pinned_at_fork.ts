@@ -3,14 +3,16 @@
  *
  * Source: mm/memory.c (copy_present_page), commit 70e806e4e645 (v5.9), and mm->has_pinned, commit 008cfe4418b3. A page of a private mapping is asked whether it
  * may be pinned, if its process has ever pinned anything; the copy is allocated without the page table's lock, and the walk begins again at the same PTE.
+ * A PTE is two steps here, as the fast walk of gup needs no lock: it may pin a page between the question and what comes of it.
  *
- * What it leaves: plain references (vmsplice, O_DIRECT before it pins). Left out: a fork that finds no memory for the copy (a machine with
- * watermarks must have it), the write_protect_seq that keeps the fast path of gup away (v5.11).
+ * What it leaves: plain references (vmsplice, O_DIRECT before it pins), and a window: a page that the fast walk pins between the question and the
+ * write protection is shared all the same (write-protect-seq, v5.11). Left out: a fork that finds no memory for the copy (a machine with
+ * watermarks must have it).
  */
-import { copy_one_pte, PROGRESS } from "../kernel/fork.js";
+import { copy_one_pte } from "../kernel/fork.js";
 import type { Kernel } from "../kernel/kernel.js";
 import { PFN_SHIFT, PTE } from "../kernel/kernel.js";
-import { given, goto, label, local, step, under } from "../kernel/language.js";
+import { config, given, goto, label, local, step, under } from "../kernel/language.js";
 import { ptl } from "../kernel/locks.js";
 import {
   copy_page,
@@ -24,9 +26,9 @@ import {
 import { alloc_pages } from "../kernel/mm/page_alloc.js";
 import { page_add_rmap, set_pte } from "../kernel/mm/rmap.js";
 import { put_page } from "../kernel/mm/swap.js";
-import { NONE, type Pfn, pfn, type Vpn } from "../kernel/types.js";
+import { int, NONE, type Pfn, pfn, type Vpn } from "../kernel/types.js";
 import { struct, u8 } from "../machine/memory.js";
-import { before, locals, replace } from "../machine/patch.js";
+import { before, type Edit, locals, replace } from "../machine/patch.js";
 import type { Patch } from "./patch.js";
 import { FOLL_PIN } from "./pin_user_pages.js";
 import { page_maybe_dma_pinned } from "./track_foll_pin.js";
@@ -42,14 +44,19 @@ interface Copy {
   end: Vpn;
   done: number;
   prealloc: Pfn;
+  /** The PTE of which has been found that its page can be shared; WANTS_COPY of one that needs a page first. */
+  asked: number;
+}
+const WANTS_COPY = -1;
+
+/** What fork does with the PTE of a page that it does not share. */
+export interface ForkRules {
+  /** Whether the page of the PTE at `from` must be copied now. */
+  readonly needs_copy: (k: Kernel, vma: number, from: Vpn) => boolean;
+  /** Copy a PTE that is not none. */
+  readonly share: (k: Kernel, from: Vpn, to: Vpn, vm_flags: number) => void;
 }
 
-/** Somebody is about to pin a page of a process. */
-function set_has_pinned(k: Kernel, at: Vpn, flags: number): void {
-  if ((flags & FOLL_PIN) !== 0) k.of(mm_pins).has_pinned[mm_of(k, at)] = 1;
-}
-
-/** Whether the page of the PTE at `from` must be copied now. */
 function needs_copy(k: Kernel, vma: number, from: Vpn): boolean {
   const entry = k.pte.entry[from];
   if ((entry & PTE.present) === 0 || !is_cow_mapping(k.vma.vm_flags[vma])) return false;
@@ -70,6 +77,60 @@ function copy_present_page(k: Kernel, f: Copy, from: Vpn, to: Vpn): void {
   f.prealloc = NONE;
 }
 
+/**
+ * The question: the page table's lock is held from here to the answer's use, which keeps everybody away but the fast walk of gup. Somebody else who has changed the PTE in
+ * between would have come before the lock: it is asked again then.
+ */
+export const asks =
+  ({ needs_copy }: ForkRules) =>
+  (k: Kernel, f: Copy): void => {
+    const from = f.start + f.done;
+    f.asked = needs_copy(k, f.vma, from) ? 0 : k.pte.entry[from];
+  };
+
+/** copy_present_pte and copy_nonpresent_pte of one PTE. */
+export const copies =
+  ({ needs_copy, share }: ForkRules) =>
+  (k: Kernel, f: Copy): void => {
+    const from = f.start + f.done;
+    const entry = k.pte.entry[from];
+    if (entry !== f.asked && needs_copy(k, f.vma, from)) {
+      f.asked = f.prealloc === NONE ? WANTS_COPY : 0;
+      if (f.asked === WANTS_COPY) return;
+      copy_present_page(k, f, from, f.to + f.done);
+    } else {
+      // What was allocated for a page that is no longer pinned.
+      if (f.prealloc !== NONE) put_page(k, f.prealloc);
+      f.prealloc = NONE;
+      f.asked = 0;
+      if (entry !== 0) share(k, from, f.to + f.done, k.vma.vm_flags[f.vma]);
+    }
+    f.done++;
+  };
+
+const rules: ForkRules = { needs_copy, share: copy_one_pte };
+
+/** What the fast walk is told. */
+interface Fast {
+  readonly start: Vpn;
+  readonly write: number;
+}
+
+/** internal_get_user_pages_fast says that the process pins before it walks, without mmap_sem. Nobody asks on a machine without processes that fork. */
+const sets_has_pinned = (name: string): Edit =>
+  before<Fast>(name, "local_irq_disable:", [
+    config("mmap", [
+      given(
+        (_, f) => (f.write & FOLL_PIN) !== 0,
+        [
+          step("atomic_set(&mm->has_pinned)", (k, f) => {
+            k.of(mm_pins).has_pinned[mm_of(k, f.start)] = 1;
+          }),
+        ],
+      ),
+    ]),
+  ]);
+
 export const copy_pinned_at_fork: Patch = {
   name: "copy-pinned-at-fork",
   title: "mm: Do early cow for pinned pages during fork() for ptes",
@@ -80,11 +141,9 @@ export const copy_pinned_at_fork: Patch = {
   tables: [{ struct: mm_pins, rows: (g) => g.mms }],
   edits: [
     before<{ readonly at: Vpn; readonly flags: number }>("__get_user_pages", "retry:", [
-      local((k, f) => set_has_pinned(k, f.at, f.flags)),
-    ]),
-    // The fast walk, too: a process whose pages are all there never comes to the slow one.
-    before<{ readonly at: Vpn; readonly write: number }>("gup_pte_range", "pte_read", [
-      local((k, f) => set_has_pinned(k, f.at, f.write)),
+      local((k, f) => {
+        if ((f.flags & FOLL_PIN) !== 0) k.of(mm_pins).has_pinned[mm_of(k, f.at)] = 1;
+      }),
     ]),
     // mm_init: a new process has pinned nothing, whoever had its number before.
     before<{ readonly child: number }>("fork", "dup_mmap", [
@@ -92,34 +151,18 @@ export const copy_pinned_at_fork: Patch = {
         k.of(mm_pins).has_pinned[f.child] = 0;
       }),
     ]),
-    locals("copy_page_range", { prealloc: pfn }),
+    sets_has_pinned("get_user_pages_fast"),
+    sets_has_pinned("__get_user_pages_fast"),
+    locals("copy_page_range", { prealloc: pfn, asked: int }),
     replace<Copy>("copy_page_range", "under ptl", [
       label("again"),
-      under<Copy>(ptl, [
-        step<Copy>("copy_one_pte", (k, f) => {
-          const flags = k.vma.vm_flags[f.vma];
-          for (let progress = 0; progress < PROGRESS && f.start + f.done < f.end; f.done++) {
-            const from = f.start + f.done;
-            if (needs_copy(k, f.vma, from)) {
-              if (f.prealloc === NONE) return;
-              copy_present_page(k, f, from, f.to + f.done);
-              progress += 8;
-              continue;
-            }
-            // What was allocated for a page that is no longer pinned.
-            if (f.prealloc !== NONE) {
-              put_page(k, f.prealloc);
-              f.prealloc = NONE;
-            }
-            const none = k.pte.entry[from] === 0;
-            if (!none) copy_one_pte(k, from, f.to + f.done, flags);
-            progress += none ? 1 : 8;
-          }
-        }),
-      ]),
+      under<Copy>(ptl, [step("page_maybe_dma_pinned", asks(rules)), step("copy_one_pte", copies(rules))]),
       given<Copy>(
-        (k, f) => f.start + f.done < f.end && needs_copy(k, f.vma, f.start + f.done),
+        (_, f) => f.asked === WANTS_COPY,
         [
+          local((_, f) => {
+            f.asked = 0;
+          }),
           alloc_pages<"prealloc", Copy>("page_copy_prealloc", "prealloc", () => {}, [
             local<Copy>(() => {
               throw new Error("page_copy_prealloc: no memory for a copy; give the machine more page frames");

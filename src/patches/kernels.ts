@@ -25,6 +25,7 @@ import { swap_unpinned_only } from "./swap_unpinned_only.js";
 import { track_foll_pin } from "./track_foll_pin.js";
 import { uring_leaves_files_to_gup } from "./uring_leaves_files_to_gup.js";
 import { uring_shmem_buffers } from "./uring_shmem_buffers.js";
+import { write_protect_seq } from "./write_protect_seq.js";
 
 export interface KernelVersion {
   readonly name: string;
@@ -77,8 +78,9 @@ const v5_9 = next(
 const v5_11 = next(
   v5_9,
   "v5.11",
-  "February 2021: pinned anonymous pages stay out of swap",
+  "February 2021: pinned anonymous pages stay out of swap; a fast pin does not meet a fork",
   swap_unpinned_only,
+  write_protect_seq,
 );
 const v5_14 = next(v5_11, "v5.14", "August 2021: io_uring registers buffers of tmpfs", uring_shmem_buffers);
 const v5_18 = next(

@@ -85,6 +85,7 @@ function copyNode(
 
 /** What a node does: the same function in every copy of it. */
 const actOf = (node: AnyNode): unknown => {
+  if (node.act !== undefined) return node.act;
   if ("test" in node) return node.test;
   if ("which" in node) return node.which;
   if ("index" in node) return node.index;

@@ -285,6 +285,7 @@ export const get_user_pages_fast = path("get_user_pages_fast", FAST, [
     f.at = f.start;
     f.got = 1;
   }),
+  label("local_irq_disable"),
   repeat(
     (_, f) => f.ret < f.nr && f.got === 1,
     [
@@ -295,6 +296,7 @@ export const get_user_pages_fast = path("get_user_pages_fast", FAST, [
       }),
     ],
   ),
+  label("local_irq_enable"),
   given((_, f) => f.ret === f.nr, [leave()]),
   local((_, f) => {
     f.got = 1;
@@ -321,6 +323,7 @@ export const __get_user_pages_fast = path("__get_user_pages_fast", FAST, [
     f.at = f.start;
     f.got = 1;
   }),
+  label("local_irq_disable"),
   repeat(
     (_, f) => f.ret < f.nr && f.got === 1,
     [
@@ -331,6 +334,7 @@ export const __get_user_pages_fast = path("__get_user_pages_fast", FAST, [
       }),
     ],
   ),
+  label("local_irq_enable"),
 ]);
 
 const SLOW = {
