@@ -124,6 +124,7 @@ export class World {
     hugetlb_init(this.k);
     init_journal(this.k);
     this.setup.prepare(this.k);
+    for (const { boot } of this.kernel.patches) boot?.(this.k);
     this.machine = new Machine(this.k, image, memory, specs);
     const numbers = new Map(specs.map((spec, task) => [spec.name, task]));
     const numberOf = (task: string): number => {

@@ -21,6 +21,7 @@ import {
   make_anonymous,
   maybe_mkwrite,
   mm_of,
+  pte_pfn,
   vm_normal_page,
 } from "../kernel/mm/memory.js";
 import { alloc_pages } from "../kernel/mm/page_alloc.js";
@@ -55,9 +56,12 @@ export interface ForkRules {
   readonly needs_copy: (k: Kernel, vma: number, from: Vpn) => boolean;
   /** Copy a PTE that is not none. */
   readonly share: (k: Kernel, from: Vpn, to: Vpn, vm_flags: number) => void;
+  /** Called with the child's copy of a page. */
+  readonly copied: (k: Kernel, page: Pfn) => void;
 }
 
-function needs_copy(k: Kernel, vma: number, from: Vpn): boolean {
+/** Whether the page of the PTE at `from` may be pinned, and is its process's own to write. */
+export function maybe_needs_copy(k: Kernel, vma: number, from: Vpn): boolean {
   const entry = k.pte.entry[from];
   if ((entry & PTE.present) === 0 || !is_cow_mapping(k.vma.vm_flags[vma])) return false;
   if (k.of(mm_pins).has_pinned[mm_of(k, from)] === 0) return false;
@@ -90,7 +94,7 @@ export const asks =
 
 /** copy_present_pte and copy_nonpresent_pte of one PTE. */
 export const copies =
-  ({ needs_copy, share }: ForkRules) =>
+  ({ needs_copy, share, copied }: ForkRules) =>
   (k: Kernel, f: Copy): void => {
     const from = f.start + f.done;
     const entry = k.pte.entry[from];
@@ -98,6 +102,7 @@ export const copies =
       f.asked = f.prealloc === NONE ? WANTS_COPY : 0;
       if (f.asked === WANTS_COPY) return;
       copy_present_page(k, f, from, f.to + f.done);
+      copied(k, pte_pfn(k.pte.entry[f.to + f.done]));
     } else {
       // What was allocated for a page that is no longer pinned.
       if (f.prealloc !== NONE) put_page(k, f.prealloc);
@@ -108,7 +113,7 @@ export const copies =
     f.done++;
   };
 
-const rules: ForkRules = { needs_copy, share: copy_one_pte };
+const rules: ForkRules = { needs_copy: maybe_needs_copy, share: copy_one_pte, copied: () => {} };
 
 /** What the fast walk is told. */
 interface Fast {

@@ -9,6 +9,7 @@ import type { Table } from "../kernel/kernel.js";
 import { operations, tables } from "../kernel/linux.js";
 import { type AnyPath, patcher } from "../machine/patch.js";
 import type { Implementations } from "../machine/program.js";
+import { anon_exclusive } from "./anon_exclusive.js";
 import { copy_if_referenced } from "./copy_if_referenced.js";
 import { copy_pinned_at_fork } from "./copy_pinned_at_fork.js";
 import { blockdev_dio_pins, iomap_dio_pins } from "./dio_pins.js";
@@ -21,11 +22,16 @@ import type { Patch } from "./patch.js";
 import { pin_frame_vector, pin_user_pages_api } from "./pin_user_pages.js";
 import { reclaim_writes_no_files } from "./reclaim_writes_no_files.js";
 import { refuse_longterm_file_write } from "./refuse_longterm_file_write.js";
+import { reuse_by_references } from "./reuse_by_references.js";
 import { swap_unpinned_only } from "./swap_unpinned_only.js";
 import { track_foll_pin } from "./track_foll_pin.js";
+import { umem_no_force } from "./umem_no_force.js";
+import { unshare_anon } from "./unshare_anon.js";
+import { unshare_cow_mappings } from "./unshare_cow_mappings.js";
 import { uring_leaves_files_to_gup } from "./uring_leaves_files_to_gup.js";
 import { uring_shmem_buffers } from "./uring_shmem_buffers.js";
 import { write_protect_seq } from "./write_protect_seq.js";
+import { zero_page_unpinned } from "./zero_page_unpinned.js";
 
 export interface KernelVersion {
   readonly name: string;
@@ -86,26 +92,42 @@ const v5_14 = next(v5_11, "v5.14", "August 2021: io_uring registers buffers of t
 const v5_18 = next(
   v5_14,
   "v5.18",
-  "May 2022: ext4 warns where it died, and loses the data; invalidation spares held pages",
+  "May 2022: ext4 warns where it died, and loses the data; invalidation spares held pages; swap-in counts references",
   ext4_page_without_buffers,
   invalidate_unused_only,
+  reuse_by_references,
 );
-const v6_1 = next(v5_18, "v6.1", "December 2022, as released");
+const v5_19 = next(
+  v5_18,
+  "v5.19",
+  "July 2022: anonymous pages of one process are marked, and only those are pinned",
+  anon_exclusive,
+  unshare_anon,
+);
+const v6_1 = next(v5_19, "v6.1", "December 2022, as released");
 const v6_1_192 = next(
   v6_1,
   "v6.1.192",
   "v6.1 with its stable patches: reclaim spares pinned pages",
   keep_private_of_pinned,
 );
-const v6_3 = next(v6_1, "v6.3", "April 2023: O_DIRECT through iomap pins", iomap_dio_pins);
+const v6_2 = next(
+  v6_1,
+  "v6.2",
+  "February 2023: long-term pins for reading of private mappings are of copies",
+  unshare_cow_mappings,
+  umem_no_force,
+);
+const v6_3 = next(v6_2, "v6.3", "April 2023: O_DIRECT through iomap pins", iomap_dio_pins);
 const v6_4 = next(v6_3, "v6.4", "June 2023: reclaim spares pinned pages", keep_private_of_pinned);
 const v6_5 = next(
   v6_4,
   "v6.5",
-  "August 2023: the old O_DIRECT pins, too; long-term pins of files for writing are refused",
+  "August 2023: the old O_DIRECT pins, too; long-term pins of files for writing are refused; the zero page is not pinned",
   blockdev_dio_pins,
   refuse_longterm_file_write,
   uring_leaves_files_to_gup,
+  zero_page_unpinned,
 );
 const v6_12 = next(v6_5, "v6.12", "November 2024");
 const of_2026 = next(
@@ -124,8 +146,10 @@ export const kernels: readonly KernelVersion[] = [
   v5_11,
   v5_14,
   v5_18,
+  v5_19,
   v6_1,
   v6_1_192,
+  v6_2,
   v6_3,
   v6_4,
   v6_5,

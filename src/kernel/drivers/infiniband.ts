@@ -22,6 +22,7 @@ import {
   down_read,
   down_write,
   given,
+  label,
   leave,
   local,
   path,
@@ -83,6 +84,7 @@ export const ib_umem_get = path(
     local((_, f) => {
       f.flags = FOLL.WRITE | (f.writable === 1 ? 0 : FOLL.FORCE);
     }),
+    label("sg_alloc_table"),
     repeat(
       (_, f) => f.taken < f.nr && f.got >= 0,
       [

@@ -450,6 +450,35 @@ export const wp_page_shared = path(
   ],
 );
 
+/** The ptl section of wp_page_copy: unless somebody was faster, the copy takes the place of the page, with these bits of a PTE. */
+export function replace_by_copy(
+  k: Kernel,
+  f: {
+    readonly at: Vpn;
+    readonly vma: number;
+    readonly orig_pte: number;
+    readonly page: Pfn;
+    new_page: Pfn;
+    stale: number;
+  },
+  bits: number,
+): void {
+  if (k.pte.entry[f.at] !== f.orig_pte) {
+    f.stale = 1;
+    put_page(k, f.new_page);
+    f.new_page = NONE;
+    return;
+  }
+  k.pte.entry[f.at] = 0;
+  if (f.page !== NONE) {
+    page_remove_rmap(k, f.page);
+    put_page(k, f.page);
+  }
+  page_add_rmap(k, f.new_page);
+  make_anonymous(k, f.new_page, f.vma, f.at);
+  set_pte(k, f.at, (f.new_page << PFN_SHIFT) | PTE.present | PTE.young | bits, f.new_page);
+}
+
 /**
  * A write to a page that is mapped read-only in a private mapping: a copy takes its place. `page` comes with a reference, and
  * is NONE for the zero page and for device memory.
@@ -476,23 +505,7 @@ export const wp_page_copy = path(
     ),
     config("notifier", [call(() => invalidate_at_start, { at: "at" })]),
     under(ptl, [
-      step("ptep_clear_flush_notify", (k, f) => {
-        if (k.pte.entry[f.at] !== f.orig_pte) {
-          f.stale = 1;
-          put_page(k, f.new_page);
-          f.new_page = NONE;
-          return;
-        }
-        k.pte.entry[f.at] = 0;
-        if (f.page !== NONE) {
-          page_remove_rmap(k, f.page);
-          put_page(k, f.page);
-        }
-        page_add_rmap(k, f.new_page);
-        make_anonymous(k, f.new_page, f.vma, f.at);
-        const bits = PTE.present | PTE.young | PTE.dirty | maybe_mkwrite(k, f.vma);
-        set_pte(k, f.at, (f.new_page << PFN_SHIFT) | bits, f.new_page);
-      }),
+      step("ptep_clear_flush_notify", (k, f) => replace_by_copy(k, f, PTE.dirty | maybe_mkwrite(k, f.vma))),
     ]),
     config("notifier", [call(() => invalidate_at_end, { at: "at" })]),
     given(
@@ -630,8 +643,17 @@ export const do_anonymous_page = path(
   ],
 );
 
+/** do_page_add_anon_rmap: one PTE more; a page that was read from swap has no mapping yet. */
+export function do_page_add_anon_rmap(k: Kernel, page: Pfn, vma: number, at: Vpn): void {
+  if (!isAnon(k.page.mapping[page])) {
+    k.page.mapping[page] = PAGE_MAPPING_ANON;
+    k.page.index[page] = offset_of(k, vma, at);
+  }
+  page_add_rmap(k, page);
+}
+
 /** What do_swap_page did under the ptl, with the page and its lock; changed: the PTE is another one by now. */
-const SWAPIN = { changed: 0, mapped: 1, copy: 2 } as const;
+export const SWAPIN = { changed: 0, mapped: 1, copy: 2 } as const;
 
 /**
  * The end of do_swap_page: the page, uptodate and locked, is mapped in the place of its entry, and its reference becomes the PTE's. A write
@@ -647,12 +669,7 @@ function map_swapped(
   const reuse = wants && reuse_swap_page(k, f.page);
   const bits =
     PTE.present | PTE.young | vm_page_prot(k, f.vma) | (reuse ? PTE.dirty | maybe_mkwrite(k, f.vma) : 0);
-  // do_page_add_anon_rmap: a page that was read has no mapping yet.
-  if (!isAnon(k.page.mapping[f.page])) {
-    k.page.mapping[f.page] = PAGE_MAPPING_ANON;
-    k.page.index[f.page] = offset_of(k, f.vma, f.at);
-  }
-  page_add_rmap(k, f.page);
+  do_page_add_anon_rmap(k, f.page, f.vma, f.at);
   set_pte(k, f.at, (f.page << PFN_SHIFT) | bits, f.page);
   activate_page(k, f.page);
   swap_free(k, entry);
