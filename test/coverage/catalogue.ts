@@ -158,6 +158,8 @@ export class Catalogue {
     const rename = (step: string, node: AnyNode): string => {
       const known = this.acts.get(actOf(node))?.get(path.name);
       if (file === null) return known ?? step;
+      // A path that a patch makes of another one has that one's steps.
+      if (file.startsWith("patch ") && known !== undefined) return known;
       const nth = (counts.get(step) ?? 0) + 1;
       counts.set(step, nth);
       const key = `${file} ${path.name} ${step} ${nth}`;

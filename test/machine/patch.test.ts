@@ -2,11 +2,13 @@
 import { describe, expect, it } from "vitest";
 import {
   anchorsOf,
+  around,
   becomes,
   before,
   after as behind,
   type Edit,
   edited,
+  holds,
   locals,
   patcher,
   recall,
@@ -68,6 +70,35 @@ describe("an edit", () => {
 
   it("calls another path in the place of one", () => {
     expect(after_edit(recall("base", "inner", () => other))).toContain("other");
+  });
+
+  it("does something around a step, the last edit outermost, and says what", () => {
+    const wrap = (word: string) =>
+      around("base", "three", word, (act) => (k, f) => {
+        k.said.push(word);
+        act(k, f);
+      });
+    const made = edited(edited(base, wrap("x")), wrap("y"));
+    expect(anchorsOf(made)).toEqual(anchorsOf(base));
+    const two = made.body[1];
+    const three = two.op === "when" ? two.then[0] : two;
+    const k = { said: [] as string[] };
+    if (three.op === "step") three.run(k, {});
+    expect([k.said, three.around]).toEqual([
+      ["y", "x", "three"],
+      ["x", "y"],
+    ]);
+    expect(() =>
+      edited(
+        base,
+        around("base", "two", "x", (act) => act),
+      ),
+    ).toThrow('does not apply: "two" in base is no step');
+  });
+
+  it("makes a step one with the step before it", () => {
+    const two = edited(base, holds("base", "three")).body[1];
+    expect(two.op === "when" && two.then[0].held).toBe(true);
   });
 
   it("names the second of its name by #2", () => {

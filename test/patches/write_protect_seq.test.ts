@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { Kernel } from "../../src/kernel/kernel.js";
 import { call, path } from "../../src/kernel/language.js";
-import { FOLL, get_user_pages_fast } from "../../src/kernel/mm/gup.js";
+import { __get_user_pages_fast, FOLL, get_user_pages_fast } from "../../src/kernel/mm/gup.js";
 import { page_behind } from "../../src/kernel/mm/memory.js";
 import { page_of } from "../../src/kernel/mm/user_pages.js";
 import { NONE, pages_nr, vpn } from "../../src/kernel/types.js";
@@ -101,6 +101,22 @@ describe("lockless_pages_from_mm with write_protect_seq (F40)", () => {
     const h = world("v5.11", { plain: { path: plain, args: [0, 0], ends: true } });
     h.past("fork", "raw_write_seqcount_begin");
     expect(h.trace("plain", () => h.go("plain"))[0]).toBe("pte_read");
+  });
+
+  it("a walk that may not sleep gives up: pin_user_pages_fast_only", () => {
+    const only = path("only", { source: "a test", args: { at: vpn, pages: pages_nr } }, [
+      call(() => __get_user_pages_fast, {
+        start: "at",
+        nr: 1,
+        write: FOLL.WRITE | FOLL_PIN,
+        pages: "pages",
+      }),
+    ]);
+    const open = () => world("v5.11", { only: { path: only, args: [0, 0], ends: true } });
+    expect(pinned(open().go("only").k)).toBe(0);
+    const odd = open().past("fork", "raw_write_seqcount_begin").go("only");
+    const changed = open().past("only", "SetPageReferenced").go("fork").go("only");
+    for (const h of [odd, changed]) expect([h.k.user_pages.nr[0], h.finished("only")]).toEqual([0, true]);
   });
 
   it("fork of a process that has only ever pinned by the fast path copies, too", () => {
