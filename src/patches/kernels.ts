@@ -2,7 +2,8 @@
  * The kernels that can be run: the base, which reads as Linux v4.20, and what became of it, as ordered lists of patches.
  *
  * A kernel is named after the release that had all of its patches first. Each list begins with that of an older kernel, but for a stable
- * kernel's, which takes single patches of later ones. A release that changed nothing that is modelled has the list of the one before it.
+ * kernel's, which takes single patches of later ones; v5.8 has a patch that the next one has no more. A release that changed nothing that is
+ * modelled has the list of the one before it.
  */
 
 import type { Table } from "../kernel/kernel.js";
@@ -15,6 +16,7 @@ import { copy_pinned_at_fork } from "./copy_pinned_at_fork.js";
 import { blockdev_dio_pins, iomap_dio_pins } from "./dio_pins.js";
 import { ext4_iomap_dio } from "./ext4_iomap_dio.js";
 import { ext4_page_without_buffers } from "./ext4_page_without_buffers.js";
+import { force_cow_break } from "./force_cow_break.js";
 import { invalidate_unused_only } from "./invalidate_unused_only.js";
 import { keep_private_of_pinned } from "./keep_private_of_pinned.js";
 import { madv_pageout } from "./madv_pageout.js";
@@ -73,6 +75,13 @@ const v5_5 = next(
 );
 const v5_6 = next(v5_5, "v5.6", "March 2020: pin_user_pages, which counts nothing yet", pin_user_pages_api);
 const v5_7 = next(v5_6, "v5.7", "May 2020: pins can be told from references", track_foll_pin);
+// v5.9 has another answer to the same question, and took this one back.
+const v5_8 = next(
+  v5_7,
+  "v5.8",
+  "August 2020: get_user_pages makes the copies of private mappings first, for reading too",
+  force_cow_break,
+);
 const v5_9 = next(
   v5_7,
   "v5.9",
@@ -142,6 +151,7 @@ export const kernels: readonly KernelVersion[] = [
   v5_5,
   v5_6,
   v5_7,
+  v5_8,
   v5_9,
   v5_11,
   v5_14,

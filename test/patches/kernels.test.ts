@@ -152,6 +152,8 @@ describe("fork and copy-on-write", () => {
     ["W11", "v5.9", "OK"],
     ["CVE-2020-29374", "v5.7", "INFOLEAK"],
     ["CVE-2020-29374", "v5.7+copy-if-referenced", "OK"],
+    ["CVE-2020-29374", "v5.8", "OK"],
+    ["W11", "v5.8", "STALE"],
   ])("%s on %s: %s", (scenario, kernel, outcome) => {
     expect(explore(scenario, { kernel }).outcomes).toEqual([outcome]);
   });

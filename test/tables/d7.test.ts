@@ -6,6 +6,8 @@
  * - rows 3, 4 and 6 of a page that was in swap leak up to v5.17, not up to v5.8: do_swap_page asks reuse_swap_page until c145e0b47c77 (reuse-by-references);
  * - rows 11 to 14, for which it names no failure, are stale from v5.9 to v5.18, as row 7 is: do_wp_page counts the pin as somebody else's reference;
  * - rows 9 and 10 (anonymous memory) end with v5.19, v6.2 is about pages of files and the zero page: the non-anonymous cases;
+ * - v5.8 is alone: it makes the copy before it takes a reference, whatever that is for (force-cow-break), and v5.9 took it back. Rows 5 and 8, where the page was
+ *   taken before the fork, are as before; all others are right there, those that v5.9 has wrong again, too;
  * - row 8 ends with v5.9: a fixed buffer is pinned by the slow path, which write_protect_seq (v5.11) is not about.
  */
 import { describe, expect, it } from "vitest";
@@ -146,16 +148,21 @@ function order(name: string): number {
   return major * 1_000_000 + minor * 1000 + stable;
 }
 
-/** Whether a case goes wrong on a kernel. A stable kernel has what the release behind it brought only if its list says so. */
-const goes_wrong = (name: string, wrong: Wrong): boolean =>
-  wrong !== null && order(name) >= order(wrong[0]) && order(name) <= order(wrong[1]) + 999;
+/** v5.8 makes copies first: only a page that was taken before the fork can go wrong. */
+const WRONG_ON_5_8 = [5, 8];
+
+/** Whether a case goes wrong on a kernel; a stable kernel is as the release whose name it has. */
+const goes_wrong = (name: string, wrong: Wrong, row: number): boolean =>
+  name === "v5.8"
+    ? WRONG_ON_5_8.includes(row)
+    : wrong !== null && order(name) >= order(wrong[0]) && order(name) <= order(wrong[1]) + 999;
 
 const WRONG: readonly Outcome[] = ["leak", "stale"];
 
 /** Run a case on every kernel. */
-function everywhere(backing: Backing, wrong: Wrong, run: (c: Cow) => Outcome): void {
+function everywhere(backing: Backing, wrong: Wrong, run: (c: Cow) => Outcome, row = 0): void {
   const found = kernels.map(({ name }) => [name, WRONG.includes(run(new Cow(name, backing)))]);
-  expect(found).toEqual(kernels.map(({ name }) => [name, goes_wrong(name, wrong)]));
+  expect(found).toEqual(kernels.map(({ name }) => [name, goes_wrong(name, wrong, row)]));
 }
 
 const when = (wrong: Wrong): string =>
@@ -163,9 +170,9 @@ const when = (wrong: Wrong): string =>
 
 describe("D7: anonymous memory", () => {
   for (const [row, what, base, swapped, run] of ANON) {
-    it(`${row} ${what}; ${when(base)}`, () => everywhere("base page", base, run));
+    it(`${row} ${what}; ${when(base)}`, () => everywhere("base page", base, run, row));
     it(`${row} of a page that was in swap; ${when(swapped)}`, () =>
-      everywhere("swapped-out base page", swapped, run));
+      everywhere("swapped-out base page", swapped, run, row));
   }
 });
 

@@ -229,7 +229,8 @@ const __get_user_pages = (nonblocking: boolean) =>
     local((_, f) => {
       const may_drop = nonblocking && (f.ret & FOLL.TRIED) === 0;
       f.followed =
-        ((f.flags & FOLL.WRITE) !== 0 ? FAULT_FLAG.WRITE : 0) | (may_drop ? FAULT_FLAG.ALLOW_RETRY : 0);
+        (((f.flags | f.ret) & FOLL.WRITE) !== 0 ? FAULT_FLAG.WRITE : 0) |
+        (may_drop ? FAULT_FLAG.ALLOW_RETRY : 0);
       if ((f.ret & FOLL.TRIED) !== 0) f.followed |= FAULT_FLAG.TRIED;
     }),
     call(() => handle_mm_fault, { at: "at", flags: "followed" }, "fault"),
