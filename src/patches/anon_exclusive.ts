@@ -1,18 +1,19 @@
 /**
  * Pages of anonymous memory that belong to one process know it: PG_anon_exclusive.
  *
- * Source: mm/memory.c, mm/rmap.c, mm/migrate.c, mm/mprotect.c, include/linux/rmap.h, commit 6c287605fd56 (v5.19) and its series (78fbe906cc90: the flag; 6c54dc6c7437: set it when a page is reused;
- * 1493a1913e34: a bit of a swap entry remembers it). Read in v6.1.192. The flag is set
- * when a page is new, when do_wp_page finds that its process has the only reference, and when it comes back from swap or from
- * migration as exclusive as it went. It is cleared under the ptl, and not while the page may be pinned: fork copies such a page
- * (page_try_dup_anon_rmap), reclaim and migration put its PTE back (page_try_share_anon_rmap). A write to an exclusive page is a write in place: nobody counts.
+ * Source: mm/memory.c, mm/rmap.c, mm/migrate.c, mm/mprotect.c, include/linux/rmap.h, commit 6c287605fd56 (v5.19) and
+ * its series (78fbe906cc90: the flag; 6c54dc6c7437: set it when a page is reused; 1493a1913e34: a bit of a swap entry
+ * remembers it). Read in v6.1.192. The flag is set when a page is new, when do_wp_page finds that its process has the
+ * only reference, and when it comes back from swap or from migration as exclusive as it went. It is cleared under the
+ * ptl, and not while the page may be pinned: fork copies such a page (page_try_dup_anon_rmap), reclaim and migration
+ * put its PTE back (page_try_share_anon_rmap). A write to an exclusive page is a write in place: nobody counts.
  *
- * What it mends: since v5.9 a process lost its pinned page at the first write after any write protection, as the pin is a reference
- * that do_wp_page counted (mprotect, and a fork before the pin).
+ * What it mends: since v5.9 a process lost its pinned page at the first write after any write protection, as the pin
+ * is a reference that do_wp_page counted (mprotect, and a fork before the pin).
  *
- * The fast walk of gup sees the PTE change, or the flag (unshare-anon). Left out: huge pages, KSM, device memory, the checks of
- * CONFIG_DEBUG_VM. mprotect leaves PTEs read-only (v6.0 makes those of exclusive pages writable at once, 64fe24a3e05e). A page whose unmapping is taken back is
- * not marked dirty on the way; its PTE is dirty still.
+ * The fast walk of gup sees the PTE change, or the flag (unshare-anon). Left out: huge pages, KSM, device memory, the
+ * checks of CONFIG_DEBUG_VM. mprotect leaves PTEs read-only (v6.0 makes those of exclusive pages writable at once,
+ * 64fe24a3e05e). A page whose unmapping is taken back is not marked dirty on the way; its PTE is dirty still.
  */
 import { copy_one_pte } from "../kernel/fork.js";
 import { type Kernel, PTE } from "../kernel/kernel.js";
@@ -50,8 +51,8 @@ const is_exclusive = (k: Kernel, page: Pfn): boolean =>
   page !== NONE && isAnon(k.page.mapping[page]) && PageAnonExclusive(k, page);
 
 /**
- * Bits of PTEs that are not present. A swap entry has no use for the write bit: pte_swp_mkexclusive. A migration entry of a page that was not
- * writable has none for the dirty bit: readable_exclusive.
+ * Bits of PTEs that are not present. A swap entry has no use for the write bit: pte_swp_mkexclusive. A migration
+ * entry of a page that was not writable has none for the dirty bit: readable_exclusive.
  */
 const SWP_EXCLUSIVE = PTE.write;
 const MIGRATION_EXCLUSIVE = PTE.dirty;

@@ -1,13 +1,14 @@
 /**
  * fork copies a page that may be pinned for the child, and leaves the parent's PTE as it is.
  *
- * Source: mm/memory.c (copy_present_page), commit 70e806e4e645 (v5.9), and mm->has_pinned, commit 008cfe4418b3. A page of a private mapping is asked whether it
- * may be pinned, if its process has ever pinned anything; the copy is allocated without the page table's lock, and the walk begins again at the same PTE.
- * A PTE is two steps here, as the fast walk of gup needs no lock: it may pin a page between the question and what comes of it.
+ * Source: mm/memory.c (copy_present_page), commit 70e806e4e645 (v5.9), and mm->has_pinned, commit 008cfe4418b3. A
+ * page of a private mapping is asked whether it may be pinned, if its process has ever pinned anything; the copy is
+ * allocated without the page table's lock, and the walk begins again at the same PTE. A PTE is two steps here, as the
+ * fast walk of gup needs no lock: it may pin a page between the question and what comes of it.
  *
- * What it leaves: plain references (vmsplice, O_DIRECT before it pins), and a window: a page that the fast walk pins between the question and the
- * write protection is shared all the same (write-protect-seq, v5.11). Left out: a fork that finds no memory for the copy (a machine with
- * watermarks must have it).
+ * What it leaves: plain references (vmsplice, O_DIRECT before it pins), and a window: a page that the fast walk pins
+ * between the question and the write protection is shared all the same (write-protect-seq, v5.11). Left out: a fork
+ * that finds no memory for the copy (a machine with watermarks must have it).
  */
 import { copy_one_pte } from "../kernel/fork.js";
 import type { Kernel } from "../kernel/kernel.js";
@@ -82,8 +83,9 @@ function copy_present_page(k: Kernel, f: Copy, from: Vpn, to: Vpn): void {
 }
 
 /**
- * The question: the page table's lock is held from here to the answer's use, which keeps everybody away but the fast walk of gup. Somebody else who has changed the PTE in
- * between would have come before the lock: it is asked again then.
+ * The question: the page table's lock is held from here to the answer's use, which keeps everybody away but the fast
+ * walk of gup. Somebody else who has changed the PTE in between would have come before the lock: it is asked again
+ * then.
  */
 export const asks =
   ({ needs_copy }: ForkRules) =>
@@ -121,7 +123,10 @@ interface Fast {
   readonly write: number;
 }
 
-/** internal_get_user_pages_fast says that the process pins before it walks, without mmap_sem. Nobody asks on a machine without processes that fork. */
+/**
+ * internal_get_user_pages_fast says that the process pins before it walks, without mmap_sem. Nobody asks on a machine
+ * without processes that fork.
+ */
 const sets_has_pinned = (name: string): Edit =>
   before<Fast>(name, "local_irq_disable:", [
     config("mmap", [

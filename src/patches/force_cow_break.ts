@@ -1,11 +1,13 @@
 /**
  * get_user_pages makes the copy of a private mapping before it takes a page, for reading too.
  *
- * Source: mm/gup.c (should_force_cow_break), commit 17839856fd58 (v5.8): a private mapping is asked for a page as if for writing, and the fast walk takes pages of writable PTEs only.
- * Removed by a308c71bf1e6 (v5.9), when do_wp_page had begun to count references (copy-if-referenced): userfaultfd and others had not expected writes.
+ * Source: mm/gup.c (should_force_cow_break), commit 17839856fd58 (v5.8): a private mapping is asked for a page as if
+ * for writing, and the fast walk takes pages of writable PTEs only. Removed by a308c71bf1e6 (v5.9), when do_wp_page
+ * had begun to count references (copy-if-referenced): userfaultfd and others had not expected writes.
  *
- * What it mends: who takes a page that is shared gets one of its process's own, and no other process writes it later (CVE-2020-29374). It leaves the page that was
- * taken before a fork: the child, last mapper of it, still writes it in place.
+ * What it mends: who takes a page that is shared gets one of its process's own, and no other process writes it later
+ * (CVE-2020-29374). It leaves the page that was taken before a fork: the child, last mapper of it, still writes it in
+ * place.
  */
 import type { Kernel } from "../kernel/kernel.js";
 import { given, leave, local } from "../kernel/language.js";

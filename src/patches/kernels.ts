@@ -1,9 +1,10 @@
 /**
- * The kernels that can be run: the base, which reads as Linux v4.20, and what became of it, as ordered lists of patches.
+ * The kernels that can be run: the base, which reads as Linux v4.20, and what became of it, as ordered lists of
+ * patches.
  *
- * A kernel is named after the release that had all of its patches first. Each list begins with that of an older kernel, but for a stable
- * kernel's, which takes single patches of later ones; v5.8 has a patch that the next one has no more. A release that changed nothing that is
- * modelled has the list of the one before it.
+ * A kernel is named after the release that had all of its patches first. Each list begins with that of an older
+ * kernel, but for a stable kernel's, which takes single patches of later ones; v5.8 has a patch that the next one has
+ * no more. A release that changed nothing that is modelled has the list of the one before it.
  */
 
 import type { Table } from "../kernel/kernel.js";

@@ -1,12 +1,13 @@
 /**
  * Whether a process may write an anonymous page in place is asked of the references in the swap cache, too.
  *
- * Source: mm/memory.c, commits 53a05ad9f21d, d4c470970d45 and c145e0b47c77 (v5.18). do_swap_page asked, as v4.20 does, how many PTEs and entries there are (reuse_swap_page); it
- * counts references now, as do_wp_page does since v5.9. do_wp_page drains this CPU's batches and gives up the page's place in swap before it counts,
- * so that fewer pages are copied for nothing.
+ * Source: mm/memory.c, commits 53a05ad9f21d, d4c470970d45 and c145e0b47c77 (v5.18). do_swap_page asked, as v4.20
+ * does, how many PTEs and entries there are (reuse_swap_page); it counts references now, as do_wp_page does since
+ * v5.9. do_wp_page drains this CPU's batches and gives up the page's place in swap before it counts, so that fewer
+ * pages are copied for nothing.
  *
- * What it mends: CVE-2020-29374 of a page that was in swap: a child that has given its page to a pipe and unmapped it leaves the parent as the last
- * one with the entry, and the parent got the page itself for its write.
+ * What it mends: CVE-2020-29374 of a page that was in swap: a child that has given its page to a pipe and unmapped it
+ * leaves the parent as the last one with the entry, and the parent got the page itself for its write.
  *
  * A page that is read from swap is not activated, since v5.9 (b518154e59aa); the base does.
  */
@@ -51,8 +52,8 @@ export interface Wp {
 }
 
 /**
- * wp_can_reuse_anon_folio, as it was called later: whether the PTE's reference is the only one. Who asks holds the ptl; the page lock is tried, and given back
- * at once.
+ * wp_can_reuse_anon_folio, as it was called later: whether the PTE's reference is the only one. Who asks holds the
+ * ptl; the page lock is tried, and given back at once.
  */
 export function can_reuse(k: Kernel, page: Pfn): boolean {
   if (page_count(k, page) > 3) return false;

@@ -1,8 +1,9 @@
 /**
  * A memory region that the card only reads is pinned for reading.
  *
- * Source: drivers/infiniband/core/umem.c, commit b40656aa7d55 (v6.2). FOLL_FORCE and FOLL_WRITE were there to make the copy of a private mapping before the pin; gup does so itself
- * now (unshare-cow-mappings). A read-only shared mapping of a file can be registered since: FOLL_FORCE never writes one.
+ * Source: drivers/infiniband/core/umem.c, commit b40656aa7d55 (v6.2). FOLL_FORCE and FOLL_WRITE were there to make
+ * the copy of a private mapping before the pin; gup does so itself now (unshare-cow-mappings). A read-only shared
+ * mapping of a file can be registered since: FOLL_FORCE never writes one.
  */
 
 import { local } from "../kernel/language.js";

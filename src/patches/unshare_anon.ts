@@ -1,11 +1,14 @@
 /**
  * A pin of an anonymous page that may be shared, for reading, gets a page of the process's own first.
  *
- * Source: mm/gup.c, include/linux/mm.h (gup_must_unshare), mm/memory.c (do_wp_page with FAULT_FLAG_UNSHARE), commits c89357e27f20 and a7f226604170 (v5.19). Read in v6.1.192. follow_page_pte finds
- * a read-only PTE of a page without PG_anon_exclusive, and FOLL_PIN without FOLL_WRITE: -EMLINK, a fault that copies the page (or finds that nobody else has it), and another
- * look. The PTE stays read-only. The fast walk, which has pinned the page by then, drops it and leaves it to the slow path.
+ * Source: mm/gup.c, include/linux/mm.h (gup_must_unshare), mm/memory.c (do_wp_page with FAULT_FLAG_UNSHARE), commits
+ * c89357e27f20 and a7f226604170 (v5.19). Read in v6.1.192. follow_page_pte finds a read-only PTE of a page without
+ * PG_anon_exclusive, and FOLL_PIN without FOLL_WRITE: -EMLINK, a fault that copies the page (or finds that nobody
+ * else has it), and another look. The PTE stays read-only. The fast walk, which has pinned the page by then, drops it
+ * and leaves it to the slow path.
  *
- * What it mends: a pin for reading was of a page that the process lost at its next write, and read the other one's bytes from then on.
+ * What it mends: a pin for reading was of a page that the process lost at its next write, and read the other one's
+ * bytes from then on.
  *
  * References (FOLL_GET) are as they were: vmsplice keeps the page that it found. Left out: huge pages.
  */

@@ -1,12 +1,13 @@
 /**
  * A long-term pin for reading makes the copy that a private mapping would make at its first write.
  *
- * Source: mm/internal.h (gup_must_unshare), mm/memory.c (do_wp_page, sanitize_fault_flags), commits 8d6a0ac09a16 and 84209e87c696 (v6.2). Read in v6.12. With FOLL_LONGTERM a page of a file, or
- * the zero page, that a private mapping shows must be unshared as an anonymous page that is shared. The fast walk does not know the mapping, and leaves every such page that is
- * not anonymous to the slow path.
+ * Source: mm/internal.h (gup_must_unshare), mm/memory.c (do_wp_page, sanitize_fault_flags), commits 8d6a0ac09a16 and
+ * 84209e87c696 (v6.2). Read in v6.12. With FOLL_LONGTERM a page of a file, or the zero page, that a private mapping
+ * shows must be unshared as an anonymous page that is shared. The fast walk does not know the mapping, and leaves
+ * every such page that is not anonymous to the slow path.
  *
- * What it mends: such a pin was of the file's page, or of the zero page, and never saw what the process wrote afterwards. Its users had asked for FOLL_FORCE and
- * FOLL_WRITE therefore, which no longer need to (umem-no-force).
+ * What it mends: such a pin was of the file's page, or of the zero page, and never saw what the process wrote
+ * afterwards. Its users had asked for FOLL_FORCE and FOLL_WRITE therefore, which no longer need to (umem-no-force).
  *
  * A short-term pin takes what it finds. Left out: private mappings of hugetlbfs (hugetlb_wp).
  */

@@ -1,13 +1,14 @@
 /**
  * A fast walk that meets a fork drops what it has pinned, and leaves it to the slow path.
  *
- * Source: mm/gup.c (lockless_pages_from_mm), mm/memory.c (copy_page_range), commit 57efa1fe5957 (v5.11): mm->write_protect_seq is odd while fork copies the PTEs
- * of a private mapping. A walk for pins does not begin then, and unpins everything if the number has changed by its end. The slow path
- * has mmap_sem for reading, which fork has for writing.
+ * Source: mm/gup.c (lockless_pages_from_mm), mm/memory.c (copy_page_range), commit 57efa1fe5957 (v5.11):
+ * mm->write_protect_seq is odd while fork copies the PTEs of a private mapping. A walk for pins does not begin then,
+ * and unpins everything if the number has changed by its end. The slow path has mmap_sem for reading, which fork has
+ * for writing.
  *
- * What it mends: fork asks of a page whether it is pinned, and write-protects its PTE afterwards, both under the page table's lock; the walk, without any
- * lock, read the PTE before and pinned the page in between. The pin had a page that is shared now, and the next write of either process
- * makes a copy.
+ * What it mends: fork asks of a page whether it is pinned, and write-protects its PTE afterwards, both under the page
+ * table's lock; the walk, without any lock, read the PTE before and pinned the page in between. The pin had a page
+ * that is shared now, and the next write of either process makes a copy.
  *
  * References without FOLL_PIN do not ask.
  */

@@ -1,10 +1,12 @@
 /**
  * The zero page is never pinned.
  *
- * Source: mm/gup.c (try_grab_page, gup_put_folio), commit c8070b787519 (v6.5): a pin of it takes no reference and is in no counter, and its end drops none. Its count
- * has 21 bits for pins, and any process can ask for more of them than that. The page goes nowhere.
+ * Source: mm/gup.c (try_grab_page, gup_put_folio), commit c8070b787519 (v6.5): a pin of it takes no reference and is
+ * in no counter, and its end drops none. Its count has 21 bits for pins, and any process can ask for more of them
+ * than that. The page goes nowhere.
  *
- * The array of the one who pins names it as any other page. References (FOLL_GET) count as before. The fast walk never takes the zero page (pte_special).
+ * The array of the one who pins names it as any other page. References (FOLL_GET) count as before. The fast walk
+ * never takes the zero page (pte_special).
  *
  * Left out: folio_add_pin (a second pin of a page that is pinned), which nothing here asks for.
  */

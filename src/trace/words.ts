@@ -34,7 +34,10 @@ export const PG = {
   swapbacked: 19,
   unevictable: 20,
   mlocked: 21,
-  /** PG_anon_exclusive of v5.19, which is PG_mappedtodisk of an anonymous page: here a bit of its own, so that it has its name. */
+  /**
+   * PG_anon_exclusive of v5.19, which is PG_mappedtodisk of an anonymous page: here a bit of its own, so that it has
+   * its name.
+   */
   anon_exclusive: 22,
 } as const;
 

@@ -1,4 +1,7 @@
-/** PG_anon_exclusive and unsharing (v5.19): where the flag is set and cleared, whom it keeps away, and what holds in every order. */
+/**
+ * PG_anon_exclusive and unsharing (v5.19): where the flag is set and cleared, whom it keeps away, and what holds in
+ * every order.
+ */
 import { describe, expect, it } from "vitest";
 import { old_anonymous } from "../../src/kernel/boot.js";
 import { ib_umem_get } from "../../src/kernel/drivers/infiniband.js";

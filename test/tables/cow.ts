@@ -1,6 +1,6 @@
 /**
- * The cases of the kernel's selftest cow.c (tools/testing/selftests/mm/cow.c), one page each: a process and a child that fork makes, moved by hand in the order in which the test
- * makes them wait for each other.
+ * The cases of the kernel's selftest cow.c (tools/testing/selftests/mm/cow.c), one page each: a process and a child
+ * that fork makes, moved by hand in the order in which the test makes them wait for each other.
  */
 import { old_anonymous } from "../../src/kernel/boot.js";
 import { io_sqe_buffer_register } from "../../src/kernel/drivers/io_uring.js";

@@ -1,13 +1,17 @@
 /**
- * D7 of the proposals' reference: the cases of the selftest cow.c, one page each, on every kernel. Nothing is stated but between which kernels a case goes wrong; each case is run
- * on all of them.
+ * D7 of the proposals' reference: the cases of the selftest cow.c, one page each, on every kernel. Nothing is stated
+ * but between which kernels a case goes wrong; each case is run on all of them.
  *
  * What differs from the reference's words, by the source of each release:
- * - rows 3, 4 and 6 of a page that was in swap leak up to v5.17, not up to v5.8: do_swap_page asks reuse_swap_page until c145e0b47c77 (reuse-by-references);
- * - rows 11 to 14, for which it names no failure, are stale from v5.9 to v5.18, as row 7 is: do_wp_page counts the pin as somebody else's reference;
- * - rows 9 and 10 (anonymous memory) end with v5.19, v6.2 is about pages of files and the zero page: the non-anonymous cases;
- * - v5.8 is alone: it makes the copy before it takes a reference, whatever that is for (force-cow-break), and v5.9 took it back. Rows 5 and 8, where the page was
- *   taken before the fork, are as before; all others are right there, those that v5.9 has wrong again, too;
+ * - rows 3, 4 and 6 of a page that was in swap leak up to v5.17, not up to v5.7: do_swap_page asks reuse_swap_page
+ *   until c145e0b47c77 (reuse-by-references);
+ * - rows 11 to 14, for which it names no failure, are stale from v5.9 to v5.18, as row 7 is: do_wp_page counts the
+ *   pin as somebody else's reference;
+ * - rows 9 and 10 (anonymous memory) end with v5.19, v6.2 is about pages of files and the zero page: the
+ *   non-anonymous cases;
+ * - v5.8 is alone: it makes the copy before it takes a reference, whatever that is for (force-cow-break), and v5.9
+ *   took it back. Rows 5 and 8, where the page was taken before the fork, are as before; all others are right there,
+ *   those that v5.9 has wrong again, too;
  * - row 8 ends with v5.9: a fixed buffer is pinned by the slow path, which write_protect_seq (v5.11) is not about.
  */
 import { describe, expect, it } from "vitest";
