@@ -33,8 +33,6 @@ export type Edit = {
       readonly what: string;
       readonly wrap: (act: Act) => Act;
     }
-  /** A step is no preemption point any more. */
-  | { readonly how: "held"; readonly anchor: string }
   /** A call, by its callee's name, is one of another path, with the same arguments. */
   | { readonly how: "callee"; readonly anchor: string; readonly callee: () => AnyPath }
   | { readonly how: "locals"; readonly locals: Locals }
@@ -79,9 +77,6 @@ export const around = <F>(
   // biome-ignore lint/suspicious/noExplicitAny: steps of any kernel
   wrap: (act: (k: any, f: F) => void) => (k: any, f: F) => void,
 ): Edit => ({ path, how: "around", anchor, what, wrap });
-
-/** The step runs at once with the one before it: since the patch nobody can tell whether the task was stopped between the two. */
-export const holds = (path: AnyPath | string, anchor: string): Edit => ({ path, how: "held", anchor });
 
 /** The anchor is gone. */
 export const remove = (path: AnyPath | string, anchor: string): Edit => ({
@@ -195,7 +190,6 @@ export function edited(path: AnyPath, edit: Edit): AnyPath {
       const { run, around = [], act = run } = node;
       return [{ ...node, run: edit.wrap(run), around: [...around, edit.what], act }];
     }
-    if (edit.how === "held") return [{ ...node, held: true }];
     if (edit.how === "before") return [...edit.nodes, node];
     return edit.how === "after" ? [node, ...edit.nodes] : edit.nodes;
   });

@@ -18,7 +18,7 @@ import { is_cow_mapping, mm_of } from "../kernel/mm/memory.js";
 import { forget_user_page } from "../kernel/mm/user_pages.js";
 import { int, NONE, type PagesNr, type Pfn, pfn, type Vpn } from "../kernel/types.js";
 import { struct, u8 } from "../machine/memory.js";
-import { after, before, type Edit, holds, locals } from "../machine/patch.js";
+import { after, before, type Edit, locals } from "../machine/patch.js";
 import type { Patch } from "./patch.js";
 import { FOLL_PIN, unpin_user_page } from "./pin_user_pages.js";
 
@@ -126,8 +126,6 @@ export const write_protect_seq: Patch = {
   help: "a page that the fast walk pins while its process forks is pinned again by the slow path",
   tables: [{ struct: mm_write_protect, rows: (g) => (g.config.has("mmap") ? g.mms : 0) }],
   edits: [
-    // The window is closed: whoever pins a page in it drops the pin. What can be told apart is one step again.
-    holds("copy_page_range", "copy_one_pte"),
     before<Copy>("copy_page_range", "copy_p4d_range:", [seqcount("raw_write_seqcount_begin")]),
     after<Copy>("copy_page_range", "copied:", [seqcount("raw_write_seqcount_end")]),
     ...lockless_pages_from_mm("get_user_pages_fast"),

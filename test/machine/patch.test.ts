@@ -8,7 +8,6 @@ import {
   after as behind,
   type Edit,
   edited,
-  holds,
   locals,
   patcher,
   recall,
@@ -94,11 +93,6 @@ describe("an edit", () => {
         around("base", "two", "x", (act) => act),
       ),
     ).toThrow('does not apply: "two" in base is no step');
-  });
-
-  it("makes a step one with the step before it", () => {
-    const two = edited(base, holds("base", "three")).body[1];
-    expect(two.op === "when" && two.then[0].held).toBe(true);
   });
 
   it("names the second of its name by #2", () => {

@@ -32,11 +32,14 @@ const stale = (k: Kernel): boolean => pinned(k) !== NONE && page_behind(k, 0) !=
 /** The child's PTE shows the page that a device may write. */
 const shared = (k: Kernel): boolean => pinned(k) !== NONE && page_behind(k, 1) === pinned(k);
 
-/** Whether something holds in any state that can be reached. */
+/**
+ * Whether something holds in any state that can be reached in which the pin is its taker's: what the walk has not
+ * handed out it may still drop.
+ */
 function reachable(h: Hand, holds: (k: Kernel) => boolean): boolean {
   let found = false;
   naiveSearch(h.world, undefined, ({ k }) => {
-    found ||= holds(k);
+    found ||= h.finished("pin") && holds(k);
   });
   return found;
 }
@@ -63,7 +66,7 @@ describe("a fast pin while its process forks", () => {
   });
 });
 
-describe("lockless_pages_from_mm with write_protect_seq (F40)", () => {
+describe("lockless_pages_from_mm with write_protect_seq (F40; 3.3 Q2, Q9)", () => {
   it("does not walk while the number is odd", () => {
     const h = world("v5.11").past("fork", "raw_write_seqcount_begin");
     const steps = h.trace("pin", () => h.go("pin"));
