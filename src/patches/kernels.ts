@@ -21,9 +21,14 @@ import { force_cow_break } from "./force_cow_break.js";
 import { invalidate_unused_only } from "./invalidate_unused_only.js";
 import { keep_private_of_pinned } from "./keep_private_of_pinned.js";
 import { madv_pageout } from "./madv_pageout.js";
+import {
+  activate_dirty_files,
+  btrfs_no_writepage,
+  ext4_no_writepage,
+  xfs_no_writepage,
+} from "./no_writepage.js";
 import type { Patch } from "./patch.js";
 import { pin_frame_vector, pin_user_pages_api } from "./pin_user_pages.js";
-import { reclaim_writes_no_files } from "./reclaim_writes_no_files.js";
 import { refuse_longterm_file_write } from "./refuse_longterm_file_write.js";
 import { reuse_by_references } from "./reuse_by_references.js";
 import { swap_unpinned_only } from "./swap_unpinned_only.js";
@@ -103,6 +108,7 @@ const v5_18 = next(
   v5_14,
   "v5.18",
   "May 2022: ext4 warns where it died, and loses the data; invalidation spares held pages; swap-in counts references",
+  xfs_no_writepage,
   ext4_page_without_buffers,
   invalidate_unused_only,
   reuse_by_references,
@@ -114,7 +120,7 @@ const v5_19 = next(
   anon_exclusive,
   unshare_anon,
 );
-const v6_1 = next(v5_19, "v6.1", "December 2022, as released");
+const v6_1 = next(v5_19, "v6.1", "December 2022, as released", btrfs_no_writepage);
 const v6_1_192 = next(
   v6_1,
   "v6.1.192",
@@ -128,7 +134,13 @@ const v6_2 = next(
   unshare_cow_mappings,
   umem_no_force,
 );
-const v6_3 = next(v6_2, "v6.3", "April 2023: O_DIRECT through iomap pins", iomap_dio_pins);
+const v6_3 = next(
+  v6_2,
+  "v6.3",
+  "April 2023: O_DIRECT through iomap pins; reclaim writes no pages of ext4",
+  ext4_no_writepage,
+  iomap_dio_pins,
+);
 const v6_4 = next(v6_3, "v6.4", "June 2023: reclaim spares pinned pages", keep_private_of_pinned);
 const v6_5 = next(
   v6_4,
@@ -143,8 +155,8 @@ const v6_12 = next(v6_5, "v6.12", "November 2024");
 const of_2026 = next(
   v6_12,
   "2026",
-  "2026: reclaim writes no files (since an uncertain release)",
-  reclaim_writes_no_files,
+  "2026: reclaim activates dirty pages of files",
+  activate_dirty_files,
 );
 
 export const kernels: readonly KernelVersion[] = [

@@ -118,7 +118,7 @@ export const SWAP_CLUSTER_MAX = 32;
 const PAGEREF = { RECLAIM: 0, RECLAIM_CLEAN: 1, KEEP: 2, ACTIVATE: 3 } as const;
 
 /** pageout_t */
-const PAGE = { KEEP: 0, ACTIVATE: 1, SUCCESS: 2, CLEAN: 3 } as const;
+export const PAGE = { KEEP: 0, ACTIVATE: 1, SUCCESS: 2, CLEAN: 3 } as const;
 
 /** Tell the recording what reclaim did to a page. */
 export function act(k: Kernel, page: Pfn, what: ReclaimAct): void {
