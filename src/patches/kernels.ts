@@ -152,12 +152,7 @@ const v6_5 = next(
   zero_page_unpinned,
 );
 const v6_12 = next(v6_5, "v6.12", "November 2024");
-const of_2026 = next(
-  v6_12,
-  "2026",
-  "2026: reclaim activates dirty pages of files",
-  activate_dirty_files,
-);
+const of_2026 = next(v6_12, "2026", "2026: reclaim activates dirty pages of files", activate_dirty_files);
 
 export const kernels: readonly KernelVersion[] = [
   v4_20,
