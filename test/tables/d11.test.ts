@@ -1,5 +1,5 @@
 /**
- * proposals.md D11 and the workloads W11, W12, W18 on v4.20: what becomes of a page that somebody holds by reference when fork, or
+ * proposals.md D11, on every kernel, and the workloads W11, W12, W18 on v4.20: what becomes of a page that somebody holds by reference when fork, or
  * a private mapping, makes a copy. Every interleaving of small machines; nothing here is stated, all of it is computed.
  */
 import { describe, expect, it } from "vitest";
@@ -39,6 +39,7 @@ import { int, NONE, pages_nr, pfn, vpn } from "../../src/kernel/types.js";
 import { cpu_access } from "../../src/kernel/user.js";
 import { explore } from "../../src/lab/explore.js";
 import type { World } from "../../src/lab/world.js";
+import { findKernel, kernels } from "../../src/patches/kernels.js";
 import { PTE_BIT } from "../../src/trace/words.js";
 import { naiveSearch } from "../explore/naive.js";
 import { disk, dma, flusher, read, reclaim, store } from "../kernel/actors.js";
@@ -66,6 +67,11 @@ function reachable(
   return { some, atEnd, always };
 }
 
+const names = kernels.map(({ name }) => name);
+/** The kernels that have a patch. */
+const having = (patch: string): string[] =>
+  names.filter((name) => findKernel(name).patches.some((each) => each.name === patch));
+
 const ends = (of: Actor["path"], ...args: number[]): Actor => ({ path: of, args, ends: true });
 
 /** A child that gives its inherited page to a pipe and unmaps it. */
@@ -76,8 +82,8 @@ const splicer = path("splicer", { source: "a test", args: { at: vpn, pages: page
 ]);
 
 describe("CVE-2020-29374 (D11 row 2, D7 row 3)", () => {
-  const world = (): World =>
-    small(anonymous(1, { dios: 2 }), { parent: parent(0), child: ends(splicer, 1, 0, 1) });
+  const world = (kernel = "v4.20"): World =>
+    small({ ...anonymous(1, { dios: 2 }), kernel }, { parent: parent(0), child: ends(splicer, 1, 0, 1) });
   /** The pipe of the child has what the parent stored after the fork. */
   const leaks = (k: Kernel): boolean => {
     const page = page_of(k, 1, 0);
@@ -86,6 +92,12 @@ describe("CVE-2020-29374 (D11 row 2, D7 row 3)", () => {
 
   it("v4.20 leaks: once the child has unmapped the page, the parent is the only mapper and writes in place", () => {
     expect(reachable(world(), leaks)).toMatchObject({ some: true, atEnd: true });
+  });
+
+  it("leaks up to v5.7, and from v5.9 on, where a write copies what others refer to, no more", () => {
+    const leaking = names.filter((kernel) => reachable(world(kernel), leaks).some);
+    expect(leaking).toEqual(names.filter((name) => !having("copy-if-referenced").includes(name)));
+    expect(leaking.at(-1)).toBe("v5.7");
   });
 
   it("only then: a parent that writes while the child maps the page gets a copy", () => {
@@ -214,9 +226,10 @@ const old_mem_write = path(
 );
 
 describe("CVE-2016-5195, Dirty COW (D11 row 1)", () => {
-  const world = (writer: Actor): World =>
+  const world = (writer: Actor, kernel = "v4.20"): World =>
     small(
       {
+        kernel,
         fs: FS.tmpfs,
         geometry: { pages: 4, vmas: [{ pages: 1, file: 1, flags: 0 }], dios: 1, config: ["mmap"] },
       },
@@ -228,8 +241,8 @@ describe("CVE-2016-5195, Dirty COW (D11 row 1)", () => {
     return page !== NONE && k.content.version[page] > 0;
   };
 
-  it("v4.20 does not have it: FOLL_COW wants the copy to be there still", () => {
-    expect(reachable(world(ends(mem_rw, 0, 1, 1, 0)), written).some).toBe(false);
+  it.each(names)("%s does not have it: FOLL_COW wants the copy to be there still", (kernel) => {
+    expect(reachable(world(ends(mem_rw, 0, 1, 1, 0), kernel), written).some).toBe(false);
   });
 
   it("v4.8 had it: the write bit was dropped for good, and MADV_DONTNEED took the copy away in between", () => {
@@ -253,6 +266,14 @@ describe("no id (D11 row 5): an unprivileged process_vm_writev kills ext4", () =
   it("is D8, W3 in the scenarios", () => {
     expect(explore("W3", { maxStates: 1_000_000 }).outcomes).toEqual(["BUG", "LOST", "WARN"]);
   });
+
+  // Bounds are said where a search is cut short: the small machines of D8 are searched to their end.
+  it.each([
+    ["v5.11", ["BUG", "LOST", "WARN"]],
+    ["v5.18", ["LOST"]],
+  ])("kills ext4 up to v5.11, as far as 200,000 states show; on %s: %s", (kernel, expected) => {
+    expect(explore("W3", { kernel, maxStates: 200_000 }).outcomes).toEqual(expected);
+  });
 });
 
 whole(
@@ -261,7 +282,8 @@ whole(
   ["CVE-2016-5195", "CVE-2020-29374", "no id: process_vm_writev"],
   {
     "CVE-2022-0847":
-      "v4.20's pipes have no PIPE_BUF_FLAG_CAN_MERGE (v5.8): whether a buffer may be appended to is its operations', and a page of a file has others",
-    "CVE-2023-2598": "io_uring takes runs of one folio from v6.3 on; v4.20 has no io_uring",
+      "PIPE_BUF_FLAG_CAN_MERGE is of v5.8 to v5.16: a pipe here holds references, and nobody writes into a pipe's pages",
+    "CVE-2023-2598":
+      "io_uring takes runs of one folio from v6.3 on: the fault is in a length, and a registered buffer here is its pages, one by one",
   },
 );
