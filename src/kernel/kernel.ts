@@ -181,6 +181,11 @@ export class Kernel implements Running {
     return this.memory.of(table);
   }
 
+  /** Whether the kernel has a struct: whether it has the patch that brings it. */
+  knows(table: Struct<Fields>): boolean {
+    return this.memory.has(table);
+  }
+
   /** Whether the machine's configuration has an option. */
   has(option: Config): boolean {
     return this.geometry.config.has(option);

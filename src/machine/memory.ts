@@ -170,6 +170,11 @@ export class Memory {
     return columns as Columns<C>;
   }
 
+  /** Whether a struct is in this memory. */
+  has(table: Struct<Fields>): boolean {
+    return this.columns[table.id] !== undefined;
+  }
+
   /** A copy of everything, statistics included. */
   snapshot(): ArrayBuffer {
     return this.buffer.slice(0);

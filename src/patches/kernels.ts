@@ -15,6 +15,7 @@ import { anon_exclusive } from "./anon_exclusive.js";
 import { copy_if_referenced } from "./copy_if_referenced.js";
 import { copy_pinned_at_fork } from "./copy_pinned_at_fork.js";
 import { blockdev_dio_pins, iomap_dio_pins } from "./dio_pins.js";
+import { exact_pincount } from "./exact_pincount.js";
 import { ext4_iomap_dio } from "./ext4_iomap_dio.js";
 import { ext4_page_without_buffers } from "./ext4_page_without_buffers.js";
 import { force_cow_break } from "./force_cow_break.js";
@@ -109,6 +110,7 @@ const v5_18 = next(
   "v5.18",
   "May 2022: ext4 warns where it died, and loses the data; invalidation spares held pages; swap-in counts references",
   xfs_no_writepage,
+  exact_pincount,
   ext4_page_without_buffers,
   invalidate_unused_only,
   reuse_by_references,

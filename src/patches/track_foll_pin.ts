@@ -6,13 +6,19 @@
  * page_maybe_dma_pinned() is the question: never a false no, a false yes for a page with 1,024 plain references. /proc/vmstat
  * counts pins taken and dropped (commit 1970dc6f5226).
  *
+ * A page whose count is not above zero is not taken any more: more than two million pins, or a bug, have brought it there. The slow path gives
+ * -ENOMEM and warns. (Plain references are refused so since v5.1, commits 88b1a17dfc3e and 8fde12ca79af: here with the pins.)
+ *
  * Nobody asks yet: this alone changes no outcome.
  *
- * Left out: try_grab_page's refusal of a page whose count has overflowed, batches of unpin_user_pages.
+ * Which compound pages have a count was changed later, by a patch that brings a struct of that name: see exact_pincount.ts.
+ *
+ * Left out: batches of unpin_user_pages; folio_add_pin, a second pin by somebody who has one (v6.5: fs/direct-io.c for one page in two bios).
  */
 
+import { ERRNO } from "../kernel/errno.js";
 import type { Kernel, Table } from "../kernel/kernel.js";
-import { check, step } from "../kernel/language.js";
+import { check, given, leave, step } from "../kernel/language.js";
 import { compound_head, compound_order } from "../kernel/mm/compound.js";
 import { FOLLOW, follow_page_pte, get_user_pages_longterm } from "../kernel/mm/gup.js";
 import { pte_pfn } from "../kernel/mm/memory.js";
@@ -20,8 +26,8 @@ import { get_page, get_page_unless_zero, page_count, page_ref_add } from "../ker
 import { put_page } from "../kernel/mm/swap.js";
 import { forget_user_page } from "../kernel/mm/user_pages.js";
 import type { PagesNr, Pfn, Vpn } from "../kernel/types.js";
-import { struct, total, u32 } from "../machine/memory.js";
-import { replace } from "../machine/patch.js";
+import { fixed, struct, total, u32 } from "../machine/memory.js";
+import { after, replace } from "../machine/patch.js";
 import { page_maybe_dma_pinned as count_says_pinned, GUP_PIN_COUNTING_BIAS } from "../trace/words.js";
 import type { Patch } from "./patch.js";
 import { FOLL_PIN } from "./pin_user_pages.js";
@@ -41,8 +47,15 @@ const pinTables: readonly Table[] = [
   { struct: vmstat_foll_pin, rows: () => 1 },
 ];
 
+/** The rule of kernels that have this struct: compound pages of any order have a count of pins. */
+export const exact_pincount_rule = struct("exact_pincount", { order: fixed("the smallest with a count") });
+
 /** hpage_pincount_available */
-export const has_pincount = (k: Kernel, page: Pfn): boolean => k.compound && compound_order(k, page) > 1;
+export const has_pincount = (k: Kernel, page: Pfn): boolean =>
+  k.compound && compound_order(k, page) > (k.knows(exact_pincount_rule) ? 0 : 1);
+
+/** Bit of the WARN_ON_ONCE site. */
+const WARN_count_overflown = 24;
 
 /** page_maybe_dma_pinned: whether a device may write into the page; sometimes yes where none does. */
 export function page_maybe_dma_pinned(k: Kernel, page: Pfn): boolean {
@@ -59,14 +72,27 @@ function pin(k: Kernel, page: Pfn): void {
   k.of(vmstat_foll_pin).nr_foll_pin_acquired[0]++;
 }
 
-/** try_grab_page: a reference or a pin, as the flags say. */
-function try_grab_page(k: Kernel, page: Pfn, flags: number): void {
+/** WARN_ON_ONCE(page_ref_count(page) <= 0): too many references and pins, or a page that is free. */
+const overflown = (k: Kernel, page: Pfn, least: number): boolean =>
+  k.WARN_ON_ONCE(
+    page_count(k, page) < least,
+    WARN_count_overflown,
+    "try_grab_page: WARN_ON_ONCE(page_ref_count(page) <= 0)",
+    page,
+  );
+
+/** try_grab_page: a reference or a pin, as the flags say; not of a page whose count has overflown. */
+function try_grab_page(k: Kernel, page: Pfn, flags: number): boolean {
+  const pins = (flags & FOLL_PIN) !== 0;
+  if (overflown(k, compound_head(k, page), 1)) return false;
   get_page(k, page);
-  if ((flags & FOLL_PIN) !== 0) pin(k, page);
+  if (pins) pin(k, page);
+  return true;
 }
 
 /** try_grab_compound_head of a page without a lock: not if it is being freed. */
 function try_grab_compound_head(k: Kernel, page: Pfn, flags: number): boolean {
+  if (overflown(k, compound_head(k, page), 0)) return false;
   if (!get_page_unless_zero(k, page)) return false;
   if ((flags & FOLL_PIN) !== 0) pin(k, page);
   return true;
@@ -118,6 +144,9 @@ export const track_foll_pin: Patch = {
         f.followed = follow_page_pte(k, f.at, f.flags | f.ret, f.pages, try_grab_page);
         if (f.followed === FOLLOW.dirty) f.page = pte_pfn(k.pte.entry[f.at]);
       }),
+    ]),
+    after<OnePage>("__get_user_pages", "under ptl#1", [
+      given((_, f) => f.followed === FOLLOW.refused, [leave(() => -ERRNO.ENOMEM)]),
     ]),
     replace<Fast>("gup_pte_range", "page_cache_get_speculative", [
       check("try_grab_compound_head", (k, f) => try_grab_compound_head(k, f.page, f.write), "pte_unmap"),

@@ -1,13 +1,24 @@
 /**
- * D5 of the proposals' reference: what page_maybe_dma_pinned answers, by the numbers of plain references and pins. Pins are of v5.6: in v4.20
- * a page has plain references only, and nobody asks; the rows about pins say what the same count would mean, which is what the
- * page view prints.
+ * D5 of the proposals' reference: what page_maybe_dma_pinned answers, by the numbers of plain references and pins. v4.20 has plain references only, and
+ * nobody asks: there the same count is what the page view prints. From v5.7 on the question is the kernel's: each row is asked on every kernel that
+ * has it, of a page with that count.
  */
 import { describe, expect, it } from "vitest";
+import { ib_umem_get, ib_umem_release } from "../../src/kernel/drivers/infiniband.js";
+import { get_user_pages_fast } from "../../src/kernel/mm/gup.js";
 import { get_page } from "../../src/kernel/mm/page.js";
+import { FS } from "../../src/kernel/operations.js";
+import { countersOf } from "../../src/lab/run.js";
+import { findKernel, kernels } from "../../src/patches/kernels.js";
+import {
+  page_maybe_dma_pinned as asked,
+  compound_pincount,
+  unpin,
+} from "../../src/patches/track_foll_pin.js";
 import { GUP_PIN_COUNTING_BIAS, page_maybe_dma_pinned } from "../../src/trace/words.js";
 import { store } from "../kernel/actors.js";
-import { small } from "../kernel/harness.js";
+import { ask } from "../kernel/drivers/ask.js";
+import { Hand, small } from "../kernel/harness.js";
 import { type Listed, whole } from "./rows.js";
 
 const BIAS = GUP_PIN_COUNTING_BIAS;
@@ -44,12 +55,30 @@ const SMALL: readonly (readonly [
 ];
 
 const LISTED: Listed = {
-  "large, 5000 plain":
-    "pins of large folios have a count of their own from v5.7 on; v4.20 has no count of pins",
-  "large, 1 pin": "the same",
-  "vmstat: acquired and released": "nr_foll_pin_acquired and nr_foll_pin_released came with v5.7",
-  "32 bit: order 1 has the bias": "guplab's pages are those of a 64-bit kernel",
+  "32 bit: order 1 has the bias":
+    "guplab's pages are those of a 64-bit kernel; there order 1 has the bias up to v5.17: see D4",
 };
+
+/** The kernels in which a pin can be told from a reference. */
+const asking = kernels
+  .map(({ name }) => name)
+  .filter((kernel) => findKernel(kernel).patches.some(({ name }) => name === "track-foll-pin"));
+
+/** A region of a whole compound page of four page frames, which nobody has pinned yet. */
+const large = (kernel: string): Hand =>
+  new Hand(
+    small(
+      {
+        kernel,
+        cached: false,
+        pages: 4,
+        fs: FS.hugetlbfs,
+        filePages: 4,
+        geometry: { hugePages: 1, hugeOrder: 2, config: ["compound"], dioPages: 4 },
+      },
+      { store: store(0), pin: ask(ib_umem_get, [0, 4, 1, 0]), unpin: ask(ib_umem_release, [0, 4, 1, 0]) },
+    ),
+  ).go("store");
 
 describe("D5: page_maybe_dma_pinned of a small page", () => {
   for (const [row, plain, pins, count, answer, what] of SMALL)
@@ -96,6 +125,62 @@ describe("D5: page_maybe_dma_pinned of a small page", () => {
     expect([full(512, BIAS), full(gib, BIAS), full(gib, 1)]).toEqual([4095, 7, 8191]);
   });
 
+  it.each(asking)(
+    "the rows on %s: a page with that count is asked, and the next one who comes is refused past 2^31",
+    (kernel) => {
+      for (const [row, , , count, answer] of SMALL) {
+        const answers: number[] = [];
+        const h = new Hand(
+          small(
+            { kernel, pages: 1 },
+            { store: store(), get: ask(get_user_pages_fast, [0, 1, 1, 0], answers) },
+          ),
+        ).go("store");
+        h.k.page._refcount[0] = count;
+        expect([row, asked(h.k, 0)]).toEqual([row, answer]);
+        h.go("get");
+        const overflown = count < 0 || count > INT_MAX;
+        expect([row, answers[0] > 0]).toEqual([row, !overflown]);
+        expect([row, h.faults().length]).toEqual([row, overflown ? 1 : 0]);
+      }
+    },
+  );
+
+  it.each(asking)("false negative on %s: one pin released twice while there is another", (kernel) => {
+    const { k } = small({ kernel, pages: 1 }, { store: store() });
+    k.page._refcount[0] = 1 + 2 * BIAS;
+    unpin(k, 0);
+    expect(asked(k, 0)).toBe(true);
+    unpin(k, 0);
+    expect(asked(k, 0)).toBe(false);
+  });
+
+  it.each(asking)(
+    "large on %s: 5000 plain references are no pin, one pin is, whatever the references",
+    (kernel) => {
+      const { k } = large(kernel).world;
+      k.page._refcount[0] = 5000;
+      expect([0, 1, 3].map((page) => asked(k, page))).toEqual([false, false, false]);
+      k.of(compound_pincount).compound_pincount[0] = 1;
+      expect([0, 1, 3].map((page) => asked(k, page))).toEqual([true, true, true]);
+    },
+  );
+
+  it.each(asking)(
+    "vmstat on %s: at rest as many are released as acquired, each page frame of a compound page for itself",
+    (kernel) => {
+      const h = large(kernel);
+      const counts = () => {
+        const { nr_foll_pin_acquired, nr_foll_pin_released } = countersOf(h.world);
+        return [nr_foll_pin_acquired, nr_foll_pin_released];
+      };
+      h.go("pin");
+      expect([counts(), asked(h.k, 0)]).toEqual([[4, 0], true]);
+      h.go("unpin");
+      expect([counts(), asked(h.k, 0)]).toEqual([[4, 4], false]);
+    },
+  );
+
   const formulas = ["false negative", "threshold", "most pins", "2 MiB and 1 GiB before the exact count"];
   whole(
     "D5",
@@ -121,7 +206,13 @@ describe("D5: page_maybe_dma_pinned of a small page", () => {
       "vmstat: acquired and released",
       "32 bit: order 1 has the bias",
     ],
-    [...SMALL.map(([row]) => row), ...formulas],
+    [
+      ...SMALL.map(([row]) => row),
+      "large, 5000 plain",
+      "large, 1 pin",
+      "vmstat: acquired and released",
+      ...formulas,
+    ],
     LISTED,
   );
 });

@@ -136,8 +136,8 @@ const gup_pte_range = path(
   ],
 );
 
-/** What follow_page_pte found: no page, a page that is the caller's now, one that must be marked dirty first, a hole. */
-export const FOLLOW = { none: 0, taken: 1, dirty: 2, error: 3 } as const;
+/** What follow_page_pte found: no page, a page that is the caller's now, one that must be marked dirty first, a hole, one that cannot be taken. */
+export const FOLLOW = { none: 0, taken: 1, dirty: 2, error: 3, refused: 4 } as const;
 
 /** can_follow_write_pte: a forced write is content with a copy whose PTE is dirty and read-only. */
 const can_follow_write_pte = (pte: number, flags: number): boolean =>
@@ -148,14 +148,17 @@ const can_follow_write_pte = (pte: number, flags: number): boolean =>
  * dirty: where neither PTE nor page is, set_page_dirty comes first. Only a filesystem that does not trap first writes
  * gets there (tmpfs, mapped by a read); its steps are the caller's, and no rmap walk of such a page can come between.
  *
- * @param take how a reference is taken
+ * @param take how a reference is taken, and whether there is one to take: get_page always says so
  */
 export function follow_page_pte(
   k: Kernel,
   at: Vpn,
   flags: number,
   pages: PagesNr,
-  take: (k: Kernel, page: Pfn, flags: number) => void = get_page,
+  take: (k: Kernel, page: Pfn, flags: number) => boolean = (k, page) => {
+    get_page(k, page);
+    return true;
+  },
 ): number {
   const pte = k.pte.entry[at];
   const write = (flags & FOLL.WRITE) !== 0;
@@ -166,7 +169,7 @@ export function follow_page_pte(
   if (write && !can_follow_write_pte(pte, flags)) return FOLLOW.none;
   const page = pte_pfn(pte);
   if (dump && is_zero_pfn(k, page)) return FOLLOW.error;
-  take(k, page, flags);
+  if (!take(k, page, flags)) return FOLLOW.refused;
   if (!dump) {
     if (write && (pte & PTE.dirty) === 0 && !PageDirty(k, page)) return FOLLOW.dirty;
     mark_page_accessed(k, page);
