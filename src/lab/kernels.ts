@@ -151,7 +151,8 @@ export function bisect(scenario: string, good: string, bad: string, options: Bis
     toString: () =>
       [
         `${scenario}: ${patch.name} makes the difference`,
-        `  ${patch.title}${patch.commit === null ? "" : ` (${patch.commit}, ${patch.date})`}`,
+        `  ${patch.title} (${patch.commit ?? "commit unknown"}, ${patch.date})`,
+        ...(patch.uncertain === undefined ? [] : [`  uncertain: ${patch.uncertain}`]),
         `  without it: ${textOf(before)}`,
         `  with it:    ${textOf(after)}`,
         "",
@@ -162,12 +163,13 @@ export function bisect(scenario: string, good: string, bad: string, options: Bis
 
 /** The patches of a kernel, the oldest first. @throws Error with one sentence when there is no such kernel */
 export const patchesOf = (kernel: string): readonly Omit<Patch, "edits" | "tables">[] =>
-  findKernel(kernel).patches.map(({ name, title, author, date, commit, help }) => ({
+  findKernel(kernel).patches.map(({ name, title, author, date, commit, uncertain, help }) => ({
     name,
     title,
     author,
     date,
     commit,
+    ...(uncertain === undefined ? {} : { uncertain }),
     help,
   }));
 
@@ -176,8 +178,13 @@ export function patchLog(kernel: string): string {
   const patches = patchesOf(kernel);
   if (patches.length === 0) return `${kernel} has no patches: it is the base`;
   return patches
-    .map(({ name, title, author, date, commit, help }) =>
-      [name, `  ${commit ?? "commit unknown"}  ${date}  ${author}: ${title}`, `  ${help}`].join("\n"),
+    .map(({ name, title, author, date, commit, uncertain, help }) =>
+      [
+        name,
+        `  ${commit ?? "commit unknown"}  ${date}  ${author}: ${title}`,
+        ...(uncertain === undefined ? [] : [`  uncertain: ${uncertain}`]),
+        `  ${help}`,
+      ].join("\n"),
     )
     .join("\n");
 }

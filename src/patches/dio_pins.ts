@@ -1,7 +1,7 @@
 /**
  * O_DIRECT pins its user's pages.
  *
- * Source: block/bio.c, commits fd20d0c1852e and 920756a3306a (v6.3): bio_iov_iter_get_pages, which iomap and block devices use, extracts the pages, which pins those of a
+ * Source: block/bio.c, commit 920756a3306a (v6.3): bio_iov_iter_get_pages, which iomap and block devices use, extracts the pages, which pins those of a
  * user, and the bio remembers it (BIO_PAGE_PINNED). fs/direct-io.c, commit 1ccf164ec866 (v6.5), does the same.
  *
  * With reclaim that asks (keep-private-of-pinned) this ends the article's crash for O_DIRECT.
@@ -69,9 +69,9 @@ const releases = (name: string): Edit =>
 
 export const iomap_dio_pins: Patch = {
   name: "iomap-dio-pins",
-  title: "block: convert bio_map_user_iov to use iov_iter_extract_pages",
+  title: "block: Convert bio_iov_iter_get_pages to use iov_iter_extract_pages",
   author: "David Howells",
-  date: "2023-02",
+  date: "2023-01",
   commit: "920756a3306a",
   help: "O_DIRECT through iomap pins its pages and gives them back as such",
   tables: [{ struct: bio_flags, rows: (g) => g.dios }],

@@ -16,7 +16,7 @@ export const invalidate_unused_only: Patch = {
   name: "invalidate-unused-only",
   title: "mm/truncate: Replace page_mapped() call in invalidate_inode_page()",
   author: "Matthew Wilcox",
-  date: "2022-03",
+  date: "2022-02",
   commit: "e41c81d0d30e",
   help: "invalidation leaves a page that somebody holds alone, with its buffers",
   edits: [

@@ -177,6 +177,14 @@ export const kernels: readonly KernelVersion[] = [
   of_2026,
 ];
 
+/** What could not be looked up about the patches that a kernel has and none before it in the list: "patch: what is uncertain". */
+export const uncertainIn = (kernel: KernelVersion): string[] =>
+  kernel.patches.flatMap((patch) =>
+    patch.uncertain !== undefined && kernels.find(({ patches: had }) => had.includes(patch)) === kernel
+      ? [`${patch.name}: ${patch.uncertain}`]
+      : [],
+  );
+
 /** Every patch, by its name. */
 export const patches: ReadonlyMap<string, Patch> = new Map(
   kernels.flatMap((kernel) => kernel.patches.map((patch) => [patch.name, patch])),

@@ -1,7 +1,7 @@
 /**
  * Filesystems without ->writepage: reclaim cannot write their pages any more, and leaves them to the flusher.
  *
- * Source: the address_space_operations of xfs (commit 21b4ee7029c9, v5.14), btrfs (f3e90c1ca93d, v6.0) and ext4 (dae999602eeb, v6.2), and
+ * Source: the address_space_operations of xfs (commit 21b4ee7029c9, v5.15), btrfs (f3e90c1ca93d, v6.0) and ext4 (dae999602eeb, v6.2), and
  * pageout() in mm/vmscan.c, which activates a page whose filesystem has no writepage. v6.16 took the operation out of the kernel (84798514db50,
  * 6b0dfabb3555); the last filesystem modelled here had lost it by then. activate-dirty-files is what shrink_folio_list became of it: it asks for
  * no PGDAT_DIRTY, does not come to pageout with a page of a file, and marks each dirty one to be freed when it has been written.
@@ -36,8 +36,9 @@ export const xfs_no_writepage: Patch = {
   name: "xfs-no-writepage",
   title: "xfs: drop ->writepage completely",
   author: "Dave Chinner",
-  date: "2021-06",
+  date: "2021-08",
   commit: "21b4ee7029c9",
+  uncertain: "the month: it was posted in 2018 first, and merged in August 2021",
   help: "kswapd writes no page of an xfs file: it activates it",
   edits: [no_writepage(FS.xfs)],
 };
@@ -67,7 +68,8 @@ export const activate_dirty_files: Patch = {
   title: "mm: vmscan: simplify the logic for activating dirty file folios",
   author: "Baolin Wang",
   date: "2025-10",
-  commit: "7ad2a4335b88",
+  commit: null,
+  uncertain: "its commit, and whether v6.19 was the first release that had it",
   help: "kswapd marks a dirty page of a file to be freed when it has been written, and activates it, however many are dirty",
   edits: [
     // A task that reclaims for itself has left them alone all along.

@@ -18,10 +18,12 @@ export interface Patch {
   /** The commit's subject, or the message's. */
   readonly title: string;
   readonly author: string;
-  /** Month of the commit: 2022-03. */
+  /** Month in which it was written, as the commit says: 2022-03. */
   readonly date: string;
-  /** The first twelve digits of the commit; null where nothing was merged. */
+  /** The first twelve digits of the commit in Linus Torvalds's tree; null where there is none, or none that is known. */
   readonly commit: string | null;
+  /** What of all this could not be looked up, as an answer to "what is uncertain?": "its commit", "which release". Default nothing. */
+  readonly uncertain?: string;
   /** What a kernel with it does, in one sentence. */
   readonly help: string;
   readonly edits: readonly Edit[];

@@ -5,6 +5,8 @@
  * FOLL_PIN is one more flag and unpin_user_page is put_page: nothing counts yet (that is track-foll-pin). Each user can be converted
  * alone, as the flag is chosen where the page is taken.
  *
+ * Video capture (frame_vector) followed with commit 55a650c35fea (v5.8).
+ *
  * Users that keep plain references: O_DIRECT, vmsplice, /proc/PID/mem, the GPU drivers, ODP's own table.
  */
 import { call, local, path, step } from "../kernel/language.js";
@@ -106,8 +108,8 @@ export const pin_frame_vector: Patch = {
   name: "pin-frame-vector",
   title: "mm/gup: frame_vector: convert get_user_pages() --> pin_user_pages()",
   author: "John Hubbard",
-  date: "2020-08",
-  commit: "420c2091b65a",
+  date: "2020-06",
+  commit: "55a650c35fea",
   help: "video capture pins its user's pages, too",
   edits: [
     recall("get_vaddr_frames", "get_user_pages_locked", () => pin_user_pages_locked),

@@ -133,7 +133,7 @@ export const track_foll_pin: Patch = {
   name: "track-foll-pin",
   title: "mm/gup: track FOLL_PIN pages",
   author: "John Hubbard",
-  date: "2020-03",
+  date: "2020-04",
   commit: "3faa52c03f44",
   help: "a pin counts 1,024 references, so that page_maybe_dma_pinned can tell; nobody asks yet",
   tables: pinTables,

@@ -4,7 +4,7 @@ import { explore } from "../../src/lab/explore.js";
 import { bisect, kernelDiff, patchLog } from "../../src/lab/kernels.js";
 import { run } from "../../src/lab/run.js";
 import type { AnyPath } from "../../src/machine/patch.js";
-import { findKernel, kernels, patches } from "../../src/patches/kernels.js";
+import { findKernel, kernels, patches, uncertainIn } from "../../src/patches/kernels.js";
 
 const modules = import.meta.glob<Record<string, unknown>>(
   ["../../src/kernel/**/*.ts", "../../src/patches/*.ts"],
@@ -66,13 +66,15 @@ describe("the lists", () => {
   });
 
   it("each patch says who made it, when, and its commit if it has one", () => {
-    for (const { name, title, author, date, commit, help } of patches.values()) {
+    for (const { name, title, author, date, commit, uncertain, help } of patches.values()) {
       expect(
         [title, author, help].every((text) => text.length > 3),
         name,
       ).toBe(true);
       expect(date, name).toMatch(/^20\d\d-\d\d$/);
       if (commit !== null) expect(commit, name).toMatch(/^[0-9a-f]{12}$/);
+      // What was merged and has no commit here says so.
+      else expect(uncertain, name).toContain("its commit");
     }
   });
 });
@@ -119,7 +121,19 @@ describe("kernels side by side", () => {
   });
 
   it("log names the patches", () => {
-    expect(patchLog("v5.7")).toMatch(/pin-user-pages\n.*\n.*\ntrack-foll-pin\n {2}3faa52c03f44 {2}2020-03/);
+    expect(patchLog("v5.7")).toMatch(/pin-user-pages\n.*\n.*\ntrack-foll-pin\n {2}3faa52c03f44 {2}2020-04/);
+  });
+
+  it("log and the list of kernels say what could not be looked up", () => {
+    expect(patchLog("2026")).toMatch(
+      /\n {2}commit unknown .*\n {2}uncertain: its commit, and whether v6\.19/,
+    );
+    expect(patchLog("v5.11")).not.toContain("uncertain");
+    const said = kernels.flatMap((kernel) => uncertainIn(kernel));
+    expect(said.every((each) => /^[a-z0-9-]+: .+/.test(each))).toBe(true);
+    expect(said).toHaveLength(
+      [...patches.values()].filter(({ uncertain }) => uncertain !== undefined).length,
+    );
   });
 
   it("bisect finds the patch, and prints the bound of each search", () => {
@@ -128,9 +142,9 @@ describe("kernels side by side", () => {
     expect(String(found)).toMatch(
       /without it: LOST \(every interleaving, \d+ states\)\n {2}with it: {4}OK \(every/,
     );
-    // Half of what is left each time, and the two ends.
-    const { length } = findKernel("v6.5").patches;
-    expect(found.searched.length).toBeLessThanOrEqual(2 + Math.ceil(Math.log2(length)));
+    // A bisection of the patches in between, and the two ends.
+    const between = findKernel("v6.5").patches.length;
+    expect(found.searched.length).toBeLessThanOrEqual(2 + Math.ceil(Math.log2(between)));
   });
 
   it("bisect goes either way, and refuses what cannot be bisected in one sentence", () => {

@@ -81,7 +81,7 @@ describe("a registered page's count", () => {
     },
   );
 
-  it("video capture pins from v5.9 on (420c2091b65a)", async () => {
+  it("video capture pins on v5.9 (55a650c35fea, v5.8)", async () => {
     expect(vmstat(await sandbox("v5.7", "video_qbuf 0 2"))).toEqual([0, 0]);
     expect(vmstat(await sandbox("v5.9", "video_qbuf 0 2; video_free"))).toEqual([2, 2]);
   });

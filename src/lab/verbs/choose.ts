@@ -1,5 +1,5 @@
 /** Verbs that choose what runs: scenario, kernel, seed. */
-import { kernels } from "../../patches/kernels.js";
+import { kernels, uncertainIn } from "../../patches/kernels.js";
 import { rangeOf } from "../scenario.js";
 import { scenarios } from "../scenarios.js";
 import { blocks, columns, fill, glossary } from "../text.js";
@@ -59,8 +59,13 @@ export const listKernels = verb({
   example: "kernels",
   run: () =>
     result(
-      columns(kernels.map(({ name, help: about }) => [`  ${name}`, about])),
-      kernels.map(({ name, help: about }) => ({ kernel: name, help: about })),
+      columns(
+        kernels.flatMap((each) => [
+          [`  ${each.name}`, each.help],
+          ...uncertainIn(each).map((what) => ["", `uncertain: ${what}`]),
+        ]),
+      ),
+      kernels.map((each) => ({ kernel: each.name, help: each.help, uncertain: uncertainIn(each) })),
     ),
 });
 
