@@ -150,7 +150,7 @@ export function sandboxOf({ kernel, ...parameters }: BoxOptions = {}): Box {
       if (options.hold !== true) obey(session, id);
       const done = isIdle(world.k, id);
       const steps = logOf(world.recording(), from + 1).map((entry) => logLine(entry));
-      const faults = world.k.faults
+      const faults = world.faults
         .filter((fault) => fault.tick > from)
         .map(({ kind, message }) => `${kind}: ${message}`);
       const what = done

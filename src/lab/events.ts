@@ -113,7 +113,9 @@ function watchSteps(world: World, text: string): Watch {
   const { machine } = world;
   const names = text.split(":");
   const known = stepNames(world);
-  const unknown = names.find((name) => !known.has(name));
+  const { typed } = world.kernel.names;
+  const wanted = names.map((name) => new Set(typed(name)));
+  const unknown = names.find((name) => !typed(name).some((each) => known.has(each)));
   if (unknown !== undefined) {
     throw new Error(
       `"${unknown}" is no event of ${world.name}: write a tick, a fault such as BUG, a moment such as ${MOMENTS[2].name}, or a task, path or step (help until lists them)`,
@@ -125,7 +127,7 @@ function watchSteps(world: World, text: string): Watch {
     recorded?.(task, at);
     const { path, step } = machine.code[at];
     const { name } = machine.tasks[task];
-    if (names.every((wanted) => wanted === name || wanted === path || wanted === step)) happened = true;
+    if (wanted.every((meant) => meant.has(name) || meant.has(path) || meant.has(step))) happened = true;
   };
   return {
     happened: () => {
@@ -139,11 +141,23 @@ function watchSteps(world: World, text: string): Watch {
   };
 }
 
-/** Names of the tasks, paths and steps of a world. */
+/** Names of the tasks, paths and steps of a world, as v4.20 has them. */
 function stepNames({ machine }: World): Set<string> {
   const names = new Set(machine.tasks.map(({ name }) => name));
   for (const { path, step } of machine.code) {
     if (step === "") continue;
+    names.add(path);
+    names.add(step);
+  }
+  return names;
+}
+
+/** The same as the world's kernel has them. */
+function shownNames(world: World): Set<string> {
+  const names = new Set(world.machine.tasks.map(({ name }) => name));
+  for (const place of world.machine.code) {
+    if (place.step === "") continue;
+    const { path, step } = world.named(place);
     names.add(path);
     names.add(step);
   }
@@ -157,5 +171,5 @@ export const eventNames = (world: World): string[] => [
   "WARN",
   "HANG",
   ...MOMENTS.map(({ name }) => name),
-  ...[...stepNames(world)].filter((name) => !/\s/.test(name)).sort(),
+  ...[...shownNames(world)].filter((name) => !/\s/.test(name)).sort(),
 ];

@@ -67,7 +67,7 @@ export function namedSteps(scenario: string, kernel: string, schedule: readonly 
   const steps: WitnessStep[] = [];
   let named: { path: string; step: string; pfn: number }[] = [];
   world.machine.watch = (task, at) => {
-    const { path, step } = world.machine.code[at];
+    const { path, step } = world.named(world.machine.code[at]);
     named.push({ path, step, pfn: world.machine.page(task) });
   };
   for (const task of schedule) {
@@ -162,7 +162,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
     states: result.states,
     transitions: result.transitions,
     witness,
-    lockdep: world.lockdep.reports.map((each) => lockReportText(each)),
+    lockdep: world.lockdep.reports.map((each) => kernel.names.text(lockReportText(each))),
   };
   const headline =
     verdict === "safe"

@@ -97,7 +97,7 @@ export function nextMoment(desk: Desk): GuideMoment {
     prose: CHAPTERS[chapter].prose,
     last: logOf(world.recording(), desk.tick).at(-1) as LogEntry,
     page: pageView(world, PAGE),
-    faults: world.k.faults.filter(({ tick }) => tick > from),
+    faults: world.faults.filter(({ tick }) => tick > from),
     lost: taskViews(world).filter(({ state }) => state === "dead" || state === "hung"),
   };
 }

@@ -2,6 +2,7 @@
 import { createTwoFilesPatch } from "diff";
 import type { AnyPath } from "../machine/patch.js";
 import { findKernel } from "../patches/kernels.js";
+import { isSince, type Names } from "../patches/names.js";
 import type { Patch } from "../patches/patch.js";
 import type { FaultKind } from "../trace/recording.js";
 import { type ExploreOptions, explore } from "./explore.js";
@@ -11,10 +12,10 @@ import { completeParameters } from "./scenario.js";
 import { scenarios } from "./scenarios.js";
 
 /** A path as text, a line for each step. */
-const listing = (path: AnyPath): string =>
+const listing = (path: AnyPath, names: Names): string =>
   [
-    `${path.name}(${Object.keys(path.args).join(", ")})`,
-    ...linesOf(path).map(({ depth, text }) => `${"  ".repeat(depth + 1)}${text}`),
+    `${names.path(path.name)}(${Object.keys(path.args).join(", ")})`,
+    ...linesOf(path, names).map(({ depth, text }) => `${"  ".repeat(depth + 1)}${text}`),
     "",
   ].join("\n");
 
@@ -29,26 +30,30 @@ const basePaths = (): Set<AnyPath> => {
 };
 
 /**
- * Where the paths of two kernels differ, as a unified diff of their steps; empty when they do not.
+ * Where the paths of two kernels differ, as a unified diff of their steps; empty when they do not. Both sides have the newer kernel's names: a function that
+ * has only been renamed is no difference.
  *
- * @param path only this one
+ * @param path only this one, by any of its names
  * @throws Error with one sentence when a name is unknown
- * @example kernelDiff("v6.3", "v6.4").includes("+    if page_maybe_dma_pinned") // true
+ * @example kernelDiff("v6.3", "v6.4").includes("+    if folio_maybe_dma_pinned") // true
  */
 export function kernelDiff(from: string, to: string, path?: string): string {
   const a = findKernel(from);
   const b = findKernel(to);
   const all = [...basePaths()];
-  if (path !== undefined && !all.some(({ name }) => name === path))
+  const { names } = isSince(a.name, b.name) ? a : b;
+  const meant = path === undefined ? [] : [...a.names.typed(path), ...b.names.typed(path)];
+  if (path !== undefined && !all.some(({ name }) => meant.includes(name)))
     throw new Error(`there is no path "${path}"; the verb paths lists those of a scenario`);
   const parts = new Set<string>();
   for (const each of all) {
-    if (path !== undefined && each.name !== path) continue;
-    const old = listing(a.patched(each));
-    const now = listing(b.patched(each));
+    if (path !== undefined && !meant.includes(each.name)) continue;
+    const old = listing(a.patched(each), names);
+    const now = listing(b.patched(each), names);
+    const title = names.path(each.name);
     if (old !== now)
       parts.add(
-        createTwoFilesPatch(`${from}/${each.name}`, `${to}/${each.name}`, old, now, each.source, each.source),
+        createTwoFilesPatch(`${from}/${title}`, `${to}/${title}`, old, now, each.source, each.source),
       );
   }
   return [...parts].join("");

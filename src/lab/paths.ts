@@ -6,6 +6,7 @@ import { operations } from "../kernel/linux.js";
 import type { AnyPath } from "../machine/patch.js";
 import type { Node } from "../machine/path.js";
 import type { Implementations } from "../machine/program.js";
+import type { Names } from "../patches/names.js";
 import { type World, withDaemons } from "./world.js";
 
 type AnyNode = Node<unknown, unknown>;
@@ -44,7 +45,7 @@ function reached(
   return found;
 }
 
-/** Every path that a task of this world can reach, by name. */
+/** Every path that a task of this world can reach, by its v4.20 name. */
 export function pathsOf({ scenario, parameters, kernel, k }: World): Map<string, AnyPath> {
   const found = new Map<string, AnyPath>();
   const here = (option: string) => (k.has(option as Config) ? "then" : "otherwise");
@@ -71,12 +72,16 @@ export interface PathLine {
   readonly preemption: "step" | "held" | "none";
 }
 
-/** The body of a path, a line for each step, test, call and label; bookkeeping on locals is left out. */
-export function linesOf(path: AnyPath): PathLine[] {
+/**
+ * The body of a path, a line for each step, test, call and label; bookkeeping on locals is left out.
+ *
+ * @param names what the kernel calls the functions
+ */
+export function linesOf(path: AnyPath, names: Names): PathLine[] {
   const lines: PathLine[] = [];
   const add = (depth: number, text: string, node: AnyNode | null): void => {
     const preemption = node === null ? "none" : node.held === undefined ? "step" : "held";
-    lines.push({ depth, text, preemption });
+    lines.push({ depth, text: names.within(path.name, text), preemption });
   };
   const body = (nodes: readonly AnyNode[], depth: number): void => {
     for (const node of nodes) {

@@ -140,7 +140,7 @@ export const lossesOf = (world: World): readonly Loss[] => [
 /** What came of a world's steps so far. */
 export function reportRun(world: World, finished: boolean): Run {
   const recording = world.recording();
-  const faults = [...world.k.faults];
+  const { faults } = world;
   const losses = lossesOf(world);
   const ends = finished ? world.verdictsAtEnd() : [];
   const lockReports = world.lockdep.reports;
@@ -161,7 +161,7 @@ export function reportRun(world: World, finished: boolean): Run {
       ...faults.map((fault) => `  ${faultLine(fault)}`),
       ...losses.map(({ line }) => `  ${line}`),
       ...ends.map(({ kind, page, message }) => `  ${kind}${page >= 0 ? `, pfn ${page}` : ""}: ${message}`),
-      ...lockReports.map((report) => `lockdep: ${lockReportText(report)}`),
+      ...lockReports.map((report) => `lockdep: ${world.kernel.names.text(lockReportText(report))}`),
       `replay: ${replay}`,
     ].join("\n");
   const run: Run = {

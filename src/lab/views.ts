@@ -55,11 +55,12 @@ export interface TaskView {
 export function taskViews(world: World): TaskView[] {
   const { machine } = world;
   return machine.tasks.map(({ name, letter }, task) => {
-    const { path, step, pause } = machine.at(task);
+    const { path, step } = world.named(machine.at(task));
+    const { pause } = machine.at(task);
     const state = stateOf(world, task);
     const why =
       state === "waits" || state === "hung"
-        ? awaited(world, task)
+        ? world.kernel.names.text(awaited(world, task))
         : state === "asleep"
           ? (pause as string)
           : state === "dead"
@@ -377,7 +378,10 @@ export function logLine(entry: LogEntry, columns = Number.POSITIVE_INFINITY): st
 export function cellText(world: World, { struct, row, field, before, after }: CellChange): string {
   const { machine } = world;
   if (struct === "task_struct" && field === "pc") {
-    const at = (pc: number): string => `${machine.code[pc].path}:${machine.code[pc].step || "end"}`;
+    const at = (pc: number): string => {
+      const { path, step } = world.named(machine.code[pc]);
+      return `${path}:${step || "end"}`;
+    };
     return `${machine.tasks[row].name} ${at(before)}→${at(after)}`;
   }
   if (struct === "task_struct") return `${machine.tasks[row].name} ${field} ${before}→${after}`;

@@ -15,7 +15,14 @@ import { Memory } from "../machine/memory.js";
 import { formatSchedule, INPUT, inputNumber, parseSchedule, SeededScheduler } from "../machine/schedule.js";
 import { findKernel, type KernelVersion } from "../patches/kernels.js";
 import { linkKernel } from "../patches/link.js";
-import { type FaultKind, MARK, Recorder, type Recording, type StepInfo } from "../trace/recording.js";
+import {
+  type Fault,
+  type FaultKind,
+  MARK,
+  Recorder,
+  type Recording,
+  type StepInfo,
+} from "../trace/recording.js";
 import { WORD } from "../trace/words.js";
 import { Hanging } from "./hanging.js";
 import { lostWrites, staleWrites } from "./lost.js";
@@ -234,8 +241,22 @@ export class World {
     if (this.machine.isDead(task)) return `${name} cannot move: a BUG killed it`;
     if (this.machine.finished(task)) return `${name} cannot move: it has finished`;
     if (this.heldBack(task)) return `${name} cannot move: the scenario holds it back`;
-    const { path, step } = this.machine.at(task);
+    const { path, step } = this.named(this.machine.at(task));
     return `${name} cannot move: it waits in ${path}, step ${step}`;
+  }
+
+  /** A place in a path, under the names that this kernel has. */
+  named<T extends { readonly path: string; readonly step: string }>(place: T): T {
+    const { names } = this.kernel;
+    return { ...place, path: names.path(place.path), step: names.within(place.path, place.step) };
+  }
+
+  /** The faults so far, under the names that this kernel has. */
+  get faults(): Fault[] {
+    return this.k.faults.map((fault) => ({
+      ...this.named(fault),
+      message: this.kernel.names.text(fault.message),
+    }));
   }
 
   /** Ask the scenario's oracles about the step that a task has made, its instruction `made`; each speaks once. */
@@ -317,7 +338,7 @@ export class World {
     const { k, machine } = this;
     if (!k.recorder) throw new Error("World.recording: this world was made without a recorder");
     const steps: StepInfo[] = [
-      ...machine.code.map(({ path, step }) => ({ path, step })),
+      ...machine.code.map(({ path, step }) => this.named({ path, step })),
       ...this.inputs.map((line) => ({ path: MARK, step: line })),
     ];
     return k.recorder.finish({
@@ -328,7 +349,7 @@ export class World {
       timeUnit: "tick",
       tasks: this.plans.map(({ name, letter, daemon }) => ({ name, letter, daemon })),
       steps,
-      faults: [...k.faults],
+      faults: this.faults,
     });
   }
 

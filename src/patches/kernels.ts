@@ -22,6 +22,7 @@ import { force_cow_break } from "./force_cow_break.js";
 import { invalidate_unused_only } from "./invalidate_unused_only.js";
 import { keep_private_of_pinned } from "./keep_private_of_pinned.js";
 import { madv_pageout } from "./madv_pageout.js";
+import { type Names, namesOf } from "./names.js";
 import {
   activate_dirty_files,
   btrfs_no_writepage,
@@ -52,6 +53,8 @@ export interface KernelVersion {
   readonly tables: readonly Table[];
   /** What became of a path of the base in it. */
   readonly patched: (path: AnyPath) => AnyPath;
+  /** What it calls the functions of the base. */
+  readonly names: Names;
 }
 
 /**
@@ -66,6 +69,7 @@ export const assemble = (name: string, help: string, patches: readonly Patch[]):
   operations,
   tables: [...tables, ...patches.flatMap((patch) => patch.tables ?? [])],
   patched: patcher(patches),
+  names: namesOf(name),
 });
 
 const v4_20 = assemble("v4.20", "Linux v4.20, December 2018: the kernel of the article", []);

@@ -38,7 +38,8 @@ export const scenario = verb({
       desk.start(name);
     }
     const { world, host, seed, tick } = desk;
-    const { story, parameters } = world.scenario;
+    const { parameters } = world.scenario;
+    const story = world.kernel.names.text(world.scenario.story);
     const rows = Object.entries(parameters).map(
       ([name, each]) => [`  ${name}=${world.parameters[name]}`, `${each.help} (${rangeOf(each)})`] as const,
     );

@@ -16,7 +16,7 @@ export function made(desk: Desk, from: number, lines: number): Result {
   const { world, tick } = desk;
   const all = logOf(world.recording(), from + 1);
   const entries = all.slice(-lines);
-  const faults = world.k.faults.filter((fault) => fault.tick > from);
+  const faults = world.faults.filter((fault) => fault.tick > from);
   const left = all.length - entries.length;
   const text = [
     ...(left > 0 ? [`  ... ${left} steps (log ${all.length} shows them)`] : []),

@@ -23,23 +23,31 @@ export const lockdepVerb: Verb = verb({
   run: (desk) => {
     const { edges, reports } = desk.world.lockdep;
     const words = desk.world.machine.image.locks.map(({ name }) => name);
+    const { names } = desk.world.kernel;
+    const site = ({ stack, step }: LockEdge["heldAt"]) => ({
+      stack: stack.map(names.path),
+      step: names.text(step),
+    });
+    const reported = reports.map((each) => names.text(lockReportText(each)));
     return result(
       blocks(
-        edges.length > 0 ? columns(edges.map(row)) : "Nobody here takes two locks at once.",
+        edges.length > 0
+          ? columns(edges.map((edge) => row(edge).map(names.text)))
+          : "Nobody here takes two locks at once.",
         words.length > 0
-          ? `Somebody may have to wait for: ${words.join(", ")}.`
+          ? `Somebody may have to wait for: ${words.map(names.text).join(", ")}.`
           : "Of the semaphores, nobody here ever waits for one.",
-        ...(reports.length > 0 ? reports.map(lockReportText) : ["Nothing is wrong with these orders."]),
+        ...(reports.length > 0 ? reported : ["Nothing is wrong with these orders."]),
       ),
       {
         orders: edges.map(({ held, taken, heldAt, takenAt }) => ({
-          held: held.name,
-          taken: taken.name,
-          heldAt,
-          takenAt,
+          held: names.text(held.name),
+          taken: names.text(taken.name),
+          heldAt: site(heldAt),
+          takenAt: site(takenAt),
         })),
-        contended: words,
-        reports: reports.map(lockReportText),
+        contended: words.map(names.text),
+        reports: reported,
       },
       reports,
     );

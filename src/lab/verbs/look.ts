@@ -1,5 +1,4 @@
 /** Verbs that look at a run: tasks, pages, steps, faults, memory, counters, paths. */
-import type { Fault } from "../../trace/recording.js";
 import { linesOf, pathsOf } from "../paths.js";
 import { countersOf, faultLine, lossesOf } from "../run.js";
 import { columns } from "../text.js";
@@ -119,9 +118,9 @@ export const faults = verb({
   example: "run; faults",
   run: (desk) => {
     const { world } = desk;
-    const text = [...world.k.faults.map(faultLine), ...lossesOf(world).map(({ line }) => line)].join("\n");
+    const text = [...world.faults.map(faultLine), ...lossesOf(world).map(({ line }) => line)].join("\n");
     return result(text === "" ? "None so far." : text, {
-      faults: world.k.faults.map((fault): Fault => ({ ...fault })),
+      faults: world.faults,
       lost: world.lostWrites(),
       stale: world.staleWrites(),
     });
@@ -160,34 +159,38 @@ export const paths = verb({
   name: "paths",
   help: "The kernel paths that can run here, or the steps of one",
   details: [
-    "Other tasks can run before a step marked *. Steps marked . run at once with the step before them while a lock protects what they touch.",
+    "Functions have the names that this kernel's source has; v4.20's will do, too. Other tasks can run before a step marked *. Steps marked . run at once with the step before them while a lock protects what they touch.",
   ],
   example: "paths shrink_page_list",
   args: {
     name: optional(
-      word((desk) => [...pathsOf(desk.world).keys()]),
+      word((desk) => [...pathsOf(desk.world).keys()].map(desk.world.kernel.names.path)),
       "a path",
     ),
   },
   run: (desk, { name }) => {
     const known = pathsOf(desk.world);
+    const { names } = desk.world.kernel;
     if (name === undefined) {
       const list = [...known.values()];
       return result(
-        columns(list.map((path) => [`  ${path.name}`, path.source])),
-        list.map((path) => ({ path: path.name, source: path.source })),
+        columns(list.map((path) => [`  ${names.path(path.name)}`, path.source])),
+        list.map((path) => ({ path: names.path(path.name), source: path.source })),
       );
     }
-    const path = known.get(name);
+    const path = names
+      .typed(name)
+      .map((each) => known.get(each))
+      .find((each) => each !== undefined);
     if (!path) throw new Error(`there is no path "${name}" in ${desk.world.name}; paths lists them`);
-    const lines = linesOf(path);
+    const lines = linesOf(path, names);
     const mark = { step: "*", held: ".", none: " " } as const;
     return result(
       [
-        `${path.name}(${Object.keys(path.args).join(", ")})  ${path.source}`,
+        `${names.path(path.name)}(${Object.keys(path.args).join(", ")})  ${path.source}`,
         ...lines.map(({ depth, text, preemption }) => `  ${mark[preemption]} ${"  ".repeat(depth)}${text}`),
       ].join("\n"),
-      { path: path.name, source: path.source, lines },
+      { path: names.path(path.name), source: path.source, lines },
     );
   },
 });

@@ -15,7 +15,7 @@ import { type Argument, count, oneOf, optional, type Result, result, type Verb }
 function report(desk: Desk, from: number, id: number, operation: Operation): Result {
   const { world, tick } = desk;
   const steps = logOf(world.recording(), from + 1);
-  const faults = world.k.faults.filter((fault) => fault.tick > from);
+  const faults = world.faults.filter((fault) => fault.tick > from);
   const done = isIdle(world.k, id);
   const why = done
     ? resultOf(world.k, id, operation)
