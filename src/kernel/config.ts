@@ -9,7 +9,8 @@ export const CONFIGS = {
   watermarks: "kswapd sleeps while enough pages are free, and drops its priority when it finds nothing",
   kupdate: "the flusher has work items and ages, and sleeps until it is woken: one bdi_writeback per disk",
   io_errors: "a disk can fail a write; mappings and open files remember it",
-  checksum: "the disks check what they fetch against a sum that was made at submission",
+  checksum:
+    "the disks check what they fetch, of O_DIRECT writes too, against a sum that was made at submission",
   fsync_oracle: "what fsync promises is compared with what is on the disk when it returns",
   throttle: "processes that dirty too much sleep in balance_dirty_pages",
   buffer_heads_limit: "buffer_heads_over_limit: reclaim strips active pages of their buffers",

@@ -2,6 +2,7 @@
 
 import type { Path } from "../machine/path.js";
 import type { Implementations } from "../machine/program.js";
+import { dioIntegrityTable } from "./block/dio_integrity.js";
 import { diskTables } from "./block/disk.js";
 import {
   amdgpu_mn_invalidate_range_end,
@@ -209,6 +210,7 @@ export const tables: readonly Table[] = [
   ...addressSpaceTables,
   ...writtenTables,
   ...diskTables,
+  dioIntegrityTable,
   ...fsyncTables,
   ...zoneTables,
   ...scanControlTables,

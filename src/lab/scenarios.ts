@@ -1,5 +1,6 @@
 /** The scenarios that guplab knows. */
 import { cve_2020_29374 } from "./cve_2020_29374.js";
+import { dioWriteRace } from "./dio_write_race.js";
 import { kara2018, kara2018Private, kara2018Quiet, kara2018Tmpfs, kara2018Touch } from "./kara_2018.js";
 import { sandbox } from "./sandbox.js";
 import type { Scenario } from "./scenario.js";
@@ -13,6 +14,7 @@ export const scenarios: readonly Scenario[] = [
   kara2018Private,
   kara2018Touch,
   swapPinned,
+  dioWriteRace,
   ...workloads,
   cve_2020_29374,
   sandbox,

@@ -33,6 +33,7 @@ import type { Patch } from "./patch.js";
 import { pin_frame_vector, pin_user_pages_api } from "./pin_user_pages.js";
 import { refuse_longterm_file_write } from "./refuse_longterm_file_write.js";
 import { reuse_by_references } from "./reuse_by_references.js";
+import { btrfs_buffered_if_checksum, xfs_bounce_direct_io } from "./stable_direct_writes.js";
 import { swap_unpinned_only } from "./swap_unpinned_only.js";
 import { track_foll_pin } from "./track_foll_pin.js";
 import { umem_no_force } from "./umem_no_force.js";
@@ -158,7 +159,14 @@ const v6_5 = next(
   zero_page_unpinned,
 );
 const v6_12 = next(v6_5, "v6.12", "November 2024");
-const of_2026 = next(v6_12, "2026", "2026: reclaim activates dirty pages of files", activate_dirty_files);
+const of_2026 = next(
+  v6_12,
+  "2026",
+  "2026: reclaim activates dirty pages of files; O_DIRECT writes of btrfs and xfs are of copies where sums are made",
+  btrfs_buffered_if_checksum,
+  activate_dirty_files,
+  xfs_bounce_direct_io,
+);
 
 export const kernels: readonly KernelVersion[] = [
   v4_20,

@@ -16,6 +16,7 @@
  */
 import type { FrameOf, Node } from "../../machine/path.js";
 import { bio_check_pages_dirty, bio_release_pages, bio_set_pages_dirty, dirty_page } from "../block/bio.js";
+import { check_guards, make_guards } from "../block/dio_integrity.js";
 import { ERRNO } from "../errno.js";
 import type { Kernel } from "../kernel.js";
 import { call, given, leave, local, path, pause, repeat, step, under, wait } from "../language.js";
@@ -66,6 +67,7 @@ export const direct_write = path("do_blockdev_direct_IO", DIRECT_IO, [
   call(() => get_user_pages_fast, { start: "at", nr: "nr", write: 0, pages: "dio" }, "ret"),
   given((_, f) => f.ret <= 0, [leave()]),
   step("submit_bio", (k, f) => {
+    make_guards(k, f.dio);
     k.user_pages.state[f.dio] = PAGES.submitted_write;
   }),
   dio_await_completion,
@@ -134,7 +136,8 @@ const engine = (
 
 /** No lock, no PTE, no flag: memory changes. In the other direction memory is read, and nothing in it does. */
 const dma = step<Engine>("DMA", (k, f) => {
-  if (!reads_memory(k, f.pages)) dma_write(k, f.pages, f.at, f.part);
+  if (reads_memory(k, f.pages)) check_guards(k, f.pages, f.at, f.part);
+  else dma_write(k, f.pages, f.at, f.part);
   f.part++;
 });
 
