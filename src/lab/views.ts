@@ -21,6 +21,7 @@ import { page_private } from "../kernel/mm/swapfile.js";
 import { isAnon, PVEC } from "../kernel/structs.js";
 import type { Pfn } from "../kernel/types.js";
 import type { CellChange } from "../machine/memory.js";
+import { page_maybe_dma_pinned as asked, compound_pincount } from "../patches/track_foll_pin.js";
 import type { Fault, Recording } from "../trace/recording.js";
 import {
   BUFFER_BIT,
@@ -124,7 +125,7 @@ export interface PageView {
   readonly mapping: string;
   readonly vma: string;
   readonly pins: number;
-  /** What page_maybe_dma_pinned of v5.7 would say. */
+  /** What page_maybe_dma_pinned says; of a kernel before v5.7, what v5.7 would say of this reference count. */
   readonly maybe_dma_pinned: boolean;
   /** "none", or the buffer's state: "dirty", "clean", "in I/O". */
   readonly buffers: string;
@@ -160,7 +161,7 @@ export function pageView(world: World, pfn: number): PageView {
     mapping: mappingText(k, page),
     vma: vmaOf(k, page),
     pins: k.page.pins[page],
-    maybe_dma_pinned: page_maybe_dma_pinned(refcount),
+    maybe_dma_pinned: k.knows(compound_pincount) ? asked(k, page) : page_maybe_dma_pinned(refcount),
     buffers: bufferText(k.buffersWord(page)),
     pte: pteText(k.pteWord(page)),
     tags: tagText(k.tagsWord(page)),

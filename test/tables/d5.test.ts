@@ -9,6 +9,7 @@ import { get_user_pages_fast } from "../../src/kernel/mm/gup.js";
 import { get_page } from "../../src/kernel/mm/page.js";
 import { FS } from "../../src/kernel/operations.js";
 import { countersOf } from "../../src/lab/run.js";
+import { pageView } from "../../src/lab/views.js";
 import { findKernel, kernels } from "../../src/patches/kernels.js";
 import {
   page_maybe_dma_pinned as asked,
@@ -180,6 +181,16 @@ describe("D5: page_maybe_dma_pinned of a small page", () => {
       expect([counts(), asked(h.k, 0)]).toEqual([[4, 4], false]);
     },
   );
+
+  it("large: the page view says what the kernel says, and before v5.7 what the count would say", () => {
+    const shown = (kernel: string, pins: number) => {
+      const { world } = large(kernel);
+      world.k.page._refcount[0] = 5000;
+      if (pins > 0) world.k.of(compound_pincount).compound_pincount[0] = pins;
+      return pageView(world, 0).maybe_dma_pinned;
+    };
+    expect([shown("v5.6", 0), shown("v5.7", 0), shown("v5.7", 1)]).toEqual([true, false, true]);
+  });
 
   const formulas = ["false negative", "threshold", "most pins", "2 MiB and 1 GiB before the exact count"];
   whole(

@@ -67,7 +67,7 @@ export const page = verb({
   help: "All that is known of one page",
   details: [
     `Flags are the letters of the kernel's page-types tool: ${FLAG_LEGEND}.`,
-    "page_maybe_dma_pinned came with Linux v5.7; the line says what it would answer for this reference count.",
+    "page_maybe_dma_pinned came with Linux v5.7: of an older kernel the line says what it would answer for this reference count.",
   ],
   example: "page 0",
   args: { pfn: required(pfn, "page frame number, decimal or 0x...") },
@@ -80,7 +80,7 @@ export const page = verb({
       ["mapping", view.mapping],
       ["vma", view.vma],
       ["pins", String(view.pins)],
-      ["page_maybe_dma_pinned", view.maybe_dma_pinned ? "yes" : "no"],
+      [desk.world.kernel.names.path("page_maybe_dma_pinned"), view.maybe_dma_pinned ? "yes" : "no"],
       ["buffers", view.buffers],
       ["pte", view.pte],
       ["tags", view.tags],
