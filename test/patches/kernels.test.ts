@@ -112,7 +112,7 @@ describe("the article's crash, one seed (kara-2018)", () => {
 
 describe("kernels side by side", () => {
   it("diff shows the steps that differ, and nothing where nothing does", () => {
-    expect(kernelDiff("v6.3", "v6.4", "shrink_page_list")).toContain("+    if page_maybe_dma_pinned");
+    expect(kernelDiff("v6.3", "v6.4", "shrink_page_list")).toContain("+    if folio_maybe_dma_pinned");
     expect(kernelDiff("v6.5", "v6.12")).toBe("");
     expect(kernelDiff("v5.18", "v5.19", "mprotect_fixup")).toContain(
       "+        change_pte_range (readable_exclusive)",
