@@ -96,7 +96,9 @@ describe("CVE-2020-29374 (D11 row 2, D7 row 3)", () => {
 
   it("leaks up to v5.7, and from v5.9 on, where a write copies what others refer to, no more", () => {
     const leaking = names.filter((kernel) => reachable(world(kernel), leaks).some);
-    expect(leaking).toEqual(names.filter((name) => !having("copy-if-referenced").includes(name)));
+    // v5.8 had a mend of its own: a reference to a private mapping was had for writing.
+    const mended = [...having("copy-if-referenced"), ...having("force-cow-break")];
+    expect(leaking).toEqual(names.filter((name) => !mended.includes(name)));
     expect(leaking.at(-1)).toBe("v5.7");
   });
 

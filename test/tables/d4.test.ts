@@ -274,14 +274,17 @@ describe("D4 on every kernel", () => {
     return { h, page: h.k.geometry.pages };
   };
 
-  it.each(having("track-foll-pin"))(
+  // On v5.8 nobody can have the zero page: a reference to a private mapping is had for writing.
+  const gives_zero_page = (kernel: string): boolean => !has(kernel, "force-cow-break");
+
+  it.each(having("track-foll-pin").filter(gives_zero_page))(
     "zero page: PIN and unpin on %s change nothing from v6.5 on",
     (kernel) => {
       const { h, page } = zero(kernel);
       expect(page).toBe(4);
       const before = h.refs(page);
       h.go("pin");
-      const counted = has(kernel, "zero-page-not-pinned") ? 0 : 1;
+      const counted = has(kernel, "zero-page-not-pinned") || has(kernel, "zero-page-unpinned") ? 0 : 1;
       expect([h.refs(page) - before, vmstat(h)]).toEqual([1024 * counted, [counted, 0]]);
       h.go("unpin");
       expect([h.refs(page), vmstat(h)]).toEqual([before, [counted, counted]]);
@@ -289,7 +292,7 @@ describe("D4 on every kernel", () => {
   );
 
   it("a plain reference of the zero page counts on every kernel", () => {
-    for (const kernel of names) {
+    for (const kernel of names.filter(gives_zero_page)) {
       const actors = { load: load(0), get: ask(get_user_pages_fast, [0, 1, 0, 0]) };
       const h = new Hand(small({ ...anonymous(), kernel }, actors)).go("load");
       const before = h.refs(4);
@@ -331,7 +334,6 @@ describe("D4 on every kernel", () => {
 
   it("says for each row on which kernels it was counted", () => {
     expect(lacking("track-foll-pin")).toEqual(["v4.20", "v5.5", "v5.6"]);
-    expect(having("zero-page-not-pinned")[0]).toBe("v6.5");
   });
 
   whole(
