@@ -146,7 +146,7 @@ describe("fork of a process that has pinned a page of its own memory (v5.9)", ()
   );
 
   it("knows of pins that only the fast walk has taken (O_DIRECT, v6.3)", async () => {
-    const desk = await sandbox("v6.3", "store 4; pread 4 1 --by B --hold yes; step B 6; fork --by A");
+    const desk = await sandbox("v6.3", "store 4; pread 4 1 --by B --hold yes; step B 9; fork --by A");
     const { k } = desk.world;
     const [parent, child] = [k.pte.entry[4], k.pte.entry[12]].map((entry) => entry >>> 4);
     expect(k.page.pins[parent]).toBe(1);
