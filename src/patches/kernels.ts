@@ -21,6 +21,9 @@ import { ext4_page_without_buffers } from "./ext4_page_without_buffers.js";
 import { force_cow_break } from "./force_cow_break.js";
 import { invalidate_unused_only } from "./invalidate_unused_only.js";
 import { keep_private_of_pinned } from "./keep_private_of_pinned.js";
+import { longterm_fast } from "./longterm_fast.js";
+import { longterm_flag } from "./longterm_flag.js";
+import { longterm_fsdax_upfront } from "./longterm_fsdax_upfront.js";
 import { madv_pageout } from "./madv_pageout.js";
 import { type Names, namesOf } from "./names.js";
 import {
@@ -78,8 +81,15 @@ const v4_20 = assemble("v4.20", "Linux v4.20, December 2018: the kernel of the a
 const next = (older: KernelVersion, name: string, help: string, ...more: Patch[]) =>
   assemble(name, help, [...older.patches, ...more]);
 
-const v5_5 = next(
+const v5_2 = next(
   v4_20,
+  "v5.2",
+  "July 2019: long-term pins are a flag, for the fast walk too; no outcome changes",
+  longterm_flag,
+  longterm_fast,
+);
+const v5_5 = next(
+  v5_2,
   "v5.5",
   "January 2020: MADV_PAGEOUT; ext4 reads by O_DIRECT through iomap",
   madv_pageout,
@@ -105,7 +115,8 @@ const v5_9 = next(
 const v5_11 = next(
   v5_9,
   "v5.11",
-  "February 2021: pinned anonymous pages stay out of swap; a fast pin does not meet a fork",
+  "February 2021: pinned anonymous pages stay out of swap; a fast pin does not meet a fork; fsdax is refused before it is pinned",
+  longterm_fsdax_upfront,
   swap_unpinned_only,
   write_protect_seq,
 );
@@ -170,6 +181,7 @@ const of_2026 = next(
 
 export const kernels: readonly KernelVersion[] = [
   v4_20,
+  v5_2,
   v5_5,
   v5_6,
   v5_7,

@@ -15,14 +15,14 @@ import { put_page } from "../kernel/mm/swap.js";
 import { forget_user_page } from "../kernel/mm/user_pages.js";
 import { int, NONE, type PagesNr, type Pfn, pages_nr, pfn, vpn } from "../kernel/types.js";
 import { type AnyPath, type Edit, recall, replace } from "../machine/patch.js";
+import { FOLL_LONGTERM } from "./longterm_flag.js";
 import type { Patch } from "./patch.js";
 
 /**
- * Not the kernel's numbers (0x40000 and 0x10000 in v5.6): a word of a path's frame has fifteen bits, and these are of flags that are not modelled
- * (FOLL_NUMA, FOLL_MIGRATION).
+ * Not the kernel's number (0x40000 in v5.6): a word of a path's frame has fifteen bits, and this one is of a flag that is not modelled
+ * (FOLL_NUMA).
  */
 export const FOLL_PIN = 0x200;
-export const FOLL_LONGTERM = 0x400;
 
 const PIN = {
   source: "mm/gup.c v5.6",

@@ -16,8 +16,9 @@ import { mapping_cap_account_dirty } from "../kernel/operations.js";
 import { VM_SHARED } from "../kernel/structs.js";
 import { NONE, type Vpn } from "../kernel/types.js";
 import { before } from "../machine/patch.js";
+import { FOLL_LONGTERM } from "./longterm_flag.js";
 import type { Patch } from "./patch.js";
-import { FOLL_LONGTERM, FOLL_PIN } from "./pin_user_pages.js";
+import { FOLL_PIN } from "./pin_user_pages.js";
 
 /** writable_file_mapping_allowed, with vma_needs_dirty_tracking. */
 function writable_file_mapping_allowed(k: Kernel, at: Vpn, flags: number): boolean {

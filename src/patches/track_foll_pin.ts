@@ -129,6 +129,12 @@ interface Fast {
   readonly page: Pfn;
 }
 
+const put_refused = step<Longterm>("put_compound_head", (k, f) => {
+  const at = k.user_pages.nr[f.pages] - f.ret + f.at;
+  put_grabbed(k, forget_user_page(k, f.pages, at), f.flags);
+  f.at++;
+});
+
 export const track_foll_pin: Patch = {
   name: "track-foll-pin",
   title: "mm/gup: track FOLL_PIN pages",
@@ -155,13 +161,8 @@ export const track_foll_pin: Patch = {
       step("put_compound_head", (k, f) => put_grabbed(k, f.page, f.write)),
     ]),
     // Long-term pins of fsdax memory are given back at once.
-    replace<Longterm>(get_user_pages_longterm, "put_page", [
-      step("put_compound_head", (k, f) => {
-        const at = k.user_pages.nr[f.pages] - f.ret + f.at;
-        put_grabbed(k, forget_user_page(k, f.pages, at), f.flags);
-        f.at++;
-      }),
-    ]),
+    replace<Longterm>(get_user_pages_longterm, "put_page", [put_refused]),
+    replace<Longterm>("__gup_longterm_locked", "put_page", [put_refused]),
     replace<{ readonly page: Pfn }>("unpin_user_page", "put_page", [
       step("put_compound_head", (k, f) => unpin(k, f.page)),
     ]),

@@ -22,7 +22,7 @@
  * FOLL_SPLIT, pages == NULL (populate: mm/mlock.ts) and with it the -EINVAL of get_user_pages_longterm, its own vmas array and
  * with it -ENOMEM.
  */
-import type { FrameOf } from "../../machine/path.js";
+import type { FrameOf, Node } from "../../machine/path.js";
 import { ERRNO } from "../errno.js";
 import { type Kernel, PTE } from "../kernel.js";
 import {
@@ -405,6 +405,38 @@ function any_fsdax(k: Kernel, start: Vpn, nr: number): boolean {
   return false;
 }
 
+interface Longterm {
+  readonly start: Vpn;
+  readonly pages: PagesNr;
+  at: number;
+  ret: number;
+}
+
+/** check_dax_vmas, and what follows: of pages that were taken, all are put where one is of a file on fsdax. */
+export const refuse_fsdax = <F extends Longterm>(forgets = true): Node<Kernel, F> =>
+  config<F>("dax", [
+    given<F>(
+      (k, f) => f.ret > 0 && any_fsdax(k, f.start, f.ret),
+      [
+        repeat<F>(
+          (_, f) => f.at < f.ret,
+          [
+            step<F>("put_page", (k, f) => {
+              const at = k.user_pages.nr[f.pages] - f.ret + f.at;
+              if (forgets) put_user_page(k, f.pages, at);
+              else put_page_of(k, f.pages, at);
+              f.at++;
+            }),
+          ],
+        ),
+        local<F>((k, f) => {
+          if (forgets) k.user_pages.nr[f.pages] -= f.ret;
+        }),
+        leave<F>(() => -ERRNO.EOPNOTSUPP),
+      ],
+    ),
+  ]);
+
 /**
  * get_user_pages for as long as a user likes: refused for files on fsdax, whose pages are the storage. The pages have been taken
  * by then, and are given back: for a moment truncation saw them busy. They stand in the caller's array still; `forgets` is for callers
@@ -416,28 +448,7 @@ const longterm = (forgets: boolean) =>
     { source: "mm/gup.c v4.20", args: SLOW.args, locals: { at: int }, returns: int },
     [
       call(() => get_user_pages, { start: "start", nr: "nr", flags: "flags", pages: "pages" }, "ret"),
-      config("dax", [
-        given(
-          (k, f) => f.ret > 0 && any_fsdax(k, f.start, f.ret),
-          [
-            repeat(
-              (_, f) => f.at < f.ret,
-              [
-                step("put_page", (k, f) => {
-                  const at = k.user_pages.nr[f.pages] - f.ret + f.at;
-                  if (forgets) put_user_page(k, f.pages, at);
-                  else put_page_of(k, f.pages, at);
-                  f.at++;
-                }),
-              ],
-            ),
-            local((k, f) => {
-              if (forgets) k.user_pages.nr[f.pages] -= f.ret;
-            }),
-            leave(() => -ERRNO.EOPNOTSUPP),
-          ],
-        ),
-      ]),
+      refuse_fsdax(forgets),
     ],
   );
 
