@@ -19,9 +19,11 @@ import { exact_pincount } from "./exact_pincount.js";
 import { ext4_iomap_dio } from "./ext4_iomap_dio.js";
 import { ext4_page_without_buffers } from "./ext4_page_without_buffers.js";
 import { force_cow_break } from "./force_cow_break.js";
+import { frame_vector_longterm } from "./frame_vector_longterm.js";
 import { invalidate_unused_only } from "./invalidate_unused_only.js";
 import { keep_private_of_pinned } from "./keep_private_of_pinned.js";
 import { longterm_fast } from "./longterm_fast.js";
+import { longterm_fast_gate } from "./longterm_fast_gate.js";
 import { longterm_flag } from "./longterm_flag.js";
 import { longterm_fsdax_upfront } from "./longterm_fsdax_upfront.js";
 import { madv_pageout } from "./madv_pageout.js";
@@ -40,9 +42,11 @@ import { btrfs_buffered_if_checksum, xfs_bounce_direct_io } from "./stable_direc
 import { swap_unpinned_only } from "./swap_unpinned_only.js";
 import { track_foll_pin } from "./track_foll_pin.js";
 import { umem_no_force } from "./umem_no_force.js";
+import { umem_pins_fast } from "./umem_pins_fast.js";
 import { unshare_anon } from "./unshare_anon.js";
 import { unshare_cow_mappings } from "./unshare_cow_mappings.js";
 import { uring_leaves_files_to_gup } from "./uring_leaves_files_to_gup.js";
+import { uring_pins_fast } from "./uring_pins_fast.js";
 import { uring_shmem_buffers } from "./uring_shmem_buffers.js";
 import { write_protect_seq } from "./write_protect_seq.js";
 import { zero_page_unpinned } from "./zero_page_unpinned.js";
@@ -95,7 +99,13 @@ const v5_5 = next(
   madv_pageout,
   ext4_iomap_dio,
 );
-const v5_6 = next(v5_5, "v5.6", "March 2020: pin_user_pages, which counts nothing yet", pin_user_pages_api);
+const v5_6 = next(
+  v5_5,
+  "v5.6",
+  "March 2020: pin_user_pages, which counts nothing yet; RDMA pins by the fast walk",
+  pin_user_pages_api,
+  umem_pins_fast,
+);
 const v5_7 = next(v5_6, "v5.7", "May 2020: pins can be told from references", track_foll_pin);
 // v5.9 has another answer to the same question, and took this one back.
 const v5_8 = next(
@@ -120,7 +130,8 @@ const v5_11 = next(
   swap_unpinned_only,
   write_protect_seq,
 );
-const v5_14 = next(v5_11, "v5.14", "August 2021: io_uring registers buffers of tmpfs", uring_shmem_buffers);
+const v5_13 = next(v5_11, "v5.13", "June 2021: video capture takes long-term pins", frame_vector_longterm);
+const v5_14 = next(v5_13, "v5.14", "August 2021: io_uring registers buffers of tmpfs", uring_shmem_buffers);
 const v5_18 = next(
   v5_14,
   "v5.18",
@@ -166,10 +177,12 @@ const v6_5 = next(
   "August 2023: the old O_DIRECT pins, too; long-term pins of files for writing are refused; the zero page is not pinned",
   blockdev_dio_pins,
   refuse_longterm_file_write,
+  longterm_fast_gate,
   uring_leaves_files_to_gup,
   zero_page_unpinned,
 );
-const v6_12 = next(v6_5, "v6.12", "November 2024");
+const v6_11 = next(v6_5, "v6.11", "September 2024: io_uring pins by the fast walk", uring_pins_fast);
+const v6_12 = next(v6_11, "v6.12", "November 2024");
 const of_2026 = next(
   v6_12,
   "2026",
@@ -188,6 +201,7 @@ export const kernels: readonly KernelVersion[] = [
   v5_8,
   v5_9,
   v5_11,
+  v5_13,
   v5_14,
   v5_18,
   v5_19,
@@ -197,6 +211,7 @@ export const kernels: readonly KernelVersion[] = [
   v6_3,
   v6_4,
   v6_5,
+  v6_11,
   v6_12,
   of_2026,
 ];

@@ -10,7 +10,12 @@
  * Users that keep plain references: O_DIRECT, vmsplice, /proc/PID/mem, the GPU drivers, ODP's own table.
  */
 import { call, local, path, step } from "../kernel/language.js";
-import { type get_user_pages, get_user_pages_locked, get_user_pages_longterm } from "../kernel/mm/gup.js";
+import {
+  type get_user_pages,
+  get_user_pages_fast,
+  get_user_pages_locked,
+  get_user_pages_longterm,
+} from "../kernel/mm/gup.js";
 import { put_page } from "../kernel/mm/swap.js";
 import { forget_user_page } from "../kernel/mm/user_pages.js";
 import { int, NONE, type PagesNr, type Pfn, pages_nr, pfn, vpn } from "../kernel/types.js";
@@ -48,6 +53,17 @@ const pin_user_pages = pins("pin_user_pages", FOLL_PIN | FOLL_LONGTERM, () => ge
 /** Another process's memory; mmap_sem is given back. */
 const pin_user_pages_remote = pins("pin_user_pages_remote", FOLL_PIN, () => get_user_pages_locked);
 const pin_user_pages_locked = pins("pin_user_pages_locked", FOLL_PIN, () => get_user_pages_locked);
+
+/** get_user_pages_fast with FOLL_PIN; whether the pin is for long its caller says. */
+export const pin_user_pages_fast = path("pin_user_pages_fast", PIN, [
+  local((_, f) => {
+    f.gup_flags = f.flags | FOLL_PIN;
+  }),
+  call(() => get_user_pages_fast, { start: "start", nr: "nr", write: "gup_flags", pages: "pages" }, "ret"),
+  local((_, f) => {
+    f.gup_flags = 0;
+  }),
+]);
 
 /** The drop of one page of an array: a path, so that a later patch finds it. */
 export const unpin_user_page = path("unpin_user_page", { source: "mm/gup.c v5.6", args: { page: pfn } }, [

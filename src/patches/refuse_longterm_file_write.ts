@@ -1,9 +1,9 @@
 /**
  * Long-term pins for writing of files whose filesystem tracks dirty pages are refused.
  *
- * Source: mm/gup.c, commits 8ac268436e6d and a6e79df92e4a (v6.5). check_vma_flags gives -EFAULT for a shared mapping whose VMA needs dirty tracking, if the caller
- * asks for FOLL_PIN, FOLL_LONGTERM and FOLL_WRITE; the fast path leaves such pages to the slow one (no user here takes long-term
- * pins by the fast path). Memory of tmpfs and hugetlbfs and anonymous memory can be registered as before.
+ * Source: mm/gup.c (check_vma_flags, writable_file_mapping_allowed), commit 8ac268436e6d (v6.5): -EFAULT for a shared mapping whose VMA needs dirty tracking, if the caller
+ * asks for FOLL_PIN, FOLL_LONGTERM and FOLL_WRITE. The fast walk has a gate of its own (longterm-fast-gate). Memory of tmpfs and hugetlbfs and
+ * anonymous memory can be registered as before.
  *
  * What it breaks: virtual machines whose memory is a file on a disk, with VFIO.
  */

@@ -88,7 +88,7 @@ describe("a kernel's name", () => {
 
   it.each([
     ["v3.0", 'there is no kernel "v3.0"; known: v4.20, '],
-    ["v4.20+luck", 'there is no patch "luck"; known: madv-pageout, '],
+    ["v4.20+luck", 'there is no patch "luck"; known: longterm-flag, '],
     ["v5.6+pin-user-pages", "v5.6 has the patch pin-user-pages already"],
   ])("%s is refused in one sentence", (name, sentence) => {
     expect(() => findKernel(name)).toThrow(sentence);
@@ -121,7 +121,7 @@ describe("kernels side by side", () => {
   });
 
   it("log names the patches", () => {
-    expect(patchLog("v5.7")).toMatch(/pin-user-pages\n.*\n.*\ntrack-foll-pin\n {2}3faa52c03f44 {2}2020-04/);
+    expect(patchLog("v5.7")).toMatch(/umem-pins-fast\n.*\n.*\ntrack-foll-pin\n {2}3faa52c03f44 {2}2020-04/);
   });
 
   it("log and the list of kernels say what could not be looked up", () => {

@@ -14,8 +14,6 @@ const LATER: Readonly<Record<string, string>> = {
   F32: "page_maybe_dma_pinned came with v5.7",
   F33: "pins of the zero page came with FOLL_PIN",
   F34: "FOLL_PIN came with v5.6",
-  F36: "writable long-term pins of file mappings are refused from v6.5 on",
-  F37: "the same in the fast path, v6.5",
   F40: "write_protect_seq came with v5.11",
   F48: "ext4 warns instead of dying from v5.18 on",
   F59: "long-term pins migrate pages first from v5.2 on",

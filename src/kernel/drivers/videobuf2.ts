@@ -26,7 +26,7 @@ import { int, NONE, pages_nr, pfn, vpn } from "../types.js";
 import { dma_map, dma_unmap } from "./device.js";
 
 /** Pages of a buffer, or an error: -EFAULT, -EOPNOTSUPP. */
-const get_vaddr_frames = path(
+export const get_vaddr_frames = path(
   "get_vaddr_frames",
   { source: "mm/frame_vector.c v4.20", args: { start: vpn, nr: int, pages: pages_nr }, returns: int },
   [
