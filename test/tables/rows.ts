@@ -8,6 +8,7 @@ export const TABLES = {
   D3: 13,
   D4: 14,
   D5: 20,
+  D6: 70,
   D7: 81,
   D8: 14,
   D9: 22,
