@@ -48,6 +48,7 @@ import { unshare_cow_mappings } from "./unshare_cow_mappings.js";
 import { uring_leaves_files_to_gup } from "./uring_leaves_files_to_gup.js";
 import { uring_pins_fast } from "./uring_pins_fast.js";
 import { uring_shmem_buffers } from "./uring_shmem_buffers.js";
+import { valid_gup_args } from "./valid_gup_args.js";
 import { write_protect_seq } from "./write_protect_seq.js";
 import { zero_page_unpinned } from "./zero_page_unpinned.js";
 
@@ -168,6 +169,7 @@ const v6_3 = next(
   "v6.3",
   "April 2023: O_DIRECT through iomap pins; reclaim writes no pages of ext4",
   ext4_no_writepage,
+  valid_gup_args,
   iomap_dio_pins,
 );
 const v6_4 = next(v6_3, "v6.4", "June 2023: reclaim spares pinned pages", keep_private_of_pinned);

@@ -13,10 +13,9 @@ const LATER: Readonly<Record<string, string>> = {
   F31: "GUP_PIN_COUNTING_BIAS came with v5.7",
   F32: "page_maybe_dma_pinned came with v5.7",
   F33: "pins of the zero page came with FOLL_PIN",
-  F34: "FOLL_PIN came with v5.6",
   F40: "write_protect_seq came with v5.11",
   F48: "ext4 warns instead of dying from v5.18 on",
-  F59: "long-term pins migrate pages first from v5.2 on",
+  F59: "long-term pins migrate pages first from v5.13 on",
   F73: "fork copies pinned pages from v5.9 on",
 };
 
