@@ -112,13 +112,14 @@ const v5_7 = next(v5_6, "v5.7", "May 2020: pins can be told from references", tr
 const v5_8 = next(
   v5_7,
   "v5.8",
-  "August 2020: get_user_pages makes the copies of private mappings first, for reading too",
+  "August 2020: video capture pins; get_user_pages makes the copies of private mappings first, for reading too",
+  pin_frame_vector,
   force_cow_break,
 );
 const v5_9 = next(
   v5_7,
   "v5.9",
-  "October 2020: video capture pins; writes copy what others refer to; fork copies what is pinned",
+  "October 2020: writes copy what others refer to; fork copies what is pinned",
   pin_frame_vector,
   copy_if_referenced,
   copy_pinned_at_fork,
@@ -160,15 +161,15 @@ const v6_1_192 = next(
 const v6_2 = next(
   v6_1,
   "v6.2",
-  "February 2023: long-term pins for reading of private mappings are of copies",
+  "February 2023: long-term pins for reading of private mappings are of copies; reclaim writes no pages of ext4",
+  ext4_no_writepage,
   unshare_cow_mappings,
   umem_no_force,
 );
 const v6_3 = next(
   v6_2,
   "v6.3",
-  "April 2023: O_DIRECT through iomap pins; reclaim writes no pages of ext4",
-  ext4_no_writepage,
+  "April 2023: O_DIRECT through iomap pins; arguments of get_user_pages are checked",
   valid_gup_args,
   iomap_dio_pins,
 );
@@ -185,11 +186,16 @@ const v6_5 = next(
 );
 const v6_11 = next(v6_5, "v6.11", "September 2024: io_uring pins by the fast walk", uring_pins_fast);
 const v6_12 = next(v6_11, "v6.12", "November 2024");
-const of_2026 = next(
+const v6_15 = next(
   v6_12,
-  "2026",
-  "2026: reclaim activates dirty pages of files; O_DIRECT writes of btrfs and xfs are of copies where sums are made",
+  "v6.15",
+  "May 2025: O_DIRECT writes of btrfs go through the cache where sums are made",
   btrfs_buffered_if_checksum,
+);
+const of_2026 = next(
+  v6_15,
+  "2026",
+  "2026: reclaim activates dirty pages of files; O_DIRECT writes of xfs are of copies where sums are made",
   activate_dirty_files,
   xfs_bounce_direct_io,
 );
@@ -215,6 +221,7 @@ export const kernels: readonly KernelVersion[] = [
   v6_5,
   v6_11,
   v6_12,
+  v6_15,
   of_2026,
 ];
 

@@ -19,8 +19,9 @@ import { isAnon, VM_HUGETLB } from "../kernel/structs.js";
 import { NONE, type Pfn, type Vpn } from "../kernel/types.js";
 import { after, recall } from "../machine/patch.js";
 import { may_reuse } from "./anon_exclusive.js";
+import { FOLL_LONGTERM } from "./longterm_flag.js";
 import type { Patch } from "./patch.js";
-import { FOLL_LONGTERM, FOLL_PIN } from "./pin_user_pages.js";
+import { FOLL_PIN } from "./pin_user_pages.js";
 import { do_wp_page_unshare, UNSHARE, unshares_first } from "./unshare_anon.js";
 
 /** Whether a pin is one for reading, and for long. */

@@ -19,7 +19,8 @@ import type { Kernel } from "../../src/kernel/kernel.js";
 import { FOLL } from "../../src/kernel/mm/gup.js";
 import { NONE } from "../../src/kernel/types.js";
 import { kernels } from "../../src/patches/kernels.js";
-import { FOLL_LONGTERM, FOLL_PIN } from "../../src/patches/pin_user_pages.js";
+import { FOLL_LONGTERM } from "../../src/patches/longterm_flag.js";
+import { FOLL_PIN } from "../../src/patches/pin_user_pages.js";
 import { type Backing, Cow } from "./cow.js";
 import { type Listed, whole } from "./rows.js";
 
