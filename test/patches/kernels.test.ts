@@ -179,9 +179,13 @@ describe("fork and copy-on-write", () => {
 });
 
 describe("a search over every interleaving of W1 on a stable kernel, process_vm_writev for O_DIRECT", () => {
+  /** Two million states: seconds on an idle machine. */
+  const MINUTES = 300_000;
   const outcomes = (kernel: string) => explore("W1,holder=pvmw", { kernel }).outcomes;
 
-  it("reclaim that asks once loses bytes still: pageout gives the page lock away, and nobody asks again whether the page is pinned", () => {
+  it("reclaim that asks once loses bytes still: pageout gives the page lock away, and nobody asks again whether the page is pinned", {
+    timeout: MINUTES,
+  }, () => {
     const { outcomes: found, steps, complete } = explore("W1,holder=pvmw", { kernel: "v6.1.192" });
     expect([found, complete]).toEqual([["LOST", "WARN"], true]);
     const last = (path: string, step: string) =>
@@ -195,7 +199,7 @@ describe("a search over every interleaving of W1 on a stable kernel, process_vm_
     expect(asked).toBeGreaterThan(0);
   });
 
-  it("an ext4 without writepage makes it safe", () => {
+  it("an ext4 without writepage makes it safe", { timeout: MINUTES }, () => {
     expect(outcomes("v6.1.192+ext4-no-writepage")).toEqual(["OK"]);
   });
 });
