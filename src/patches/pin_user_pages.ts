@@ -49,9 +49,9 @@ const pins = (name: string, more: number, get: () => typeof get_user_pages) =>
   ]);
 
 /** pin_user_pages with FOLL_LONGTERM: mmap_sem is the caller's. */
-const pin_user_pages = pins("pin_user_pages", FOLL_PIN | FOLL_LONGTERM, () => get_user_pages_longterm);
+export const pin_user_pages = pins("pin_user_pages", FOLL_PIN | FOLL_LONGTERM, () => get_user_pages_longterm);
 /** Another process's memory; mmap_sem is given back. */
-const pin_user_pages_remote = pins("pin_user_pages_remote", FOLL_PIN, () => get_user_pages_locked);
+export const pin_user_pages_remote = pins("pin_user_pages_remote", FOLL_PIN, () => get_user_pages_locked);
 const pin_user_pages_locked = pins("pin_user_pages_locked", FOLL_PIN, () => get_user_pages_locked);
 
 /** get_user_pages_fast with FOLL_PIN; whether the pin is for long its caller says. */
