@@ -26,6 +26,7 @@ export const umem_pins_fast: Patch = {
   author: "John Hubbard",
   date: "2020-01",
   commit: null,
+  uncertain: "its commit, of which there are two",
   help: "RDMA pins by the fast walk, which asks the PTEs alone",
   edits: [
     remove("ib_umem_get", "down_read(mm->mmap_sem)"),
