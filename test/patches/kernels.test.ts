@@ -121,14 +121,14 @@ describe("kernels side by side", () => {
   });
 
   it("log names the patches", () => {
-    expect(patchLog("v5.7")).toMatch(/umem-pins-fast\n.*\n.*\ntrack-foll-pin\n {2}3faa52c03f44 {2}2020-04/);
+    expect(patchLog("v5.7")).toMatch(/umem-pins-fast\n.*\n.*\n.*\ntrack-foll-pin\n {2}3faa52c03f44 {2}2020-04/);
   });
 
   it("log and the list of kernels say what could not be looked up", () => {
     expect(patchLog("2026")).toMatch(
       /\n {2}commit unknown .*\n {2}uncertain: its commit, and whether v6\.19/,
     );
-    expect(patchLog("v5.11")).not.toContain("uncertain");
+    expect(patchLog("v5.5")).not.toContain("uncertain");
     const said = kernels.flatMap((kernel) => uncertainIn(kernel));
     expect(said.every((each) => /^[a-z0-9-]+: .+/.test(each))).toBe(true);
     expect(said).toHaveLength(
