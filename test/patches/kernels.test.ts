@@ -121,7 +121,9 @@ describe("kernels side by side", () => {
   });
 
   it("log names the patches", () => {
-    expect(patchLog("v5.7")).toMatch(/umem-pins-fast\n.*\n.*\n.*\ntrack-foll-pin\n {2}3faa52c03f44 {2}2020-04/);
+    expect(patchLog("v5.7")).toMatch(
+      /umem-pins-fast\n.*\n.*\n.*\ntrack-foll-pin\n {2}3faa52c03f44 {2}2020-04/,
+    );
   });
 
   it("log and the list of kernels say what could not be looked up", () => {
