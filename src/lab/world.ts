@@ -62,6 +62,7 @@ export const withDaemons = (tasks: readonly TaskPlan[], { patches }: KernelVersi
       const has = (wanted: TaskPlan["path"]) => tasks.some((task) => task.path === wanted);
       return has(besides) && !has(path);
     })
+    .filter(({ path }, at, all) => all.findIndex((other) => other.path === path) === at)
     .map(({ name, letter, path }) => ({ name, letter, path, args: [], daemon: true })),
 ];
 

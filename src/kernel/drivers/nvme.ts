@@ -50,11 +50,12 @@ const DEVICE = {
 } as const;
 
 /** A controller of one command: a row an array of pages. */
-const nvme_dev = struct("nvme_dev", {
+export const nvme_dev = struct("nvme_dev", {
   device: u8("DEVICE: what of the controller works"),
   aborted: u8("iod->aborted: 1 when an Abort has been sent for the command"),
   retries: u8("nvme_req(req)->retries: times that the command has been sent again"),
   requeued: u8("1 while the request is on the requeue list"),
+  wrote: u8("1 when the last command that ended was a write, in which the device reads memory"),
 });
 export const nvme_dev_table: Table = {
   struct: nvme_dev,
@@ -74,7 +75,8 @@ const removed = (k: Kernel, pages: PagesNr): boolean => k.of(nvme_dev).device[pa
 
 /** blk_mq_end_request */
 function end_request(k: Kernel, pages: PagesNr, error: boolean): void {
-  const { aborted, retries, requeued } = k.of(nvme_dev);
+  const { aborted, retries, requeued, wrote } = k.of(nvme_dev);
+  wrote[pages] = reads_memory(k, pages) ? 1 : 0;
   k.user_pages.state[pages] = error ? PAGES.failed : PAGES.done;
   aborted[pages] = 0;
   retries[pages] = 0;
