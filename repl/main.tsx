@@ -13,8 +13,8 @@ export async function startInk(host: NodeHost): Promise<number> {
   const desk = new Desk(host);
   const file = historyFile();
   let progress = "";
-  host.progress = ({ states, frontier, depth }) => {
-    progress = `${states} states, ${frontier} to expand, ${depth} steps deep`;
+  host.progress = (seen) => {
+    progress = seen;
   };
   process.stdout.write(PASTE_ON);
   try {

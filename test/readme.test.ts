@@ -16,6 +16,7 @@ const host: Host = {
   read: () => "",
   plotly: async () => "",
   explore: () => Promise.reject(new Error("no search here")),
+  bisect: () => Promise.reject(new Error("no search here")),
   script: () => Promise.reject(new Error("no script here")),
 };
 

@@ -1,21 +1,47 @@
-/** A search in a thread of its own, so that the prompt lives on and the search can be interrupted. */
+/** A search or a bisection in a thread of its own, so that the prompt lives on and it can be interrupted. */
 import { parentPort, workerData } from "node:worker_threads";
-import type { SearchRequest } from "../lab/desk.js";
-import { explore } from "../lab/explore.js";
+import type { Bisected, BisectRequest, Searched, SearchRequest } from "../lab/desk.js";
+import { type ExploreOptions, explore } from "../lab/explore.js";
+import { bisect } from "../lab/kernels.js";
 
 /** What the thread is started with. `stop` is one Int32; a 1 in it ends the search. */
-export interface SearchOrder extends SearchRequest {
+export interface SearchOrder {
+  readonly explore?: SearchRequest;
+  readonly bisect?: BisectRequest;
   readonly stop: SharedArrayBuffer;
 }
 
-const { scenario, kernel, maxStates, stop } = workerData as SearchOrder;
-const stopped = new Int32Array(stop);
-const verdict = explore(scenario, {
-  kernel,
-  maxStates,
-  progress: (seen) => {
-    parentPort?.postMessage({ seen });
-    return Atomics.load(stopped, 0) === 0;
-  },
-});
-parentPort?.postMessage({ searched: { text: String(verdict), report: verdict.toJSON() } });
+/** What it says: how far it is, what it found, or why it could not. */
+export type Said =
+  | { readonly seen: string }
+  | { readonly found: Searched | Bisected }
+  | { readonly failed: string };
+
+const order = workerData as SearchOrder;
+const stopped = new Int32Array(order.stop);
+const say = (said: Said): void => parentPort?.postMessage(said);
+let about = "";
+
+const progress: ExploreOptions["progress"] = ({ states, frontier, depth }) => {
+  const extent = states > 0 ? `${states} states, ${frontier} to expand, ${depth} steps deep` : "";
+  say({ seen: `${about}${extent}` });
+  return Atomics.load(stopped, 0) === 0;
+};
+
+try {
+  if (order.explore) {
+    const verdict = explore(order.explore.scenario, { ...order.explore, progress });
+    say({ found: { text: String(verdict), report: verdict.toJSON() } });
+  }
+  if (order.bisect) {
+    const { scenario, good, bad, maxStates, runs } = order.bisect;
+    const searching = (kernel: string): void => {
+      about = `${kernel}: `;
+    };
+    const bisection = bisect(scenario, good, bad, { maxStates, runs, progress, searching });
+    say({ found: { text: String(bisection), report: bisection.toJSON() } });
+  }
+} catch (error) {
+  if (!(error instanceof Error) || error.name !== "Error") throw error;
+  say({ failed: error.message });
+}

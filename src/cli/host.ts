@@ -1,24 +1,16 @@
 /** What Node does for the verbs: files, the terminal's size, and searches in a thread of their own. */
 import { readFileSync } from "node:fs";
-import type { Desk, Host, Searched, SearchRequest } from "../lab/desk.js";
+import type { Bisected, BisectRequest, Desk, Host, Searched, SearchRequest } from "../lab/desk.js";
 import type { Result } from "../lab/verbs/verb.js";
 import { NotebookError, writeWhole } from "../notebook/format.js";
-import type { SearchOrder } from "./explore-worker.js";
+import type { Said, SearchOrder } from "./explore-worker.js";
 import { runScript } from "./shell.js";
-
-/** How far a search has come. */
-export interface Progress {
-  readonly states: number;
-  readonly transitions: number;
-  readonly frontier: number;
-  readonly depth: number;
-}
 
 export class NodeHost implements Host {
   private stop: Int32Array | null = null;
 
   /** @param progress told now and then how far a search is */
-  constructor(public progress: (seen: Progress) => void = () => {}) {}
+  constructor(public progress: (seen: string) => void = () => {}) {}
 
   get columns(): number {
     return process.stdout.columns ?? 100;
@@ -64,22 +56,32 @@ export class NodeHost implements Host {
     return runScript(desk, lines);
   }
 
-  async explore(request: SearchRequest): Promise<Searched> {
+  explore(request: SearchRequest): Promise<Searched> {
+    return this.inThread<Searched>({ explore: request });
+  }
+
+  bisect(request: BisectRequest): Promise<Bisected> {
+    return this.inThread<Bisected>({ bisect: request });
+  }
+
+  private async inThread<T>(order: Omit<SearchOrder, "stop">): Promise<T> {
     const { Worker } = await import("node:worker_threads");
     const stop = new SharedArrayBuffer(4);
-    const workerData: SearchOrder = { ...request, stop };
+    const workerData: SearchOrder = { ...order, stop };
     const worker = new Worker(new URL("./explore-worker.js", import.meta.url), { workerData });
     this.stop = new Int32Array(stop);
     try {
-      return await new Promise<Searched>((resolve, reject) => {
-        worker.on("message", (message: { seen: Progress } | { searched: Searched }) => {
-          if ("seen" in message) this.progress(message.seen);
-          else resolve(message.searched);
+      return await new Promise<T>((resolve, reject) => {
+        worker.on("message", (said: Said) => {
+          if ("seen" in said) this.progress(said.seen);
+          else if ("failed" in said) reject(new Error(said.failed));
+          else resolve(said.found as T);
         });
         worker.on("error", reject);
       });
     } finally {
       this.stop = null;
+      this.progress("");
       await worker.terminate();
     }
   }

@@ -23,6 +23,7 @@ export function diffCommand(from: string, to: string, path: string | undefined, 
 
 interface BisectFlags extends JsonFlag {
   readonly maxStates?: number;
+  readonly runs?: number;
 }
 
 /** Print the patch that changes a scenario's outcome. @throws Error with one sentence */
@@ -31,12 +32,12 @@ export function bisectCommand(scenario: string, good: string, bad: string, flags
   const clear = () => isTTY && process.stderr.write("\r\x1b[K");
   const found = bisect(scenario, good, bad, {
     maxStates: flags.maxStates,
+    runs: flags.runs,
     searching: (kernel) => {
       clear();
       if (isTTY) process.stderr.write(`searching ${kernel}`);
     },
   });
   clear();
-  const { patch, before, after, searched } = found;
-  print(flags.json, { scenario: found.scenario, patch: patch.name, before, after, searched }, `${found}`);
+  print(flags.json, found.toJSON(), `${found}`);
 }

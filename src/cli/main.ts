@@ -189,14 +189,19 @@ ${EXIT_CODES}`,
     .addOption(
       new Option("--max-states <n>", "give up each search after this many states").argParser(whole(1)),
     )
+    .addOption(
+      new Option("--runs <n>", "no search: this many seeded runs on each kernel").argParser(whole(1)),
+    )
     .addOption(jsonOption())
     .addHelpText(
       "after",
       `
-Each kernel on the way is searched, every interleaving where the bound allows it: the bound is printed with each outcome.
+Each kernel on the way is searched, every interleaving where the bound allows it: the bound is printed with each outcome. For a machine
+that is too big for that, --runs judges each kernel by seeded runs.
 
 Examples:
-  guplab bisect W1 v4.20 v5.18
+  guplab bisect W11 v4.20 v6.1
+  guplab bisect W1 v5.18 v6.4 --runs 100
 ${EXIT_CODES}`,
     )
     .action(async (scenario: string, good: string, bad: string, options) =>

@@ -54,8 +54,8 @@ export async function exploreCommand(scenario: string, flags: ExploreFlags): Pro
     .map((name) => `,${name}=${flags[name]}`);
   const { name, kernel } = open(`${scenario}${sizes.join("")}`, { kernel: flags.kernel, record: false });
   const { isTTY } = process.stderr;
-  const host = new NodeHost(({ states, frontier, depth }) => {
-    if (isTTY) process.stderr.write(`\r\x1b[K${states} states, ${frontier} to expand, ${depth} steps deep`);
+  const host = new NodeHost((seen) => {
+    if (isTTY) process.stderr.write(`\r\x1b[K${seen}`);
   });
   process.once("SIGINT", () => host.interrupt());
   const before = process.cpuUsage();

@@ -5,6 +5,7 @@
 
 import { watchFor } from "./events.js";
 import type { VerdictReport } from "./explore.js";
+import type { BisectionReport } from "./kernels.js";
 import type { Values } from "./scenario.js";
 import { Session } from "./session.js";
 import type { Result } from "./verbs/verb.js";
@@ -16,6 +17,22 @@ export interface SearchRequest {
   readonly kernel: string;
   /** Undefined: as many as fit into explore()'s memory. */
   readonly maxStates: number | undefined;
+}
+
+export interface BisectRequest {
+  /** With parameters after commas. */
+  readonly scenario: string;
+  readonly good: string;
+  readonly bad: string;
+  /** For each search; undefined as above. */
+  readonly maxStates: number | undefined;
+  /** Seeded runs on each kernel instead of a search; undefined: none. */
+  readonly runs: number | undefined;
+}
+
+export interface Bisected {
+  readonly text: string;
+  readonly report: BisectionReport;
 }
 
 export interface Searched {
@@ -37,6 +54,8 @@ export interface Host {
   plotly(): Promise<string>;
   /** Visit every interleaving; may be interrupted, and is then incomplete. */
   explore(request: SearchRequest): Promise<Searched>;
+  /** Find the patch that changes an outcome. @throws Error with one sentence, also when it is interrupted */
+  bisect(request: BisectRequest): Promise<Bisected>;
   /** Do what lines say, up to the first that cannot be done. @throws Error with one sentence that names it */
   script(desk: Desk, lines: string): Promise<Result>;
 }

@@ -6,10 +6,12 @@ import { isSince, type Names } from "../patches/names.js";
 import type { Patch } from "../patches/patch.js";
 import type { FaultKind } from "../trace/recording.js";
 import { type ExploreOptions, explore } from "./explore.js";
-import { isFault } from "./outcomes.js";
+import { isFault, SEVERITY } from "./outcomes.js";
 import { linesOf, pathsBelow } from "./paths.js";
+import { lossesOf, runToEnd } from "./run.js";
 import { completeParameters } from "./scenario.js";
 import { scenarios } from "./scenarios.js";
+import { open } from "./world.js";
 
 /** A path as text, a line for each step. */
 const listing = (path: AnyPath, names: Names): string =>
@@ -59,11 +61,15 @@ export function kernelDiff(from: string, to: string, path?: string): string {
   return [...parts].join("");
 }
 
-/** What an outcome is to a bisection: the faults that can happen, the worst first. */
+/** What a bisection learns of one kernel. */
 export interface Judged {
   readonly kernel: string;
+  /** The faults that were found, the worst first; none where nothing was found. OK only where every interleaving was seen. */
   readonly outcome: readonly (FaultKind | "OK")[];
+  /** States of the search; 0 where seeded runs were made instead. */
   readonly states: number;
+  /** Seeded runs that were made; 0 where a search was. */
+  readonly runs: number;
   /** Whether every interleaving was seen. */
   readonly complete: boolean;
 }
@@ -71,34 +77,87 @@ export interface Judged {
 export interface BisectOptions {
   /** For each kernel, as for explore. */
   readonly maxStates?: ExploreOptions["maxStates"];
+  /** Judge each kernel by as many seeded runs, from seed 1 on, and not by a search: for machines that are too big for one. */
+  readonly runs?: number;
   readonly progress?: ExploreOptions["progress"];
   /** Called with the name of each kernel before it is searched. */
   readonly searching?: (kernel: string) => void;
 }
 
-export interface Bisection {
+/** What `guplab bisect --json` prints. */
+export interface BisectionReport {
   readonly scenario: string;
-  /** The patch with which the outcome is another. */
-  readonly patch: Patch;
+  /** Name of the patch with which the outcome is another. */
+  readonly patch: string;
   readonly before: Judged;
   readonly after: Judged;
-  /** All kernels that were searched. */
+  /** All kernels that were looked at, in order. */
   readonly searched: readonly Judged[];
+}
+
+export interface Bisection extends Omit<BisectionReport, "patch"> {
+  readonly patch: Patch;
+  toJSON(): BisectionReport;
   toString(): string;
 }
 
-const textOf = ({ outcome, states, complete }: Judged): string =>
-  `${outcome.join(", ")} (${complete ? "every interleaving" : "not every interleaving"}, ${states} states)`;
+const textOf = ({ outcome, states, runs, complete }: Judged): string => {
+  const extent = runs > 0 ? `${runs} runs` : `${states} states`;
+  if (outcome.length === 0) return `nothing found in ${extent}`;
+  if (runs > 0) return `${outcome.join(", ")} (${extent})`;
+  return `${outcome.join(", ")} (${complete ? "every interleaving" : "not every interleaving"}, ${extent})`;
+};
+
+/**
+ * What some seeded runs of a scenario meet, the worst first; nothing where they meet nothing.
+ *
+ * @param progress asked before each run, with a search's figures at nought; false ends the series
+ */
+export function outcomesOfRuns(
+  scenario: string,
+  kernel: string,
+  runs: number,
+  progress: NonNullable<ExploreOptions["progress"]> = () => true,
+): FaultKind[] {
+  const world = open(scenario, { kernel, record: false });
+  const start = world.moment();
+  const kinds = new Set<FaultKind>();
+  for (let seed = 1; seed <= runs && progress({ states: 0, transitions: 0, frontier: 0, depth: 0 }); seed++) {
+    world.goTo(start);
+    const finished = runToEnd(world, seed, RUN_STEPS);
+    for (const { kind } of world.k.faults) kinds.add(kind);
+    for (const { kind } of lossesOf(world)) kinds.add(kind);
+    if (finished) for (const { kind } of world.verdictsAtEnd()) kinds.add(kind);
+  }
+  return SEVERITY.filter((kind) => kinds.has(kind));
+}
+
+/** Steps after which a run of a series is given up: those that end are a few hundred steps long. */
+const RUN_STEPS = 20_000;
+
+/** What a search finds on one kernel. */
+function searchOf(scenario: string, kernel: string, options: ExploreOptions): Judged {
+  const { outcomes, states, complete } = explore(scenario, { ...options, kernel });
+  const faults = outcomes.filter((kind) => kind !== "OK" && isFault(kind));
+  return { kernel, outcome: faults.length === 0 && complete ? ["OK"] : faults, states, runs: 0, complete };
+}
+
+/** Whether two kernels come off alike: to have found nothing is not to have found a difference. */
+const same = (a: Judged, b: Judged): boolean => {
+  const faults = ({ outcome }: Judged) => outcome.filter((kind) => kind !== "OK").join();
+  return faults(a) === faults(b);
+};
 
 /**
  * Find the patch that changes a scenario's outcome on the way from one kernel to another, which has all of its patches and more, or fewer.
- * Outcomes are the faults that a search finds; with a bound that cuts it short, "OK" says that it found none so far. When the outcome changes more than once, one of the changes is found.
+ * Outcomes are the faults that a search finds, as far as its bound lets it come, or those of some seeded runs. When the outcome changes more than once,
+ * one of the changes is found.
  *
  * @throws Error with one sentence when neither kernel has all of the other's patches, or when the outcomes are the same
  * @example bisect("W5", "v4.20", "v6.5").patch.name // "refuse-longterm-file-write"
  */
 export function bisect(scenario: string, good: string, bad: string, options: BisectOptions = {}): Bisection {
-  const { maxStates, progress, searching = () => {} } = options;
+  const { maxStates, progress = () => true, runs = 0, searching = () => {} } = options;
   const ends = [findKernel(good), findKernel(bad)];
   const [fewer, more] = ends[0].patches.length <= ends[1].patches.length ? ends : [ends[1], ends[0]];
   const lacking = fewer.patches.filter((patch) => !more.patches.includes(patch));
@@ -114,25 +173,32 @@ export function bisect(scenario: string, good: string, bad: string, options: Bis
         ? more.name
         : [fewer.name, ...added.slice(0, count).map(({ name }) => name)].join("+");
     searching(kernel);
-    const { outcomes, states, complete } = explore(scenario, { maxStates, progress, kernel });
-    const faults = outcomes.filter((kind) => kind !== "OK" && isFault(kind));
-    const judged: Judged = {
-      kernel,
-      outcome: faults.length > 0 ? faults : ["OK"],
-      states,
-      complete,
+    let interrupted = false;
+    const goOn: typeof progress = (seen) => {
+      interrupted ||= progress(seen) === false;
+      return !interrupted;
     };
+    const judged: Judged =
+      runs > 0
+        ? {
+            kernel,
+            outcome: outcomesOfRuns(scenario, kernel, runs, goOn).filter(isFault),
+            states: 0,
+            runs,
+            complete: false,
+          }
+        : searchOf(scenario, kernel, { maxStates, progress: goOn });
+    if (interrupted) throw new Error(`the bisection was interrupted while it looked at ${kernel}`);
     searched.push(judged);
     return judged;
   };
-  const same = (a: Judged, b: Judged): boolean => a.outcome.join() === b.outcome.join();
   let low = 0;
   let high = added.length;
   let before = judge(low);
   let after = judge(high);
   if (same(before, after))
     throw new Error(
-      `${scenario} has the same outcome on ${fewer.name} and on ${more.name}, ${before.outcome.join(", ")}: there is nothing to bisect`,
+      `${scenario} has the same outcome on ${fewer.name} and on ${more.name}, ${textOf(before)}: there is nothing to bisect`,
     );
   const first = before;
   while (high - low > 1) {
@@ -153,6 +219,7 @@ export function bisect(scenario: string, good: string, bad: string, options: Bis
     before,
     after,
     searched,
+    toJSON: () => ({ scenario, patch: patch.name, before, after, searched }),
     toString: () =>
       [
         `${scenario}: ${patch.name} makes the difference`,

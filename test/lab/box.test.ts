@@ -14,6 +14,7 @@ const host = {
   read: () => "",
   plotly: async () => "",
   explore: () => Promise.reject(new Error("no search here")),
+  bisect: () => Promise.reject(new Error("no search here")),
   script: () => Promise.reject(new Error("no script here")),
 };
 

@@ -20,6 +20,9 @@ const host = {
   explore: () => {
     throw new Error("no search here");
   },
+  bisect: () => {
+    throw new Error("no search here");
+  },
   script: () => {
     throw new Error("no script here");
   },

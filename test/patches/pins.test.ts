@@ -29,6 +29,7 @@ const host: Host = {
     const verdict = explore(scenario, { kernel });
     return { text: String(verdict), report: verdict.toJSON() };
   },
+  bisect: () => Promise.reject(new Error("no bisection here")),
   script: runScript,
 };
 

@@ -2,7 +2,7 @@
 import { type Figure, toPage, toSvg, toTerminal } from "../../plot/index.js";
 import type { Desk } from "../desk.js";
 import { findScenario } from "../scenarios.js";
-import { scenarioName } from "./kinds.js";
+import { kernelName, scenarioName } from "./kinds.js";
 import { count, file, oneOf, optional, pfn, required, result, verb } from "./verb.js";
 
 export const explore = verb({
@@ -24,6 +24,28 @@ export const explore = verb({
       maxStates: states,
     });
     return { text, json: report, code: report.verdict === "fault" ? 3 : 0 };
+  },
+});
+
+export const bisect = verb({
+  name: "bisect",
+  help: "Find the patch that changes the outcome of a scenario between two kernels",
+  details: [
+    "One of the kernels must have all patches of the other. Each kernel on the way is searched, which takes seconds to minutes; Ctrl-C ends it. --states bounds each search, and --runs makes seeded runs instead. log KERNEL lists the patches of a kernel.",
+  ],
+  example: "bisect W11 v4.20 v6.1",
+  args: {
+    scenario: required(scenarioName, "its name, and parameters after commas"),
+    good: required(kernelName, "a kernel"),
+    bad: required(kernelName, "another one"),
+  },
+  options: {
+    states: optional(count(1), "give up each search after so many states"),
+    runs: optional(count(1), "no search: so many seeded runs on each kernel"),
+  },
+  run: async (desk, { scenario, good, bad, states, runs }) => {
+    const { text, report } = await desk.host.bisect({ scenario, good, bad, maxStates: states, runs });
+    return result(text, report);
   },
 });
 

@@ -1,4 +1,6 @@
 /** Verbs that look at a run: tasks, pages, steps, faults, memory, counters, paths. */
+import type { Fault } from "../../trace/recording.js";
+import { patchesOf, patchLog } from "../kernels.js";
 import { linesOf, pathsOf } from "../paths.js";
 import { countersOf, faultLine, lossesOf } from "../run.js";
 import { columns } from "../text.js";
@@ -13,7 +15,8 @@ import {
   pageViews,
   taskViews,
 } from "../views.js";
-import { count, optional, pfn, required, result, verb, word } from "./verb.js";
+import { kernelName } from "./kinds.js";
+import { count, type Kind, optional, pfn, required, result, verb, word } from "./verb.js";
 
 export const tasks = verb({
   name: "tasks",
@@ -95,15 +98,25 @@ export const page = verb({
   },
 });
 
+/** A number of steps, or a kernel's name. */
+const stepsOrKernel: Kind<number | string> = {
+  read: (text, desk) =>
+    /^\d+$/.test(text) && !kernelName.choices(desk).includes(text) ? count(1).read(text, desk) : text,
+  choices: (desk) => kernelName.choices(desk),
+};
+
 export const log = verb({
   name: "log",
-  help: "The last steps: task, path, step, and what it changed",
+  help: "The last steps: task, path, step, and what it changed; or the patches of a kernel",
   details: [
+    "log 20 shows twenty steps. log v6.5 lists what that kernel has beyond the base, the oldest change first.",
     "Steps that follow the first after a comma ran at once with it: a lock keeps everybody else from what they touch. In brackets: words of the step's page that changed.",
   ],
   example: "step 5; log 3",
-  args: { n: optional(count(1), "how many; default 10") },
-  run: (desk, { n = 10 }) => {
+  args: { what: optional(stepsOrKernel, "how many steps, default 10; or a kernel") },
+  run: (desk, { what = 10 }) => {
+    if (typeof what === "string") return result(patchLog(what), patchesOf(what));
+    const n = what;
     const entries = logOf(desk.world.recording(), desk.tick - n + 1);
     return result(
       entries.length > 0 ? entries.map((entry) => logLine(entry)).join("\n") : "No step has been made.",

@@ -1,9 +1,10 @@
 /** The table of verbs: every example works, every complaint is one sentence that changes nothing. */
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
-import { runLine, runScript, statements } from "../../../src/cli/shell.js";
+import { complete, runLine, runScript, statements } from "../../../src/cli/shell.js";
 import { Desk, type Host } from "../../../src/lab/desk.js";
 import { explore } from "../../../src/lab/explore.js";
+import { bisect } from "../../../src/lab/kernels.js";
 import { verbs } from "../../../src/lab/verbs/index.js";
 import { type Result, usage } from "../../../src/lab/verbs/verb.js";
 
@@ -30,6 +31,10 @@ class MemoryHost implements Host {
   async explore({ scenario, kernel, maxStates }: Parameters<Host["explore"]>[0]) {
     const verdict = explore(scenario, { kernel, maxStates });
     return { text: String(verdict), report: verdict.toJSON() };
+  }
+  async bisect({ scenario, good, bad, ...bounds }: Parameters<Host["bisect"]>[0]) {
+    const found = bisect(scenario, good, bad, bounds);
+    return { text: String(found), report: found.toJSON() };
   }
   script(desk: Desk, lines: string): Promise<Result> {
     return runScript(desk, lines);
@@ -388,5 +393,32 @@ describe("the guided crash", () => {
     expect(desk.world.name).toBe("kara-2018");
     await say("run; back 50");
     expect(await jsonOf("guide")).toMatchObject({ chapter: 2 });
+  });
+});
+
+describe("kernels side by side", () => {
+  test("log of a kernel lists its patches, log of a number the last steps, whatever the kernel is called", async () => {
+    expect(await textOf("log v5.7")).toContain("track-foll-pin");
+    expect(await textOf("log 2026")).toContain("reclaim-writes-no-files");
+    expect((await jsonOf<unknown[]>("step 5; log 3")).length).toBe(3);
+    await expect(say("log v3.0")).rejects.toThrow('there is no kernel "v3.0"; known: v4.20');
+  });
+
+  test("bisect names the patch, by searches or by runs", async () => {
+    expect(await textOf("bisect W11 v5.7 v5.9")).toContain("W11: copy-pinned-at-fork makes the difference");
+    expect(await textOf("bisect kara-2018 v6.3 v6.4 --runs 20")).toMatch(
+      /keep-private-of-pinned makes the difference\n.*\n +without it: LOST, WARN \(20 runs\)\n +with it: +nothing found in 20 runs/,
+    );
+  });
+
+  test("a bisection whose bound cuts it short does not say OK", async () => {
+    await expect(say("bisect kara-2018 v6.3 v6.4 --states 500")).rejects.toThrow(
+      /same outcome on v6.3 and on v6.4, nothing found in \d+ states/,
+    );
+  });
+
+  test("both offer the kernels' names", () => {
+    expect(complete(desk, "bisect W11 v5.1").candidates).toContain("v5.18");
+    expect(complete(desk, "log v6.1").candidates).toContain("v6.1.192");
   });
 });
