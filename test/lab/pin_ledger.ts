@@ -48,7 +48,8 @@ export class PinLedger {
   ) {
     const { k, machine, kernel } = world;
     this.patches = new Set(kernel.patches.map(({ name }) => name));
-    this.copies = this.patches.has("copy-pinned-at-fork");
+    // Nobody asks for has_pinned where no process forks.
+    this.copies = this.patches.has("copy-pinned-at-fork") && world.k.has("mmap");
     this.tracks = this.patches.has("track-foll-pin");
     this.named = new Int32Array(k.user_page.page.length);
     this.pinned = new Uint8Array(k.user_page.page.length);

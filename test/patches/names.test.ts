@@ -156,6 +156,7 @@ const host: Host = {
   read: () => "",
   plotly: async () => "",
   explore: async () => ({ text: "", report: null }) as never,
+  bisect: () => Promise.reject(new Error("no search here")),
   script: runScript,
 };
 
@@ -212,7 +213,7 @@ describe("where names are shown", () => {
     expect(diff).toContain("--- v6.3/shrink_folio_list");
     expect(diff).toContain("+    if folio_maybe_dma_pinned");
     expect(kernelDiff("v6.3", "v6.4", "shrink_folio_list")).toBe(diff);
-    expect(kernelDiff("v6.5", "v6.12")).toBe("");
+    expect(kernelDiff("v6.11", "v6.12")).toBe("");
   });
 
   it("the sentence of a task that cannot move has the kernel's", () => {

@@ -210,6 +210,7 @@ describe("F33 the zero page (c8070b787519)", () => {
         write: () => {},
         read: () => "",
         plotly: async () => "",
+        bisect: () => Promise.reject(new Error("no search here")),
         explore: async () => {
           throw new Error("nobody searches");
         },

@@ -1,5 +1,4 @@
 /** Verbs that look at a run: tasks, pages, steps, faults, memory, counters, paths. */
-import type { Fault } from "../../trace/recording.js";
 import { patchesOf, patchLog } from "../kernels.js";
 import { linesOf, pathsOf } from "../paths.js";
 import { countersOf, faultLine, lossesOf } from "../run.js";

@@ -399,7 +399,7 @@ describe("the guided crash", () => {
 describe("kernels side by side", () => {
   test("log of a kernel lists its patches, log of a number the last steps, whatever the kernel is called", async () => {
     expect(await textOf("log v5.7")).toContain("track-foll-pin");
-    expect(await textOf("log 2026")).toContain("reclaim-writes-no-files");
+    expect(await textOf("log 2026")).toContain("activate-dirty-files");
     expect((await jsonOf<unknown[]>("step 5; log 3")).length).toBe(3);
     await expect(say("log v3.0")).rejects.toThrow('there is no kernel "v3.0"; known: v4.20');
   });
