@@ -115,6 +115,11 @@ export interface GeometryOptions {
   readonly hugePages?: number;
   /** A huge page has 2^hugeOrder pages; 9 on x86. Default 1. */
   readonly hugeOrder?: number;
+  /**
+   * ZONE_MOVABLE (config "migration"): these page frames are for pages that can be moved. Allocations of such pages take them
+   * first, others never. Default none.
+   */
+  readonly movable?: { readonly first: number; readonly pages: number };
   /** Blocks of each disk (config "blocks"). Default as many as the fullest needs: one a page, two on btrfs. */
   readonly blocks?: number;
   /** MMU notifiers (config "notifier"): who watches which virtual pages. Default none. */
@@ -151,6 +156,8 @@ export interface Geometry {
   /** How many huge pages of 2^hugeOrder pages the first of them are. */
   readonly hugePages: number;
   readonly hugeOrder: number;
+  /** ZONE_MOVABLE. */
+  readonly movable: { readonly first: number; readonly pages: number };
   readonly parts: number;
   /** The files; with config "swap" the last one is the swap area (Kernel.swapper_space). */
   readonly files: readonly Required<FileSpec>[];
@@ -237,6 +244,7 @@ export function completeGeometry(options: GeometryOptions): Geometry {
     devicePages,
     hugePages,
     hugeOrder,
+    movable: options.movable ?? { first: 0, pages: 0 },
     parts: options.parts ?? 1,
     files: [...(options.files ?? []), ...swap_area(options)].map((file) => ({
       pages: file.pages,

@@ -26,6 +26,7 @@ import { longterm_fast } from "./longterm_fast.js";
 import { longterm_fast_gate } from "./longterm_fast_gate.js";
 import { longterm_flag } from "./longterm_flag.js";
 import { longterm_fsdax_upfront } from "./longterm_fsdax_upfront.js";
+import { longterm_migrates_movable } from "./longterm_migrates_movable.js";
 import { madv_pageout } from "./madv_pageout.js";
 import { type Names, namesOf } from "./names.js";
 import {
@@ -132,7 +133,13 @@ const v5_11 = next(
   swap_unpinned_only,
   write_protect_seq,
 );
-const v5_13 = next(v5_11, "v5.13", "June 2021: video capture takes long-term pins", frame_vector_longterm);
+const v5_13 = next(
+  v5_11,
+  "v5.13",
+  "June 2021: video capture takes long-term pins; those move pages out of ZONE_MOVABLE first",
+  frame_vector_longterm,
+  longterm_migrates_movable,
+);
 const v5_14 = next(v5_13, "v5.14", "August 2021: io_uring registers buffers of tmpfs", uring_shmem_buffers);
 const v5_18 = next(
   v5_14,

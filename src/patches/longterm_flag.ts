@@ -7,7 +7,8 @@
  *
  * No outcome changes, here and in put_user_page (commit fc1d8e7cca2d, v5.2), which is put_page under another name and has no step here.
  *
- * Left out: pages of CMA regions, which a long-term pin moves away since v5.1 (see longterm-migrates-movable).
+ * Left out: pages of CMA regions, which a long-term pin moves away since v5.1. Those of ZONE_MOVABLE stay where they
+ * are until v5.13 (longterm-migrates-movable).
  */
 import { call, local, path } from "../kernel/language.js";
 import { get_user_pages, get_user_pages_longterm, refuse_fsdax } from "../kernel/mm/gup.js";

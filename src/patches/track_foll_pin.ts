@@ -107,7 +107,8 @@ export function unpin(k: Kernel, page: Pfn): void {
   put_page(k, page);
 }
 
-const put_grabbed = (k: Kernel, page: Pfn, flags: number): void =>
+/** What try_grab_page took, as the same flags say. */
+export const put_grabbed = (k: Kernel, page: Pfn, flags: number): void =>
   (flags & FOLL_PIN) !== 0 ? unpin(k, page) : put_page(k, page);
 
 interface OnePage {

@@ -15,7 +15,6 @@ const LATER: Readonly<Record<string, string>> = {
   F33: "pins of the zero page came with FOLL_PIN",
   F40: "write_protect_seq came with v5.11",
   F48: "ext4 warns instead of dying from v5.18 on",
-  F59: "long-term pins migrate pages first from v5.13 on",
   F73: "fork copies pinned pages from v5.9 on",
 };
 

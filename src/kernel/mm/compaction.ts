@@ -34,7 +34,7 @@ import { isolate_lru_page, lru_add_drain, lru_add_drain_all } from "./swap.js";
 import { shrink_page_list } from "./vmscan.js";
 
 /** isolate_lru_page, counted as isolated. */
-function isolate(k: Kernel, page: Pfn): boolean {
+export function isolate(k: Kernel, page: Pfn): boolean {
   if (!isolate_lru_page(k, page)) return false;
   if (page_is_file_cache(k, page)) k.count("nr_isolated_file");
   return true;

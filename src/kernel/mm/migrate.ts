@@ -8,7 +8,7 @@
  * A moved page takes its buffers with it; unlike reclaim, migration does not free them before it counts. What changes for a
  * page that stays all the same: its PTEs come back clean and old, and their dirt is the page's now.
  *
- * Left out: huge pages, movable pages of drivers, KSM, zones and their gauges, the buffer lock (MIGRATE_ASYNC tries it under the
+ * Left out: huge pages, movable pages of drivers, KSM, the gauges of zones, the buffer lock (MIGRATE_ASYNC tries it under the
  * xa_lock), memory failure, direct compaction (PF_MEMALLOC,
  * which waits for no page lock). Every filesystem with a migratepage is taken for one with buffer_migrate_page, which for a page
  * without buffers is migrate_page; btrfs has none, nor has ext4 with data=journal.
@@ -443,54 +443,59 @@ function account_isolated(k: Kernel, page: Pfn): void {
 /**
  * Move one isolated page. Gives 0: moved, or freed by everybody else meanwhile; -EAGAIN: to be tried again, still isolated; another
  * error: it is back on its list.
+ *
+ * @param get_new_page where it goes: a page, or NONE
  */
-export const unmap_and_move = path(
-  "unmap_and_move",
-  {
-    source: "mm/migrate.c v4.20",
-    args: { page: pfn, force: int, mode: int },
-    locals: { newpage: pfn },
-    returns: int,
-  },
-  [
-    step("get_new_page", (k, f) => {
-      f.newpage = alloc_page(k);
-    }),
-    given((_, f) => f.newpage === NONE, [leave(() => -ERRNO.ENOMEM)]),
-    when("page_count == 1", (k, f) => page_count(k, f.page) === 1, [
-      // Freed from under us.
-      step("put_new_page", (k, f) => {
-        ClearPageActive(k, f.page);
-        ClearPageUnevictable(k, f.page);
-        put_page(k, f.newpage);
-        f.newpage = NONE;
+const unmap_and_move_to = (get_new_page: (k: Kernel) => Pfn) =>
+  path(
+    "unmap_and_move",
+    {
+      source: "mm/migrate.c v4.20",
+      args: { page: pfn, force: int, mode: int },
+      locals: { newpage: pfn },
+      returns: int,
+    },
+    [
+      step("get_new_page", (k, f) => {
+        f.newpage = get_new_page(k);
       }),
-      goto("moved"),
-    ]),
-    call(() => __unmap_and_move, { page: "page", newpage: "newpage", force: "force", mode: "mode" }, "ret"),
-    given(
-      (_, f) => f.ret !== 0,
-      [
-        given(
-          (_, f) => f.ret !== -ERRNO.EAGAIN,
-          [
-            step("putback_lru_page", (k, f) => {
-              account_isolated(k, f.page);
-              putback_lru_page(k, f.page);
-            }),
-          ],
-        ),
-        step("put_new_page", (k, f) => put_page(k, f.newpage)),
-        leave(),
-      ],
-    ),
-    label("moved"),
-    step("put_page", (k, f) => {
-      account_isolated(k, f.page);
-      put_page(k, f.page);
-    }),
-  ],
-);
+      given((_, f) => f.newpage === NONE, [leave(() => -ERRNO.ENOMEM)]),
+      when("page_count == 1", (k, f) => page_count(k, f.page) === 1, [
+        // Freed from under us.
+        step("put_new_page", (k, f) => {
+          ClearPageActive(k, f.page);
+          ClearPageUnevictable(k, f.page);
+          put_page(k, f.newpage);
+          f.newpage = NONE;
+        }),
+        goto("moved"),
+      ]),
+      call(() => __unmap_and_move, { page: "page", newpage: "newpage", force: "force", mode: "mode" }, "ret"),
+      given(
+        (_, f) => f.ret !== 0,
+        [
+          given(
+            (_, f) => f.ret !== -ERRNO.EAGAIN,
+            [
+              step("putback_lru_page", (k, f) => {
+                account_isolated(k, f.page);
+                putback_lru_page(k, f.page);
+              }),
+            ],
+          ),
+          step("put_new_page", (k, f) => put_page(k, f.newpage)),
+          leave(),
+        ],
+      ),
+      label("moved"),
+      step("put_page", (k, f) => {
+        account_isolated(k, f.page);
+        put_page(k, f.page);
+      }),
+    ],
+  );
+
+export const unmap_and_move = unmap_and_move_to((k) => alloc_page(k));
 
 /** Append a page to the chain (pfn + 1 links) whose last page is `last`; gives the chain's first. */
 export function append(k: Kernel, first: number, last: number, page: Pfn): number {
@@ -505,70 +510,77 @@ const PASSES = 10;
  * Move every page of a chain of isolated pages. Gives how many could not be moved, or -ENOMEM; those are left on the chain, except the
  * ones that went back to their lists.
  */
-export const migrate_pages = path(
-  "migrate_pages",
-  {
-    source: "mm/migrate.c v4.20",
-    args: { from: int, mode: int },
-    locals: {
-      ...{ pass: int, again: int, last: int, page: pfn, force: int, rc: int },
-      ...{ nr_failed: int, nr_succeeded: int },
+const migrate_pages_by = (move: typeof unmap_and_move) =>
+  path(
+    "migrate_pages",
+    {
+      source: "mm/migrate.c v4.20",
+      args: { from: int, mode: int },
+      locals: {
+        ...{ pass: int, again: int, last: int, page: pfn, force: int, rc: int },
+        ...{ nr_failed: int, nr_succeeded: int },
+      },
+      returns: int,
     },
-    returns: int,
-  },
-  [
-    repeat(
-      (_, f) => f.pass < PASSES && f.from !== 0,
-      [
-        repeat(
-          (_, f) => f.from !== 0,
-          [
-            local((k, f) => {
-              f.page = f.from - 1;
-              f.from = k.page.lru_next[f.page];
-              k.page.lru_next[f.page] = 0;
-              f.force = f.pass > 2 ? 1 : 0;
-            }),
-            call(() => unmap_and_move, { page: "page", force: "force", mode: "mode" }, "rc"),
-            local((k, f) => {
-              if (f.rc === -ERRNO.EAGAIN || f.rc === -ERRNO.ENOMEM) {
-                f.again = append(k, f.again, f.last, f.page);
-                f.last = f.page + 1;
-              } else if (f.rc === 0) f.nr_succeeded++;
-              else f.nr_failed++;
-              f.page = NONE;
-            }),
-            given((_, f) => f.rc === -ERRNO.ENOMEM, [goto("out")]),
-            local((_, f) => {
-              f.rc = 0;
-            }),
-          ],
-        ),
-        local((_, f) => {
+    [
+      repeat(
+        (_, f) => f.pass < PASSES && f.from !== 0,
+        [
+          repeat(
+            (_, f) => f.from !== 0,
+            [
+              local((k, f) => {
+                f.page = f.from - 1;
+                f.from = k.page.lru_next[f.page];
+                k.page.lru_next[f.page] = 0;
+                f.force = f.pass > 2 ? 1 : 0;
+              }),
+              call(() => move, { page: "page", force: "force", mode: "mode" }, "rc"),
+              local((k, f) => {
+                if (f.rc === -ERRNO.EAGAIN || f.rc === -ERRNO.ENOMEM) {
+                  f.again = append(k, f.again, f.last, f.page);
+                  f.last = f.page + 1;
+                } else if (f.rc === 0) f.nr_succeeded++;
+                else f.nr_failed++;
+                f.page = NONE;
+              }),
+              given((_, f) => f.rc === -ERRNO.ENOMEM, [goto("out")]),
+              local((_, f) => {
+                f.rc = 0;
+              }),
+            ],
+          ),
+          local((_, f) => {
+            f.from = f.again;
+            f.again = 0;
+            f.last = 0;
+            f.pass++;
+          }),
+        ],
+      ),
+      local((k, f) => {
+        for (let at = f.from; at !== 0; at = k.page.lru_next[at - 1]) f.nr_failed++;
+      }),
+      label("out"),
+      local((k, f) => {
+        if (f.rc === -ERRNO.ENOMEM) {
+          // What was not looked at stays behind what failed.
+          if (f.last !== 0) k.page.lru_next[f.last - 1] = f.from;
           f.from = f.again;
-          f.again = 0;
-          f.last = 0;
-          f.pass++;
-        }),
-      ],
-    ),
-    local((k, f) => {
-      for (let at = f.from; at !== 0; at = k.page.lru_next[at - 1]) f.nr_failed++;
-    }),
-    label("out"),
-    local((k, f) => {
-      if (f.rc === -ERRNO.ENOMEM) {
-        // What was not looked at stays behind what failed.
-        if (f.last !== 0) k.page.lru_next[f.last - 1] = f.from;
-        f.from = f.again;
-        f.nr_failed++;
-      }
-      k.count("pgmigrate_success", f.nr_succeeded);
-      k.count("pgmigrate_fail", f.nr_failed);
-      f.ret = f.rc === -ERRNO.ENOMEM ? f.rc : f.nr_failed;
-    }),
-  ],
-);
+          f.nr_failed++;
+        }
+        k.count("pgmigrate_success", f.nr_succeeded);
+        k.count("pgmigrate_fail", f.nr_failed);
+        f.ret = f.rc === -ERRNO.ENOMEM ? f.rc : f.nr_failed;
+      }),
+    ],
+  );
+
+/** To any page: of ZONE_MOVABLE, too, for who moves pages expects that they can be moved again. */
+export const migrate_pages = migrate_pages_by(unmap_and_move);
+
+/** To pages that are not of ZONE_MOVABLE (GFP_USER): they will not be moved again. */
+export const migrate_pages_out_of_movable = migrate_pages_by(unmap_and_move_to((k) => alloc_page(k, false)));
 
 /** putback_movable_pages: what could not be moved goes back to its lists. */
 export function putback_movable_pages(k: Kernel, chain: number): void {

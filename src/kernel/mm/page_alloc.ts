@@ -6,6 +6,9 @@
  * minimum sleeps until kswapd has freed enough; with "direct_reclaim" too it reclaims itself, as the kernel does, until it
  * has a page or gives up.
  *
+ * A machine can have a ZONE_MOVABLE (geometry "movable"): pages that can be moved are taken from there first. The watermarks are those of all
+ * of its memory.
+ *
  * Every allocation modelled is one page for user space or the page cache (GFP_HIGHUSER_MOVABLE, mapping_gfp_mask): it may
  * sleep, do I/O and enter filesystems.
  *
@@ -54,11 +57,25 @@ export function has_free_page(k: Kernel): boolean {
   return page !== NONE;
 }
 
+/** is_zone_movable_page: whether a page frame is for pages that can be moved, and for no others. */
+export const is_zone_movable_page = (k: Kernel, page: Pfn): boolean => {
+  const { first, pages } = k.geometry.movable;
+  return page >= first && page < first + pages;
+};
+
+/** Where an allocation may look. */
+const ZONES = { any: 0, movable: 1, normal: 2 } as const;
+
+/** Whether a free page is not for this allocation. */
+const passed_by = (k: Kernel, page: Pfn, zones: number): boolean =>
+  is_migrate_isolate(k, page) ||
+  (zones !== ZONES.any && is_zone_movable_page(k, page) !== (zones === ZONES.movable));
+
 /** Of the first free page that may be allocated, the one before it in the list (NONE: it is the first); null when there is none. */
-function free_page_before(k: Kernel): Pfn | null {
+function free_page_before(k: Kernel, zones: number = ZONES.any): Pfn | null {
   let before: Pfn = NONE;
   let page = k.pgdat.free[0] - 1;
-  while (page !== NONE && is_migrate_isolate(k, page)) {
+  while (page !== NONE && passed_by(k, page, zones)) {
     before = page;
     page = k.page.lru_next[page] - 1;
   }
@@ -69,10 +86,21 @@ function free_page_before(k: Kernel): Pfn | null {
 const first_free = (k: Kernel, before: Pfn): Pfn =>
   (before === NONE ? k.pgdat.free[0] : k.page.lru_next[before]) - 1;
 
-/** A free page with one reference and no flags, whatever the watermarks say; or NONE. Bad ones on the way are left out for good. */
-export function alloc_page(k: Kernel): Pfn {
+/** The same in the order of the zones that an allocation may use: a page that can be moved goes where only such pages go, if it fits. */
+function first_fit(k: Kernel, movable: boolean): Pfn | null {
+  if (k.geometry.movable.pages === 0) return free_page_before(k);
+  const before = movable ? free_page_before(k, ZONES.movable) : null;
+  return before ?? free_page_before(k, ZONES.normal);
+}
+
+/**
+ * A free page with one reference and no flags, whatever the watermarks say; or NONE. Bad ones on the way are left out for good.
+ *
+ * @param movable __GFP_MOVABLE: whether the page can be moved later on, so that it may be one of ZONE_MOVABLE
+ */
+export function alloc_page(k: Kernel, movable = true): Pfn {
   for (;;) {
-    const before = free_page_before(k);
+    const before = first_fit(k, movable);
     if (before === null) return NONE;
     const page = first_free(k, before);
     if (before === NONE) k.pgdat.free[0] = k.page.lru_next[page];
