@@ -166,8 +166,7 @@ export class Kernel implements Running {
     this.compound = geometry.config.has("compound");
     this.swapper_space = geometry.config.has("swap") ? geometry.files.length : 0;
     this.device_start = geometry.devicePages > 0 ? geometry.pages - geometry.devicePages : MAX_PAGES;
-    // Device memory is nobody's to allocate; its idle count is 1.
-    for (let p = this.device_start; p < geometry.pages; p++) this.page._refcount[p] = 1;
+    // Device memory is nobody's to allocate.
     const first = geometry.hugePages << geometry.hugeOrder;
     for (let p = geometry.pages - geometry.devicePages - 1; p >= first; p--) {
       this.page.lru_next[p] = this.pgdat.free[0];

@@ -4,6 +4,7 @@
  */
 
 import { type Kernel, PVECS } from "../kernel/kernel.js";
+import { device_page_idle, is_zone_device_page } from "../kernel/mm/memremap.js";
 import {
   PageActive,
   PageDirty,
@@ -201,7 +202,9 @@ function holders(world: World, page: Pfn): Holder[] {
   };
   const { mapping } = k.page;
   add("swap cache", PageSwapCache(k, page) ? 1 : 0);
-  add("cache", mapping[page] !== 0 && !isAnon(mapping[page]) ? 1 : 0);
+  // A DAX entry has no reference, and stands here for the one of an idle page, where there is one.
+  const cache = is_zone_device_page(k, page) ? device_page_idle(k) : 1;
+  add("cache", mapping[page] !== 0 && !isAnon(mapping[page]) ? cache : 0);
   add("buffers", PagePrivate(k, page) ? 1 : 0);
   add("PTE", k.page.mapcount[page]);
   add("gup", k.page.pins[page]);

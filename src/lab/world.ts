@@ -7,6 +7,7 @@ import { init_journal } from "../kernel/fs/jbd2.js";
 import { completeGeometry } from "../kernel/geometry.js";
 import { Kernel, kernelTables } from "../kernel/kernel.js";
 import { hugetlb_init } from "../kernel/mm/hugetlb.js";
+import { memmap_init_zone_device } from "../kernel/mm/memremap.js";
 import { PageWriteback } from "../kernel/mm/page.js";
 import { NONE, type Pfn } from "../kernel/types.js";
 import { type Lockdep, lockdep } from "../machine/lockdep.js";
@@ -130,6 +131,7 @@ export class World {
     );
     mkfs(this.k);
     hugetlb_init(this.k);
+    memmap_init_zone_device(this.k);
     init_journal(this.k);
     this.setup.prepare(this.k);
     for (const { boot } of this.kernel.patches) boot?.(this.k);

@@ -20,6 +20,7 @@ import { ext4_iomap_dio } from "./ext4_iomap_dio.js";
 import { ext4_page_without_buffers } from "./ext4_page_without_buffers.js";
 import { force_cow_break } from "./force_cow_break.js";
 import { frame_vector_longterm } from "./frame_vector_longterm.js";
+import { fsdax_counts_from_zero } from "./fsdax_counts_from_zero.js";
 import { invalidate_unused_only } from "./invalidate_unused_only.js";
 import { keep_private_of_pinned } from "./keep_private_of_pinned.js";
 import { longterm_fast } from "./longterm_fast.js";
@@ -196,8 +197,9 @@ const v6_12 = next(v6_11, "v6.12", "November 2024");
 const v6_15 = next(
   v6_12,
   "v6.15",
-  "May 2025: O_DIRECT writes of btrfs go through the cache where sums are made",
+  "May 2025: O_DIRECT writes of btrfs go through the cache where sums are made; DAX pages are counted like others",
   btrfs_buffered_if_checksum,
+  fsdax_counts_from_zero,
 );
 const of_2026 = next(
   v6_15,

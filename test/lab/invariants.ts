@@ -12,7 +12,7 @@ import { PTE } from "../../src/kernel/kernel.js";
 import { compound_head, PageTail } from "../../src/kernel/mm/compound.js";
 import { page_index, page_mapping } from "../../src/kernel/mm/filemap.js";
 import { is_zero_pfn, pte_pfn } from "../../src/kernel/mm/memory.js";
-import { is_zone_device_page } from "../../src/kernel/mm/memremap.js";
+import { device_page_idle, device_pte_counts, is_zone_device_page } from "../../src/kernel/mm/memremap.js";
 import { PageSwapCache } from "../../src/kernel/mm/page.js";
 import { is_free } from "../../src/kernel/mm/page_alloc.js";
 import { references_held } from "../../src/kernel/mm/references.js";
@@ -141,7 +141,8 @@ export class Invariants {
     const writable = new Array<boolean>(pages).fill(false);
     for (const entry of k.pte.entry) {
       if ((entry & PTE.present) === 0 || is_zero_pfn(k, pte_pfn(entry))) continue;
-      if (is_zone_device_page(k, pte_pfn(entry)) || PageTail(k, pte_pfn(entry))) continue;
+      const device = is_zone_device_page(k, pte_pfn(entry));
+      if ((device && !device_pte_counts(k)) || PageTail(k, pte_pfn(entry))) continue;
       ptes[pte_pfn(entry)]++;
       if ((entry & PTE.write) !== 0) writable[pte_pfn(entry)] = true;
     }
@@ -189,7 +190,9 @@ export class Invariants {
       if (mapping[page] === 0 && ptes[page] > 0) return `I9: ${where} is mapped and in no file`;
       // An anonymous page keeps its mapping until it is free: one that reclaim has frozen is on its way.
       const named = mapping[page] !== 0 && (!isAnon(mapping[page]) || is_free(k, page));
-      if (_refcount[page] === 0 && (ptes[page] > 0 || slots[page] >= 0 || named))
+      // DAX memory is its file's without a reference.
+      const counted = !is_zone_device_page(k, page);
+      if (counted && _refcount[page] === 0 && (ptes[page] > 0 || slots[page] >= 0 || named))
         return `I9: ${where} has no references and is still mapped or cached`;
       if (slots[page] >= 0 && k.slotOf(page_mapping(k, page), page_index(k, page)) !== slots[page])
         return `I9: ${where} is in slot ${slots[page]} and does not know`;
@@ -272,7 +275,7 @@ export class Invariants {
     const { k } = this.world;
     for (let page = k.device_start; page < k.geometry.pages; page++) {
       if ((k.page.flags[page] & pg("lru")) !== 0) return `F56: device page ${page} is on an LRU list`;
-      if (k.page._refcount[page] < 1) return `F56: device page ${page} is free`;
+      if (k.page._refcount[page] < device_page_idle(k)) return `F56: device page ${page} is free`;
     }
     for (let vma = 0; vma < k.vma.vm_start.length; vma++)
       for (let at = 0; at < k.vma.vm_pages[vma]; at++) {

@@ -47,9 +47,16 @@ import {
 } from "../language.js";
 import { dax_entry_lock, i_mmap_sem, i_rwsem, ptl, xa_lock } from "../locks.js";
 import { i_size_pages } from "../mm/filemap.js";
-import { DEVICE_PAGE_IDLE, dax_extent, dax_owner, device_page, deviceTables } from "../mm/memremap.js";
-import { page_count } from "../mm/page.js";
-import { set_pte } from "../mm/rmap.js";
+import {
+  dax_extent,
+  dax_owner,
+  device_page,
+  device_page_idle,
+  device_pte_counts,
+  deviceTables,
+} from "../mm/memremap.js";
+import { page_count, page_ref_add } from "../mm/page.js";
+import { page_add_rmap, set_pte } from "../mm/rmap.js";
 import { unmap_mapping_pages } from "../mm/zap.js";
 import { is_dax_fs, VM_FAULT } from "../operations.js";
 import { VM_SHARED } from "../structs.js";
@@ -127,7 +134,7 @@ function dax_associate_entry(k: Kernel, page: Pfn, mapping: InodeNr, index: numb
 /** The opposite. Who truncates must have waited for the page. */
 function dax_disassociate_entry(k: Kernel, page: Pfn, trunc: boolean): void {
   k.WARN_ON_ONCE(
-    trunc && page_count(k, page) > DEVICE_PAGE_IDLE,
+    trunc && page_count(k, page) > device_page_idle(k),
     WARN.disassociate,
     "dax_disassociate_entry: WARN_ON_ONCE(trunc && page_ref_count(page) > 1)",
     page,
@@ -136,7 +143,7 @@ function dax_disassociate_entry(k: Kernel, page: Pfn, trunc: boolean): void {
   k.page.index[page] = 0;
 }
 
-/** vmf_insert_mixed, vmf_insert_mixed_mkwrite: install a PTE that has no reference, or make the one there writable. */
+/** vmf_insert_mixed, vmf_insert_mixed_mkwrite: install a PTE, or make the one there writable. A new one counts what dev_pagemap says. */
 function vmf_insert_mixed(k: Kernel, at: number, page: Pfn, write: boolean): void {
   const old = k.pte.entry[at];
   if (old !== 0) {
@@ -150,6 +157,9 @@ function vmf_insert_mixed(k: Kernel, at: number, page: Pfn, write: boolean): voi
       )
     )
       return;
+  } else if (device_pte_counts(k)) {
+    page_ref_add(k, page, 1);
+    page_add_rmap(k, page);
   }
   const bits = PTE.present | PTE.young | (write ? PTE.dirty | PTE.write : 0);
   set_pte(k, at, (page << PFN_SHIFT) | bits, page);
@@ -240,6 +250,10 @@ export const noop_set_page_dirty = path(
 const mapping_mapped = (k: Kernel, mapping: InodeNr): boolean =>
   k.vma.vm_file.some((file, at) => file === mapping && k.vma.vm_pages[at] > 0);
 
+/** Whether somebody holds a page, other than by a PTE: mapcounts of device pages are 0 where PTEs have no references. */
+const held_beyond_ptes = (k: Kernel, page: Pfn): boolean =>
+  page_count(k, page) - k.page.mapcount[page] > device_page_idle(k);
+
 /** Unmap the file, then find a page of it that somebody holds: its page frame, or NONE. */
 export const dax_layout_busy_page = path(
   "dax_layout_busy_page",
@@ -261,7 +275,7 @@ export const dax_layout_busy_page = path(
             (k, f) => !locked(k, f.mapping, f.index),
             (k, f) => {
               const page = k.xa_slot.page[k.slotOf(f.mapping, f.index)] - 1;
-              if (page !== NONE && page_count(k, page) > DEVICE_PAGE_IDLE) f.ret = page;
+              if (page !== NONE && held_beyond_ptes(k, page)) f.ret = page;
               f.index++;
             },
           ),
@@ -280,7 +294,7 @@ export function send_sig(k: Kernel, mm: number): void {
   k.of(signal_struct).pending[mm] = 1;
 }
 
-const idle = (k: Kernel, page: Pfn): boolean => page_count(k, page) === DEVICE_PAGE_IDLE;
+const idle = (k: Kernel, page: Pfn): boolean => page_count(k, page) === device_page_idle(k);
 
 /**
  * ___wait_var_event on page->_refcount as ext4 and xfs make it: i_mmap_sem is dropped round each sleep, for faults of the

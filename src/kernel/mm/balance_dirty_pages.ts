@@ -26,7 +26,8 @@ const PAGE_SIZE = 4096;
 /** Pages on the free list. */
 function nr_free_pages(k: Kernel): number {
   let free = 0;
-  for (let page = 0; page < k.geometry.pages; page++) if (k.page._refcount[page] === 0) free++;
+  const ram = k.geometry.pages - k.geometry.devicePages;
+  for (let page = 0; page < ram; page++) if (k.page._refcount[page] === 0) free++;
   return free;
 }
 

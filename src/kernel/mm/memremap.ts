@@ -4,14 +4,14 @@
  * Source: kernel/memremap.c, include/linux/mm.h, include/linux/fs.h in v4.20. Such a page is never on an LRU list and never
  * free: word 1 of its struct page is pgmap and word 2 hmm_data, where other pages have their list links, and its
  * reference count is 1 when nobody uses it. A put that leaves 1 wakes who waits for that (wake_up_var): a wait on the
- * count here.
+ * count here. How the pages of a device are counted is a matter of its driver: here dev_pagemap says it.
  *
  * Device pages are the last page frames of a machine, so that no column is needed to say what they are.
  *
  * Left out: device private and device public memory (HMM), the percpu reference of the pgmap (nobody here takes the
  * device away), CONFIG_FS_DAX_LIMITED.
  */
-import { i32, struct, u8 } from "../../machine/memory.js";
+import { fixed, i32, struct, u8 } from "../../machine/memory.js";
 import type { Geometry } from "../geometry.js";
 import type { Kernel, Table } from "../kernel.js";
 import { is_dax_fs } from "../operations.js";
@@ -29,6 +29,12 @@ export const dax_extent = struct("dax_extent", {
   locked: u8("1 while a fault has the entry in i_pages locked"),
 });
 
+/** How the pages of the device are counted: an idle page has a reference, and a PTE has none. */
+export const dev_pagemap = struct("dev_pagemap", {
+  idle: fixed("references of a device page that nobody uses"),
+  pte: fixed("references, and mapcounts, of each PTE"),
+});
+
 const slots = (g: Geometry): number =>
   g.config.has("dax") ? g.files.reduce((sum, { pages }) => sum + pages, 0) : 0;
 
@@ -36,10 +42,24 @@ const slots = (g: Geometry): number =>
 export const deviceTables: readonly Table[] = [
   { struct: device_page, rows: (g) => g.devicePages },
   { struct: dax_extent, rows: slots },
+  { struct: dev_pagemap, rows: (g) => (g.devicePages > 0 ? 1 : 0) },
 ];
 
 /** References of a device page that nobody uses. */
-export const DEVICE_PAGE_IDLE = 1;
+export const device_page_idle = (k: Kernel): number => k.of(dev_pagemap).idle[0];
+
+/** Whether a PTE of a device page has a reference and a mapcount. */
+export const device_pte_counts = (k: Kernel): boolean => k.of(dev_pagemap).pte[0] !== 0;
+
+/** memmap_init_zone_device: before the first step, pages that nobody uses have `idle` references, and each PTE will have `pte`. */
+export function memmap_init_zone_device(k: Kernel, idle = 1, pte = 0): void {
+  if (k.geometry.devicePages === 0) return;
+  const map = k.of(dev_pagemap);
+  for (let page = k.device_start; page < k.geometry.pages; page++)
+    k.page._refcount[page] += idle - map.idle[0];
+  map.idle[0] = idle;
+  map.pte[0] = pte;
+}
 
 /** Whether a page is device memory: is_zone_device_page, and here also page_is_devmap_managed. */
 export const is_zone_device_page = (k: Kernel, page: Pfn): boolean =>
@@ -51,12 +71,12 @@ export const vma_is_fsdax = (k: Kernel, vma: number): boolean =>
 
 /**
  * put_devmap_managed_page: drop a reference of a device page. The last user's put leaves the idle count: PG_active may
- * be a leftover of mark_page_accessed, and whoever waits in wait_var_event finds the count at 1. A put too many takes the
+ * be a leftover of mark_page_accessed, and whoever waits in wait_var_event finds the idle count. A put too many takes the
  * idle reference, and nobody says so: from then on a page with one user looks idle.
  */
 export function put_devmap_managed_page(k: Kernel, page: Pfn): void {
   page_ref_add(k, page, -1);
-  if (page_count(k, page) !== DEVICE_PAGE_IDLE) return;
+  if (page_count(k, page) !== device_page_idle(k)) return;
   ClearPageActive(k, page);
   k.of(device_page).freed_pins[page - k.device_start] = 0;
 }

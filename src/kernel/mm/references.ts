@@ -10,7 +10,7 @@ import { type Kernel, PTE } from "../kernel.js";
 import type { Pfn } from "../types.js";
 import { compound_head, PageTail } from "./compound.js";
 import { is_zero_pfn, pte_pfn } from "./memory.js";
-import { is_zone_device_page } from "./memremap.js";
+import { device_page_idle, device_pte_counts, is_zone_device_page } from "./memremap.js";
 import { PagePrivate } from "./page.js";
 import { pagevec_pages } from "./pagevec.js";
 
@@ -18,15 +18,18 @@ import { pagevec_pages } from "./pagevec.js";
 export function references_held(k: Kernel): number[] {
   const { pages } = k.geometry;
   const refs = new Array<number>(pages).fill(0);
-  // A DAX entry holds no reference, nor does a PTE of device memory; the idle count is 1.
+  // A DAX entry holds no reference; whether a PTE of device memory does, and what the idle count is, says its dev_pagemap.
   const device = (page: Pfn): boolean => is_zone_device_page(k, page);
+  const counted = (page: Pfn): boolean => !device(page) || device_pte_counts(k);
   for (const page of k.xa_slot.page) if (page !== 0 && !device(page - 1)) refs[page - 1]++;
   for (let page = 0; page < pages; page++)
     refs[page] +=
-      (PagePrivate(k, page) && !PageTail(k, page) ? 1 : 0) + k.page.pins[page] + (device(page) ? 1 : 0);
+      (PagePrivate(k, page) && !PageTail(k, page) ? 1 : 0) +
+      k.page.pins[page] +
+      (device(page) ? device_page_idle(k) : 0);
   for (const entry of k.pte.entry) {
     const page = pte_pfn(entry);
-    if ((entry & PTE.present) !== 0 && !is_zero_pfn(k, page) && !device(page) && !PageTail(k, page))
+    if ((entry & PTE.present) !== 0 && !is_zero_pfn(k, page) && counted(page) && !PageTail(k, page))
       refs[page]++;
   }
   k.of(btrfs_fixup).queued.forEach((queued, page) => {

@@ -37,7 +37,7 @@ import { type InodeNr, inode, int, NONE, type Pfn, pfn, type Vpn, vpn } from "..
 import { PageHead, PageTail } from "./compound.js";
 import { huge_ptep_get_and_clear } from "./hugetlb.js";
 import { is_zero_pfn, vm_normal_page } from "./memory.js";
-import { is_zone_device_page } from "./memremap.js";
+import { device_pte_counts, is_zone_device_page } from "./memremap.js";
 import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.js";
 import { ClearPageReclaim, PageReclaim } from "./page.js";
 import { page_remove_rmap, set_pte } from "./rmap.js";
@@ -102,7 +102,8 @@ export const zap_pte_range = path(
               return;
             }
             if (is_zone_device_page(k, page)) {
-              // vm_normal_page gives none for a devmap PTE: nothing was counted for it.
+              // vm_normal_page gives none for a devmap PTE, for which nothing is counted as a rule.
+              if (device_pte_counts(k)) f.page = page;
               set_pte(k, f.at, 0, page);
               return;
             }
