@@ -44,7 +44,8 @@ export function compareCommand(folders: readonly string[], { kernel, script, jso
       process.stdout.write(`${each}\n`);
       if (script)
         for (const statements of each.scripts)
-          process.stdout.write(`${statements.map((line) => `    ${line}`).join("\n")}\n`);
+          process.stdout.write(`${statements.map((line) => `# ${line}`).join("\n")}\n`);
+      if (script) for (const line of each.replays) process.stdout.write(`replay ${line}\n`);
     }
   process.exitCode = all.every(({ agree }) => agree) ? 0 : 3;
 }

@@ -213,7 +213,10 @@ ${EXIT_CODES}`,
     .description("hold recordings of real kernels against guplab")
     .argument("<folders...>", "a folder with outcome.json and trace.txt.gz each")
     .option("-k, --kernel <kernel>", "another kernel than the recording's own")
-    .option("--script", "print what was done, as statements of the REPL")
+    .option(
+      "--script",
+      "print the orders that were given, and a statement of the REPL that does it all again",
+    )
     .addOption(jsonOption())
     .addHelpText(
       "after",

@@ -21,6 +21,7 @@ export const fsdax_counts_from_zero: Patch = {
   author: "Alistair Popple",
   date: "2025-02",
   commit: "38607c62b34b",
+  uncertain: "the month, and whether the released v6.15 waits for a count of 0: read in the posted series",
   help: "pages of DAX files have a reference for each PTE, and none when they are idle; truncation waits for that",
   edits: [],
   boot: (k) => memmap_init_zone_device(k, 0, 1),

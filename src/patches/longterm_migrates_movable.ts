@@ -135,6 +135,7 @@ export const longterm_migrates_movable: Patch = {
   author: "Pavel Tatashin",
   date: "2021-05",
   commit: "d1e153fea2a8",
+  uncertain: "author and month; its order of unpinning and migrating was read in v6.1, not in v5.13",
   help: "a long-term pin moves pages out of ZONE_MOVABLE first, and fails where one of them cannot be moved",
   edits: [
     before<{ readonly page: Pfn; readonly write: number }>("gup_pte_range", "try_grab_compound_head", [

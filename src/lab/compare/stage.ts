@@ -37,7 +37,7 @@ export type Bytes = readonly number[];
 
 export class Stage {
   readonly world: World;
-  /** What was done, as the statements of a script. */
+  /** The orders that were given, and how far devices were let go: to be read. What does it again exactly is the world's replay line. */
   readonly script: string[] = [];
   /** The pages of the file at the first mark, in its order. */
   pages: readonly Pfn[] = [];
@@ -78,6 +78,8 @@ export class Stage {
    * @throws Error with one sentence when it is none
    */
   order(line: string, thread: string = MAIN): number | null {
+    // A thread that waits, or is dead, takes no orders any more.
+    if (!this.idle(thread)) return null;
     this.tell(line, thread);
     return this.goOn(thread);
   }

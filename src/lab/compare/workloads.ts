@@ -43,6 +43,9 @@ interface Holder {
 
 const holderArray = 1;
 
+/** The error number of a call that must have come back. */
+const returnedErrno = (ret: number | null): number | string =>
+  ret === null ? "never returned" : errnoOf(ret);
 const errnoOf = (ret: number | null): number => (ret !== null && ret < 0 ? -ret : 0);
 
 /** A registration: the pages stay until they are given back; whoever has them writes in between. */
@@ -132,6 +135,8 @@ export const CUTS: Readonly<Record<string, (s: Stage, pages: number) => number |
 
 /** What came of doing a workload again. */
 export interface Done {
+  /** Of a race: how many runs were made. */
+  readonly runs?: number;
   readonly stages: readonly Stage[];
   /** The program's outcome, by its own names; a list where each of its values can come out. */
   readonly outcome: Readonly<Record<string, unknown>>;
@@ -291,7 +296,7 @@ function strip(recorded: Recorded, kernel: string): Done {
       how === "pageout" || strip_tries < 0 ? strip_tries : range(MOST_TRIES).map((tries) => tries + 1),
     dirty_without_buffers,
     ...complaints(s),
-    fdatasync_errno: errnoOf(fdatasync),
+    fdatasync_errno: returnedErrno(fdatasync),
     holder_data_on_disk: written.length > 0 && written.every((bytes, index) => same(bytes, s.onDisk(index))),
   });
 }
@@ -321,13 +326,13 @@ function trunc(recorded: Recorded, kernel: string): Done {
     holder: holderWord,
     how,
     pin_errno,
-    cut_errno: errnoOf(cut_ret ?? s.resultOf(MAIN)),
+    cut_errno: returnedErrno(cut_ret ?? (s.idle(MAIN) ? s.resultOf(MAIN) : null)),
     cut_waited_for_pin,
     mapping_page_is_still_the_pinned_page: refaulted !== NONE && refaulted === taken.at(-1),
     holder_bytes: holder_ret * PAGE_SIZE,
     holder_data_visible_in_file,
     ...complaints(s),
-    fdatasync_errno: errnoOf(fdatasync),
+    fdatasync_errno: returnedErrno(fdatasync),
   });
 }
 
@@ -506,9 +511,9 @@ function reflink(recorded: Recorded, kernel: string): Done {
   return done(s, {
     holder: holderWord,
     pin_errno,
-    reflink_errno: errnoOf(cloned),
+    reflink_errno: returnedErrno(cloned),
     ...complaints(s),
-    fdatasync_errno: errnoOf(fdatasync),
+    fdatasync_errno: returnedErrno(fdatasync),
     holder_data_on_disk: written.length > 0 && written.every((bytes, index) => same(bytes, s.onDisk(index))),
     clone_unchanged: before.every((bytes, index) => same(bytes, s.onDisk(index, 2))),
   });
@@ -566,9 +571,11 @@ function race(recorded: Recorded, kernel: string): Done {
   const s = prepared(kernel, groundOf(file), pages);
   s.tag("start");
   const start = s.world.moment();
+  const prologue = s.script.length;
   const seen = new Map<string, Set<unknown>>();
   for (let seed = 1; seed <= RACES; seed++) {
     s.world.goTo(start);
+    s.script.length = prologue;
     s.race(seed, {
       [HOLDER]: holder.orders(pages),
       [MAIN]: ["fsync", ...range(2).flatMap(() => [take_away.order(pages), "fsync"])],
@@ -576,7 +583,7 @@ function race(recorded: Recorded, kernel: string): Done {
     const fdatasync = s.order("fsync");
     const found = {
       ...complaints(s),
-      fdatasync_errno: errnoOf(fdatasync),
+      fdatasync_errno: returnedErrno(fdatasync),
       holder_data_on_disk:
         holder.writes &&
         range(pages).every((index) => s.onDisk(index).every((version) => version >= HELD_ONCE)),
@@ -589,6 +596,7 @@ function race(recorded: Recorded, kernel: string): Done {
   const most = Math.max(...[...(seen.get("nobuffers_msgs") ?? [])].map(Number));
   if (most > 0) seen.set("nobuffers_msgs", new Set(range(PRINTK_BURST + 1)));
   return {
+    runs: RACES,
     stages: [s],
     outcome: Object.fromEntries([...seen].map(([name, values]) => [name, [...values]])),
     tries: new Map(),
