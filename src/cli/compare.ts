@@ -45,7 +45,7 @@ export function compareCommand(folders: readonly string[], { kernel, script, jso
       if (script)
         for (const statements of each.scripts)
           process.stdout.write(`${statements.map((line) => `# ${line}`).join("\n")}\n`);
-      if (script) for (const line of each.replays) process.stdout.write(`replay ${line}\n`);
+      if (script) for (const line of each.replays) process.stdout.write(`replay "${line}"\n`);
     }
   process.exitCode = all.every(({ agree }) => agree) ? 0 : 3;
 }
