@@ -1,34 +1,38 @@
 /**
  * Exhaustive search: every interleaving of a small machine, breadth first.
  *
- * A state is the machine's memory, word for word: no hashing away, no abstraction. Each state is expanded by letting
+ * A state is the machine's memory, cell for cell: no hashing away, no abstraction. Each state is expanded by letting
  * each task that can move make one step. Because the search goes breadth first, the first way it finds to a fault is
- * one with the fewest steps. The visited set holds the states themselves; two states are equal when all words are.
+ * one with the fewest steps.
+ *
+ * Where two steps a and b, of a lower and a higher task, touch nothing in common, either order leads to the same state; then a is not made
+ * after b ("a sleeps there"). No state is missed, and none is found later than without this: of all steps that lead to a state from
+ * one level above it, the one of the highest task is always made. (If it slept, the state from which it is made would have been
+ * reached by a higher task's step, and in the other order that one would be a higher task's step to the same state.) This is
+ * Godefroid's sleep sets (LNCS 1032, 1996) without inheritance, which breadth-first search does not need.
  */
 import type { FaultKind } from "../trace/recording.js";
+import { Engine, type Faces, MOVED, WAITS_FOR_LOCK } from "./engine.js";
+import { Batch, SLEEPERS, StateSet } from "./states.js";
 
-/** What the search needs of a machine: its live state, and single steps that report what went wrong. */
-export interface Explorable {
-  /** The live state. The search overwrites it; a step changes it. */
-  readonly state: Uint32Array;
-  readonly tasks: number;
-  enabled(task: number): boolean;
-  /** Let a task make one step; gives the kinds of the faults that it met. */
-  step(task: number): readonly FaultKind[];
-  /** Faults of the live state as such: tasks that can never move again, writes that are lost. */
-  inspect(): readonly FaultKind[];
+export interface Progress {
+  readonly states: number;
+  readonly transitions: number;
+  /** States that are not expanded yet. */
+  readonly frontier: number;
+  /** Steps of the longest shortest way so far. */
+  readonly depth: number;
 }
 
 export interface SearchOptions {
   /** Stop after this many states: the answer is then "incomplete". */
   readonly maxStates: number;
+  /** Stop when what is kept of them takes this many bytes; default 4 GiB. */
+  readonly maxBytes?: number;
   /** Called now and then with what has been done; returning false interrupts the search. */
-  readonly progress: (seen: {
-    states: number;
-    transitions: number;
-    frontier: number;
-    depth: number;
-  }) => boolean;
+  readonly progress: (seen: Progress) => boolean;
+  /** Called for each transition, with the numbers of its states: 0 is the first, the others as they are met. */
+  readonly edge?: (from: number, task: number, to: number) => void;
 }
 
 /** A way to a fault: task numbers, one per step, the last one the step in which it happens. */
@@ -44,183 +48,164 @@ export interface SearchResult {
   readonly transitions: number;
   /** Steps of the longest shortest way to a state. */
   readonly depth: number;
+  /** Bytes that the states take, with their table and the ways to them. */
+  readonly bytes: number;
   /** The shortest way to each kind of fault, in the order in which they were found. */
   readonly witnesses: readonly Witness[];
 }
 
-const CHUNK_BITS = 14;
-const CHUNK_STATES = 1 << CHUNK_BITS;
+/** What the states of a search may take unless a caller says otherwise: 4 GiB. */
+const STATE_BYTES = 4 * 2 ** 30;
+
 const NO_STATE = -1;
+const NOBODY = -1;
+
+class Search {
+  private readonly engine: Engine;
+  private readonly seen: StateSet;
+  /** What states became that are not added yet, and who sleeps in each. */
+  private readonly batch: Batch;
+  private readonly sleepers = new Int32Array(Batch.MOST);
+  /** The state that is expanded. */
+  private at = 0;
+  /** The first state of the next level: those from here on take one step more. */
+  private levelEnd = 1;
+  /** Per task that can move in the current state, what its step does. */
+  private readonly leaves: Int32Array;
+  private readonly witnesses: Witness[] = [];
+  private readonly found = new Set<FaultKind>();
+  private readonly reportState = (kinds: readonly FaultKind[]): void => this.report(kinds, NOBODY);
+
+  constructor(
+    faces: Faces,
+    private readonly options: SearchOptions,
+  ) {
+    this.engine = new Engine(faces, (component, number) => {
+      this.flush();
+      this.seen.widen(component, number);
+    });
+    this.batch = new Batch(this.engine.components + 1);
+    this.leaves = new Int32Array(this.engine.tasks);
+    this.seen = new StateSet(this.engine.packing);
+  }
+
+  private report(kinds: readonly FaultKind[], task: number): void {
+    for (const kind of kinds) {
+      if (this.found.has(kind)) continue;
+      this.found.add(kind);
+      const schedule = this.seen.scheduleTo(this.at);
+      if (task !== NOBODY) schedule.push(task);
+      this.witnesses.push({ kind, schedule });
+    }
+  }
+
+  /** Add the states that wait in the batch. */
+  private flush(): void {
+    const { batch, seen, sleepers, options } = this;
+    seen.addAll(batch);
+    for (let each = 0; each < batch.count; each++) {
+      const to = batch.numbers[each];
+      if (batch.from[each] !== NO_STATE) options.edge?.(batch.from[each], batch.tasks[each], to);
+      if (sleepers[each] !== 0 && to >= this.levelEnd) seen.letSleep(to, sleepers[each]);
+    }
+    batch.count = 0;
+  }
+
+  /** The tasks below one of a leaf whose steps touch nothing that its step touches. */
+  private strangers(task: number, leaf: number, enabled: number): number {
+    const { leaves } = this;
+    const { learned } = this.engine;
+    let strangers = 0;
+    for (let other = 0; other < task && other < SLEEPERS; other++)
+      if ((enabled & (1 << other)) !== 0 && leaves[other] >= 0 && learned.independent(leaves[other], leaf))
+        strangers |= 1 << other;
+    return strangers;
+  }
+
+  /** Let every task that can move make a step, and ask what is asked of the state. Gives how many could. */
+  private expand(): number {
+    const { engine, seen, leaves, at, batch, options } = this;
+    const { tasks, learned } = engine;
+    // Whoever wants to know all transitions has them all made.
+    const asleep = options.edge ? 0 : seen.asleep(at);
+    let moved = 0;
+    let waiting = 0;
+    let enabled = 0;
+    for (let task = 0; task < tasks; task++) {
+      const leaf = engine.leafOf(task);
+      const answer = leaf >= 0 ? learned.answer(leaf) : engine.run(task);
+      if (answer < MOVED) {
+        if (answer === WAITS_FOR_LOCK) waiting++;
+        continue;
+      }
+      moved++;
+      leaves[task] = leaf;
+      if (task < SLEEPERS) {
+        enabled |= 1 << task;
+        if ((asleep & (1 << task)) !== 0) continue;
+      }
+      if (answer > MOVED) this.report(engine.faultsOf(answer), task);
+      const { count } = batch;
+      batch.hashes[count] = engine.apply(leaf, batch.packed, count * engine.packing.words);
+      batch.from[count] = at;
+      batch.tasks[count] = task;
+      this.sleepers[count] = leaf >= 0 ? this.strangers(task, leaf, enabled) : 0;
+      if (++batch.count === Batch.MOST) this.flush();
+    }
+    engine.judge(moved, waiting, this.reportState);
+    return moved;
+  }
+
+  go(): SearchResult {
+    const { seen, options, engine } = this;
+    const { maxStates, maxBytes = STATE_BYTES, progress } = options;
+    let transitions = 0;
+    let depth = 0;
+    let complete = true;
+    this.batch.from[0] = NO_STATE;
+    this.batch.count = 1;
+    this.flush();
+    try {
+      for (; ; this.at++) {
+        if (this.at === this.levelEnd) this.flush();
+        if (this.at === seen.count) break;
+        if (this.at === this.levelEnd) {
+          depth++;
+          this.levelEnd = seen.count;
+        }
+        if ((this.at & 0xfff) === 0) {
+          const { count } = seen;
+          const goOn = progress({ states: count, transitions, frontier: count - this.at, depth });
+          if (!goOn || count > maxStates || seen.bytes > maxBytes) {
+            complete = false;
+            break;
+          }
+        }
+        engine.hash = seen.load(this.at, engine.current);
+        transitions += this.expand();
+      }
+    } catch (error) {
+      // There is no room for more states: what was seen so far is whole.
+      if (!(error instanceof RangeError)) throw error;
+      complete = false;
+    }
+    const { witnesses } = this;
+    return { complete, states: seen.count, transitions, depth, bytes: seen.bytes, witnesses };
+  }
+}
 
 /**
- * A 32-bit hash. Four lanes side by side, each a multiplicative hash of every fourth word, because one chain of
- * multiplications would wait for each before it began the next.
+ * Visit every state that a machine can reach from the one that its cells hold. The cells are left as they were.
  */
-function hashWords(state: Uint32Array, words: number): number {
-  let a = 0x811c9dc5;
-  let b = 0x2545f491;
-  let c = 0x51ed270b;
-  let d = 0x7feb352d;
-  let i = 0;
-  for (; i + 4 <= words; i += 4) {
-    a = Math.imul(a ^ state[i], 0x9e3779b1);
-    b = Math.imul(b ^ state[i + 1], 0x85ebca77);
-    c = Math.imul(c ^ state[i + 2], 0xc2b2ae3d);
-    d = Math.imul(d ^ state[i + 3], 0x27d4eb2f);
-    a ^= a >>> 15;
-    b ^= b >>> 13;
-    c ^= c >>> 16;
-    d ^= d >>> 14;
+export function search(faces: Faces, options: SearchOptions): SearchResult {
+  const { cells, tasks } = faces(null);
+  if (tasks > 256) throw new Error(`search: ${tasks} tasks; at most 256 are possible`);
+  const before = cells.map(({ column, row }) => column[row]);
+  try {
+    return new Search(faces, options).go();
+  } finally {
+    cells.forEach(({ column, row }, at) => {
+      column[row] = before[at];
+    });
   }
-  for (; i < words; i++) a = Math.imul(a ^ state[i], 0x9e3779b1);
-  let hash =
-    Math.imul(a ^ (b << 7) ^ (b >>> 25), 0x85ebca77) ^ Math.imul(c ^ (d << 11) ^ (d >>> 21), 0xc2b2ae3d);
-  hash ^= hash >>> 15;
-  return Math.imul(hash, 0x27d4eb2f) ^ (hash >>> 13);
-}
-
-/** The states seen so far, with the way to each. */
-class StateSet {
-  count = 0;
-  private readonly words: number;
-  /** The state that is being expanded, near at hand. */
-  private readonly expanding: Uint32Array;
-  private readonly chunks: Uint32Array[] = [];
-  /** Open addressing, two words a slot: a state's number (NO_STATE where empty) and its hash. */
-  private table = new Int32Array(2 << 16).fill(NO_STATE);
-  private parent = new Int32Array(1 << 15);
-  private via = new Uint8Array(1 << 15);
-
-  constructor(private readonly live: Uint32Array) {
-    this.words = live.length;
-    this.expanding = new Uint32Array(this.words);
-  }
-
-  /** Make a seen state the one to expand, and the live one. */
-  expand(state: number): void {
-    const at = (state & (CHUNK_STATES - 1)) * this.words;
-    this.expanding.set(this.chunks[state >>> CHUNK_BITS].subarray(at, at + this.words));
-    this.back();
-  }
-
-  /** Make the state that is being expanded the live one again. */
-  back(): void {
-    const { live, expanding, words } = this;
-    for (let i = 0; i < words; i++) live[i] = expanding[i];
-  }
-
-  /** Whether the live state is new; if so it is kept, reached from `from` by a step of `task`. */
-  add(from: number, task: number): boolean {
-    const { live, words } = this;
-    const hash = hashWords(live, words);
-    const { table } = this;
-    const mask = table.length - 2;
-    let slot = (hash << 1) & mask;
-    for (let state = table[slot]; state !== NO_STATE; state = table[slot]) {
-      if (table[slot + 1] === hash && this.same(state)) return false;
-      slot = (slot + 2) & mask;
-    }
-    const state = this.count++;
-    table[slot] = state;
-    table[slot + 1] = hash;
-    if (state === this.parent.length) this.growStates();
-    this.parent[state] = from;
-    this.via[state] = task;
-    if ((state & (CHUNK_STATES - 1)) === 0) this.chunks.push(new Uint32Array(CHUNK_STATES * words));
-    this.chunks[state >>> CHUNK_BITS].set(live, (state & (CHUNK_STATES - 1)) * words);
-    if (this.count * 4 > table.length) this.growTable();
-    return true;
-  }
-
-  /** The steps that lead to a state. */
-  scheduleTo(state: number): number[] {
-    const schedule: number[] = [];
-    for (let at = state; this.parent[at] !== NO_STATE; at = this.parent[at]) schedule.push(this.via[at]);
-    return schedule.reverse();
-  }
-
-  private same(state: number): boolean {
-    const chunk = this.chunks[state >>> CHUNK_BITS];
-    const { live, words } = this;
-    let at = (state & (CHUNK_STATES - 1)) * words;
-    for (let i = 0; i < words; i++) if (live[i] !== chunk[at++]) return false;
-    return true;
-  }
-
-  private growStates(): void {
-    const size = this.parent.length * 2;
-    const parent = new Int32Array(size);
-    const via = new Uint8Array(size);
-    parent.set(this.parent);
-    via.set(this.via);
-    this.parent = parent;
-    this.via = via;
-  }
-
-  private growTable(): void {
-    const old = this.table;
-    const table = new Int32Array(old.length * 2).fill(NO_STATE);
-    const mask = table.length - 2;
-    for (let at = 0; at < old.length; at += 2) {
-      if (old[at] === NO_STATE) continue;
-      let slot = (old[at + 1] << 1) & mask;
-      while (table[slot] !== NO_STATE) slot = (slot + 2) & mask;
-      table[slot] = old[at];
-      table[slot + 1] = old[at + 1];
-    }
-    this.table = table;
-  }
-}
-
-/** Visit every state that the machine can reach from its live state. */
-export function search(machine: Explorable, options: SearchOptions): SearchResult {
-  if (machine.tasks > 256) throw new Error(`search: ${machine.tasks} tasks; at most 256 are possible`);
-  const seen = new StateSet(machine.state);
-  const witnesses: Witness[] = [];
-  const found = new Set<FaultKind>();
-  let transitions = 0;
-  let depth = 0;
-  let levelEnd = 1;
-  const report = (kinds: readonly FaultKind[], from: number, task: number | null): void => {
-    for (const kind of kinds) {
-      if (found.has(kind)) continue;
-      found.add(kind);
-      const schedule = seen.scheduleTo(from);
-      if (task !== null) schedule.push(task);
-      witnesses.push({ kind, schedule });
-    }
-  };
-
-  seen.add(NO_STATE, 0);
-  report(machine.inspect(), 0, null);
-  let complete = true;
-  let at = 0;
-  for (; at < seen.count; at++) {
-    if (at === levelEnd) {
-      depth++;
-      levelEnd = seen.count;
-    }
-    if ((at & 0xfff) === 0) {
-      const goOn = options.progress({ states: seen.count, transitions, frontier: seen.count - at, depth });
-      if (!goOn || seen.count > options.maxStates) {
-        complete = false;
-        break;
-      }
-    }
-    seen.expand(at);
-    let moved = false;
-    for (let task = 0; task < machine.tasks; task++) {
-      if (moved) seen.back();
-      moved = machine.enabled(task);
-      if (!moved) continue;
-      const faults = machine.step(task);
-      transitions++;
-      if (faults.length > 0) report(faults, at, task);
-      if (seen.add(at, task)) {
-        const state = machine.inspect();
-        if (state.length > 0) report(state, seen.count - 1, null);
-      }
-    }
-  }
-  return { complete, states: seen.count, transitions, depth, witnesses };
 }

@@ -58,9 +58,6 @@ export interface Verdict extends VerdictReport {
   toString(): string;
 }
 
-/** What the states of a search may take unless a caller says otherwise: 4 GiB. */
-const STATE_BYTES = 4 * 2 ** 30;
-
 /** The named steps of a schedule. */
 export function namedSteps(scenario: string, kernel: string, schedule: readonly number[]): WitnessStep[] {
   const world = open(scenario, { kernel, record: false });
@@ -122,7 +119,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
   const drivers = Number(world.parameters.drivers ?? 1);
   const pages = Number(world.parameters.pages ?? 1) * drivers;
   const result = world.explore({
-    maxStates: options.maxStates ?? Math.floor(STATE_BYTES / world.k.memory.state.byteLength),
+    maxStates: options.maxStates ?? Number.POSITIVE_INFINITY,
     progress: options.progress ?? (() => true),
   });
   const replayOf = ({ schedule }: Witness): string =>

@@ -4,7 +4,7 @@
  * The machine never chooses: a scheduler, a person or the explorer says which task moves. A task is where its program
  * counter says; `dead` tasks (a BUG killed them) and finished ones never move again.
  */
-import { i16, i32, type Memory, type Struct, struct, u8, u16 } from "./memory.js";
+import { type Cell, i16, i32, type Memory, type Struct, struct, u8, u16 } from "./memory.js";
 import {
   type Cursor,
   END,
@@ -164,6 +164,13 @@ export class Machine<K extends Running> {
             ? instruction.otherwise
             : instruction.targets[answer];
     }
+  }
+
+  /** The task whose own a cell is: its place in the code, its locals. -1 for what is everybody's. */
+  ownerOf({ struct: { id }, row }: Cell): number {
+    if (id === task_struct.id) return row;
+    if (id !== kernel_stack.id) return -1;
+    return this.base.findLastIndex((base) => base <= row);
   }
 
   /** Number of the instruction that the task will run next. */

@@ -10,6 +10,7 @@
  * pgscan_kswapd): a statistic never decides what a step does, so two states that differ in statistics only are the
  * same state.
  */
+import { type Numbers, type Watch, watched } from "./watch.js";
 
 type Width = "u8" | "u16" | "i16" | "u32" | "i32" | "f64";
 
@@ -123,6 +124,21 @@ interface Placed {
   offset: number;
 }
 
+/** One cell of the state: a field of a row. */
+export interface Cell {
+  readonly struct: Struct;
+  readonly field: string;
+  readonly row: number;
+  /** Where it is: `column[row]`. Nobody hears of it who looks here. */
+  readonly column: Numbers;
+}
+
+/** A second face of a memory that is there already: over the same bytes, with somebody who watches what its columns are asked. */
+export interface Watching {
+  readonly buffer: ArrayBuffer;
+  readonly watch: Watch;
+}
+
 export class Memory {
   readonly buffer: ArrayBuffer;
   /** The state as 32-bit words, padded with zero: what an explorer copies, hashes and compares. */
@@ -130,8 +146,11 @@ export class Memory {
   private readonly placed: Placed[] = [];
   private readonly columns: Columns<Fields>[] = [];
 
-  /** @param tables the structs and how many rows each has; a struct of no rows costs nothing. */
-  constructor(tables: readonly (readonly [Struct, number])[]) {
+  /**
+   * @param tables the structs and how many rows each has; a struct of no rows costs nothing
+   * @param watching whose bytes they are, where they are not its own, and who watches
+   */
+  constructor(tables: readonly (readonly [Struct, number])[], watching: Watching | null = null) {
     for (const [table, rows] of tables) {
       if (this.columns[table.id]) throw new Error(`Memory: struct ${table.name} is declared twice`);
       this.columns[table.id] = {};
@@ -151,12 +170,30 @@ export class Memory {
       return Math.ceil(at / 8) * 8;
     };
     const stateBytes = place("state", 0);
-    this.buffer = new ArrayBuffer(place("statistics", place("fixed", stateBytes)));
+    const bytes = place("statistics", place("fixed", stateBytes));
+    if (watching !== null && watching.buffer.byteLength !== bytes)
+      throw new Error(`Memory: ${bytes} bytes cannot be a face of ${watching.buffer.byteLength}`);
+    this.buffer = watching?.buffer ?? new ArrayBuffer(bytes);
     this.state = new Uint32Array(this.buffer, 0, stateBytes / 4);
+    let cell = 0;
     for (const { struct: table, field, spec, rows, offset } of this.placed) {
-      const view = new VIEW[spec.width](this.buffer, offset, rows);
-      (this.columns[table.id] as Record<string, unknown>)[field] = view;
+      const column = new VIEW[spec.width](this.buffer, offset, rows);
+      const seen = watching !== null && spec.kind === "state";
+      (this.columns[table.id] as Record<string, unknown>)[field] = seen
+        ? watched(column, cell, watching.watch)
+        : column;
+      if (spec.kind === "state") cell += rows;
     }
+  }
+
+  /** The cells of the state, as a watch numbers them. */
+  cells(): Cell[] {
+    return this.placed
+      .filter(({ spec }) => spec.kind === "state")
+      .flatMap(({ struct, field, spec, rows, offset }) => {
+        const column = new VIEW[spec.width](this.buffer, offset, rows);
+        return Array.from({ length: rows }, (_, row) => ({ struct, field, row, column }));
+      });
   }
 
   get bytes(): number {

@@ -1,28 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { type Explorable, type SearchOptions, search } from "../../src/explore/search.js";
+import type { Faces } from "../../src/explore/engine.js";
+import { type SearchOptions, search } from "../../src/explore/search.js";
 import { explore } from "../../src/lab/explore.js";
 import { open } from "../../src/lab/world.js";
 import type { FaultKind } from "../../src/trace/recording.js";
 import { Invariants } from "../lab/invariants.js";
+import { counters } from "./counters.js";
 import { naiveSearch } from "./naive.js";
 
 const everything: SearchOptions = { maxStates: 1e9, progress: () => true };
-
-/** Two counters that two tasks raise to `top`; both at `top` is a fault that a step reports. */
-function counters(top: number, where: "step" | "state" = "step"): Explorable {
-  const state = new Uint32Array(2);
-  const both = (): readonly FaultKind[] => (state[0] === top && state[1] === top ? ["BUG"] : []);
-  return {
-    state,
-    tasks: 2,
-    enabled: (task) => state[task] < top,
-    step: (task) => {
-      state[task]++;
-      return where === "step" ? both() : [];
-    },
-    inspect: () => (where === "state" ? both() : []),
-  };
-}
 
 describe("a machine whose states can be counted by hand", () => {
   it("has (n + 1)^2 states and 2n(n + 1) transitions, and all are visited", () => {
@@ -46,15 +32,17 @@ describe("a machine whose states can be counted by hand", () => {
       const [witness] = search(counters(5, where), everything).witnesses;
       expect(witness.kind).toBe("BUG");
       expect(witness.schedule).toHaveLength(10);
-      const replayed = counters(5, where);
-      let last: readonly FaultKind[] = [];
-      for (const task of witness.schedule) last = [...replayed.step(task), ...replayed.inspect()];
-      expect(last).toEqual(["BUG"]);
+      const replayed = counters(5, where)(null);
+      let last: readonly (FaultKind | null)[] = [];
+      for (const task of witness.schedule)
+        last = [...replayed.step(task), ...replayed.questions.map((question) => question())];
+      expect(last.filter((kind) => kind !== null)).toEqual(["BUG"]);
     });
   }
 
   it("a fault of the first state needs no step", () => {
-    const [witness] = search({ ...counters(0), inspect: () => ["LOST"] }, everything).witnesses;
+    const lost: Faces = (watch) => ({ ...counters(0)(watch), questions: [() => "LOST"] });
+    const [witness] = search(lost, everything).witnesses;
     expect(witness).toEqual({ kind: "LOST", schedule: [] });
   });
 

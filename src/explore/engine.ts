@@ -1,0 +1,237 @@
+/**
+ * A machine as the explorer moves it: a packed state, and what each task's step makes of it.
+ *
+ * A step runs once for each thing that it could see; after that, what it does is known (learned.ts). A step that sees so much that
+ * it is hardly ever known runs as it is, each time. Both the search over all states (search.ts) and random walks (walk.ts) are
+ * made of this.
+ */
+import type { Watch } from "../machine/watch.js";
+import type { FaultKind } from "../trace/recording.js";
+import { Learned } from "./learned.js";
+import { hashOf, type PackedCell, Packing } from "./packing.js";
+import { Watching } from "./watching.js";
+
+/** What the explorer needs of a machine: its live state, single steps that report what went wrong, and what is asked of a state. */
+export interface Explorable {
+  readonly tasks: number;
+  /** The cells of its state. The explorer overwrites them; a step changes them. */
+  readonly cells: readonly PackedCell[];
+  /** The task whose own a cell is, or -1. */
+  ownerOf(cell: number): number;
+  enabled(task: number): boolean;
+  /** Let a task make one step; gives the kinds of the faults that it met. */
+  step(task: number): readonly FaultKind[];
+  /** Whether a task that cannot move waits for a lock. */
+  waitsForLock(task: number): boolean;
+  /** Whether a task's next step begins with a sleep: somewhere to let others go first. */
+  paused(task: number): boolean;
+  /** Whether nothing more will happen that matters: every process is gone and all is written. */
+  over(): boolean;
+  /** What is asked of every state. */
+  readonly questions: readonly (() => FaultKind | null)[];
+  /** What is asked about a task that waits for a lock. */
+  forEver(task: number): FaultKind | null;
+  /** What is asked where two tasks or more wait for locks, unless one of them waits for ever anyway. */
+  circle(): FaultKind | null;
+  /** What is asked where nobody can move. */
+  still(): FaultKind | null;
+}
+
+/**
+ * The machine to explore, as often as it is asked for, always over the same cells: as it is, or telling a watch of each cell that it
+ * touches (the number of a cell is its place in `cells`).
+ */
+export type Faces = (watch: Watch | null) => Explorable;
+
+/** What a step answers: that its task cannot move ... */
+export const BLOCKED = 0;
+/** ... because it waits for a lock ... */
+export const WAITS_FOR_LOCK = 1;
+/** ... or that it moved; this plus the number of the list of faults that it met. */
+export const MOVED = 2;
+
+/** A function is not worth learning when it was asked so often ... */
+const TRIALS = 10_000;
+/** ... and so large a part of what it was asked was new. */
+const NEWS = 0.2;
+
+export class Engine {
+  readonly tasks: number;
+  readonly packing: Packing;
+  readonly learned: Learned;
+  readonly components: number;
+  /** The state. */
+  readonly current: Int32Array;
+  hash = 0;
+  private readonly machine: Explorable;
+  private readonly watched: Explorable;
+  private readonly watching: Watching;
+  /** What can be learned: the step of each task, each question, `forEver` of each task, and so on. */
+  private readonly functions: readonly ((machine: Explorable) => number)[];
+  private readonly firstQuestion: number;
+  private readonly firstForEver: number;
+  private readonly circle: number;
+  private readonly still: number;
+  private readonly over: number;
+  private readonly firstPaused: number;
+  private readonly asked: Float64Array;
+  private readonly news: Float64Array;
+  /** Lists of faults; number 0 is the empty one. */
+  private readonly lists: (readonly FaultKind[])[] = [];
+  private readonly listNumbers = new Map<string, number>();
+  /** Numbers of what the state became by a step that was not learned. */
+  private readonly numbers: Int32Array;
+
+  /**
+   * @param widen lets a component's numbers have more bits, in every state that somebody keeps; `current` is the engine's. Default: nobody
+   *   keeps any
+   */
+  constructor(
+    faces: Faces,
+    private readonly widen: ((component: number, number: number) => void) | null = null,
+  ) {
+    this.machine = faces(null);
+    const { cells, tasks, questions } = this.machine;
+    this.tasks = tasks;
+    const componentOf = new Int32Array(cells.length);
+    const components: PackedCell[][] = Array.from({ length: tasks }, () => []);
+    cells.forEach((cell, at) => {
+      const owner = this.machine.ownerOf(at);
+      componentOf[at] = owner >= 0 ? owner : components.push([]) - 1;
+      components[componentOf[at]].push(cell);
+    });
+    this.components = components.length;
+    this.current = new Int32Array(components.length + 1);
+    this.numbers = new Int32Array(components.length);
+    this.packing = new Packing(components);
+    this.watching = new Watching(
+      componentOf,
+      components.map(({ length }) => length > 1),
+    );
+    this.watched = faces(this.watching);
+    this.listNumber([]);
+    const one = (kind: FaultKind | null): number => this.listNumber(kind === null ? [] : [kind]);
+    const each = Array.from({ length: tasks }, (_, task) => task);
+    this.firstQuestion = tasks;
+    this.firstForEver = tasks + questions.length;
+    this.circle = this.firstForEver + tasks;
+    this.still = this.circle + 1;
+    this.over = this.still + 1;
+    this.firstPaused = this.over + 1;
+    this.functions = [
+      ...each.map((task) => (machine: Explorable) => this.move(machine, task)),
+      ...questions.map((_, nr) => (machine: Explorable) => one(machine.questions[nr]())),
+      ...each.map((task) => (machine: Explorable) => one(machine.forEver(task))),
+      (machine) => one(machine.circle()),
+      (machine) => one(machine.still()),
+      (machine) => Number(machine.over()),
+      ...each.map((task) => (machine: Explorable) => Number(machine.paused(task))),
+    ];
+    this.learned = new Learned(this.packing, this.functions.length);
+    this.asked = new Float64Array(this.functions.length);
+    this.news = new Float64Array(this.functions.length);
+  }
+
+  private listNumber(kinds: readonly FaultKind[]): number {
+    const key = kinds.join(" ");
+    const known = this.listNumbers.get(key);
+    if (known !== undefined) return known;
+    this.listNumbers.set(key, this.lists.length);
+    return this.lists.push([...kinds]) - 1;
+  }
+
+  private move(machine: Explorable, task: number): number {
+    if (machine.enabled(task)) return MOVED + this.listNumber(machine.step(task));
+    return machine.waitsForLock(task) ? WAITS_FOR_LOCK : BLOCKED;
+  }
+
+  /** Note a number that may be too large for its component's field. */
+  private fit(component: number, number: number): void {
+    const { packing } = this;
+    if (packing.counts[component] === 2 && number === 1) this.learned.varies(component);
+    if (packing.fits(component, number)) return;
+    const own = Array.from({ length: this.components }, (_, each) => packing.get(this.current, each));
+    if (this.widen) this.widen(component, number);
+    else packing.widen(component, number, 0);
+    this.current.fill(0);
+    own.forEach((value, each) => {
+      this.current[packing.word[each]] |= value << packing.shift[each];
+    });
+  }
+
+  /** The leaf of a function in the current state, learned where it has to be; -1 where it is not worth it. */
+  leafOf(fn: number): number {
+    const asked = ++this.asked[fn];
+    const leaf = this.learned.leafOf(fn, this.current);
+    if (leaf >= 0) return leaf;
+    if (asked > TRIALS && this.news[fn] > NEWS * asked) return -1;
+    this.news[fn]++;
+    this.packing.unpack(this.current);
+    const evaluation = this.watching.evaluate(() => this.functions[fn](this.watched), this.packing);
+    for (const [component, number] of evaluation.writes) this.fit(component, number);
+    return this.learned.learn(fn, this.current, evaluation);
+  }
+
+  /** What a function answers that has no leaf; for a step that was made, the numbers of what the state has become. */
+  run(fn: number): number {
+    this.packing.unpack(this.current);
+    const answer = this.functions[fn](this.machine);
+    if (fn >= this.firstQuestion || answer < MOVED) return answer;
+    const { packing, numbers } = this;
+    for (let component = 0; component < this.components; component++) {
+      numbers[component] = packing.numberOf(component);
+      this.fit(component, numbers[component]);
+    }
+    return answer;
+  }
+
+  /** Write at `first` of `to` what the current state becomes by a step: its leaf, or -1 where it was run just now. Gives its hash. */
+  apply(leaf: number, to: Int32Array, first: number): number {
+    const { packing, numbers, current, learned } = this;
+    if (leaf >= 0) return learned.apply(leaf, current, this.hash, to, first);
+    for (let word = 0; word < packing.words; word++) to[first + word] = current[word];
+    let hash = this.hash;
+    for (let component = 0; component < this.components; component++) {
+      const number = numbers[component];
+      const old = packing.get(current, component);
+      if (number === old) continue;
+      to[first + packing.word[component]] ^= (old ^ number) << packing.shift[component];
+      hash += hashOf(component, number) - hashOf(component, old);
+    }
+    return hash | 0;
+  }
+
+  /** The faults of a step that moved. */
+  faultsOf(answer: number): readonly FaultKind[] {
+    return this.lists[answer - MOVED];
+  }
+
+  private ask(fn: number): number {
+    const leaf = this.leafOf(fn);
+    return leaf >= 0 ? this.learned.answer(leaf) : this.run(fn);
+  }
+
+  /** Ask what is asked of the current state, of whose tasks so many can move and so many wait for locks. */
+  judge(moved: number, waiting: number, report: (kinds: readonly FaultKind[]) => void): void {
+    const wrong = (fn: number): boolean => {
+      const list = this.ask(fn);
+      if (list !== 0) report(this.lists[list]);
+      return list !== 0;
+    };
+    for (let fn = this.firstQuestion; fn < this.firstForEver; fn++) wrong(fn);
+    let forEver = false;
+    if (waiting > 0) for (let fn = this.firstForEver; fn < this.circle && !forEver; fn++) forEver = wrong(fn);
+    if (waiting > 1 && !forEver) forEver = wrong(this.circle);
+    if (moved === 0 && !forEver) wrong(this.still);
+  }
+
+  /** Whether nothing more will happen that matters. */
+  isOver(): boolean {
+    return this.ask(this.over) === 1;
+  }
+
+  /** Whether a task's next step begins with a sleep. */
+  isPaused(task: number): boolean {
+    return this.ask(this.firstPaused + task) === 1;
+  }
+}

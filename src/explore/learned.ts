@@ -1,0 +1,205 @@
+/**
+ * Functions of a state that are evaluated once for each thing that they could see.
+ *
+ * A step reads a few components of the state and depends on nothing else. So what it does is a decision tree: which component it
+ * reads first; by the number read there, which next; at the leaf what it answers and what it writes. The tree is
+ * learned from the step itself, which runs on a watched memory (machine/watch.ts) whenever a state leads out of the tree, and
+ * never again where it does not. Every leaf says what the step read and wrote, exactly.
+ *
+ * LTSmin learns its transitions in this way, from what a model declares to depend on (Blom, van de Pol, Weber: LTSmin, CAV
+ * 2010); here the step declares nothing and is watched.
+ *
+ * That a step is a function of the state is not taken on trust: when it reads other components than it did before
+ * in the same situation, that is a fault of guplab, and it throws.
+ */
+import { hashOf, type Packing } from "./packing.js";
+
+/** What came of evaluating a function once. */
+export interface Evaluation {
+  /** The components that it read, in order, each once. */
+  readonly reads: readonly number[];
+  /** What it wrote, as numbers of its components' values. */
+  readonly writes: readonly (readonly [component: number, number: number])[];
+  /** What it answered; the meaning is the asker's. */
+  readonly answer: number;
+}
+
+const UNKNOWN = 0;
+
+/** An array of integers that grows. */
+class Growing {
+  array: Int32Array;
+  length: number;
+  constructor(first: readonly number[] = []) {
+    this.array = new Int32Array(1 << 10);
+    this.array.set(first);
+    this.length = first.length;
+  }
+
+  push(value: number): number {
+    this.reserve(1);
+    this.array[this.length] = value;
+    return this.length++;
+  }
+
+  /** So many zeros at the end; gives the first of them. */
+  reserve(more: number): number {
+    if (this.length + more > this.array.length) {
+      const array = new Int32Array(Math.max(this.array.length * 2, this.length + more));
+      array.set(this.array);
+      this.array = array;
+    }
+    return this.length;
+  }
+}
+
+export class Learned {
+  /** Per function: UNKNOWN, the number of a node, or ~leaf. */
+  private readonly roots: Int32Array;
+  /** Per node: the component that is read there, and where its branches are and how many. Node 0 is none. */
+  private readonly component = new Growing([0]);
+  private readonly first = new Growing([0]);
+  private readonly size = new Growing([0]);
+  /** Branches: UNKNOWN, a node, or ~leaf. */
+  private readonly branches = new Growing();
+  /** Per leaf. */
+  private readonly answers = new Growing();
+  private readonly firstWrite = new Growing([0]);
+  private readonly writes = new Growing();
+  /** Per leaf, a bit for each component that it writes, and then for each that it reads or writes. */
+  private readonly touched = new Growing();
+  private readonly maskWords: number;
+  /** Per function, the components that it read and that have had one value only: they have no node. */
+  private readonly constant: Set<number>[];
+
+  constructor(
+    private readonly packing: Packing,
+    functions: number,
+  ) {
+    this.maskWords = Math.ceil(packing.counts.length / 32);
+    this.roots = new Int32Array(functions);
+    this.constant = Array.from({ length: functions }, () => new Set());
+  }
+
+  /** The leaf to which a state leads, or -1 where nobody has been yet. */
+  leafOf(fn: number, packed: Int32Array): number {
+    let at = this.roots[fn];
+    const { word, shift, mask } = this.packing;
+    const component = this.component.array;
+    const first = this.first.array;
+    const size = this.size.array;
+    const branches = this.branches.array;
+    while (at > 0) {
+      const read = component[at];
+      const number = (packed[word[read]] >>> shift[read]) & mask[read];
+      if (number >= size[at]) return -1;
+      at = branches[first[at] + number];
+    }
+    return ~at;
+  }
+
+  answer(leaf: number): number {
+    return this.answers.array[leaf];
+  }
+
+  /**
+   * Whether what two leaves do is independent: neither writes what the other reads or writes. Each then does the same before
+   * the other and after it.
+   */
+  independent(one: number, other: number): boolean {
+    const touched = this.touched.array;
+    const words = this.maskWords;
+    let a = one * 2 * words;
+    let b = other * 2 * words;
+    for (let at = 0; at < words; at++, a++, b++)
+      if (((touched[a] & touched[b + words]) | (touched[a + words] & touched[b])) !== 0) return false;
+    return true;
+  }
+
+  /** Write at `first` of `to` what `from`, whose hash is `hash`, becomes by the writes of a leaf; gives its hash. */
+  apply(leaf: number, from: Int32Array, hash: number, to: Int32Array, first: number): number {
+    const { word, shift, mask, words } = this.packing;
+    for (let at = 0; at < words; at++) to[first + at] = from[at];
+    const writes = this.writes.array;
+    const end = this.firstWrite.array[leaf + 1];
+    let becomes = hash;
+    for (let at = this.firstWrite.array[leaf]; at < end; at += 2) {
+      const component = writes[at];
+      const number = writes[at + 1];
+      const where = first + word[component];
+      const bits = shift[component];
+      const old = (to[where] >>> bits) & mask[component];
+      to[where] ^= (old ^ number) << bits;
+      becomes += hashOf(component, number) - hashOf(component, old);
+    }
+    return becomes | 0;
+  }
+
+  /** A component has had its second value: what was learned while it had one is forgotten. */
+  varies(component: number): void {
+    this.constant.forEach((constant, fn) => {
+      if (!constant.has(component)) return;
+      constant.clear();
+      this.roots[fn] = UNKNOWN;
+    });
+  }
+
+  /** Remember what came of a function in a state; gives the new leaf. */
+  learn(fn: number, packed: Int32Array, { reads, writes, answer }: Evaluation): number {
+    let branch = -1;
+    let at = this.roots[fn];
+    const lead = (to: number): void => {
+      if (branch < 0) this.roots[fn] = to;
+      else this.branches.array[branch] = to;
+    };
+    for (const read of reads) {
+      if (this.packing.counts[read] === 1) {
+        this.constant[fn].add(read);
+        continue;
+      }
+      if (at === UNKNOWN) {
+        at = this.component.push(read);
+        this.first.push(0);
+        this.size.push(0);
+        lead(at);
+      }
+      if (at < 0 || this.component.array[at] !== read)
+        throw new Error(
+          "Learned: a function of the state read something else than before in the same situation",
+        );
+      const number = this.packing.get(packed, read);
+      if (number >= this.size.array[at]) this.grow(at, Math.max(this.packing.counts[read], number + 1));
+      branch = this.first.array[at] + number;
+      at = this.branches.array[branch];
+    }
+    if (at !== UNKNOWN)
+      throw new Error("Learned: a function of the state read less than before in the same situation");
+    const leaf = this.answers.push(answer);
+    for (const [component, number] of writes) {
+      // What it only wrote again, it did not change: others may see that it was read.
+      if (reads.includes(component) && this.packing.get(packed, component) === number) continue;
+      this.writes.push(component);
+      this.writes.push(number);
+    }
+    this.firstWrite.push(this.writes.length);
+    const touched = this.touched.reserve(2 * this.maskWords);
+    this.touched.length += 2 * this.maskWords;
+    const touch = (component: number, half: number): void => {
+      this.touched.array[touched + half * this.maskWords + (component >>> 5)] |= 1 << (component & 31);
+    };
+    for (const read of reads) touch(read, 1);
+    for (const [written] of writes) for (const half of [0, 1]) touch(written, half);
+    lead(~leaf);
+    return leaf;
+  }
+
+  private grow(node: number, size: number): void {
+    const { branches } = this;
+    const first = branches.reserve(size);
+    branches.length += size;
+    const old = this.first.array[node];
+    branches.array.copyWithin(first, old, old + this.size.array[node]);
+    this.first.array[node] = first;
+    this.size.array[node] = size;
+  }
+}

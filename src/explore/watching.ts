@@ -1,0 +1,49 @@
+/** One look at a machine: what it reads and writes while it answers a question or makes a step. */
+import type { Watch } from "../machine/watch.js";
+import type { Evaluation } from "./learned.js";
+import type { Packing } from "./packing.js";
+
+/**
+ * Listens to a machine's memory. A component that is several cells counts as read when one of its cells is written, because what
+ * becomes of it depends on the others.
+ */
+export class Watching implements Watch {
+  private on = false;
+  private reads: number[] = [];
+  private readonly seen = new Set<number>();
+  private readonly written = new Set<number>();
+
+  constructor(
+    /** The component of each cell. */
+    private readonly componentOf: Int32Array,
+    /** Whether a component is more than one cell. */
+    private readonly joint: readonly boolean[],
+  ) {}
+
+  read(cell: number): void {
+    if (!this.on) return;
+    const component = this.componentOf[cell];
+    if (this.seen.has(component) || this.written.has(component)) return;
+    this.seen.add(component);
+    this.reads.push(component);
+  }
+
+  write(cell: number): void {
+    if (!this.on) return;
+    const component = this.componentOf[cell];
+    if (this.joint[component]) this.read(cell);
+    this.written.add(component);
+  }
+
+  /** Let it run and say what came of it. */
+  evaluate(run: () => number, packing: Packing): Evaluation {
+    this.reads = [];
+    this.seen.clear();
+    this.written.clear();
+    this.on = true;
+    const answer = run();
+    this.on = false;
+    const writes = [...this.written].map((component) => [component, packing.numberOf(component)] as const);
+    return { reads: this.reads, writes, answer };
+  }
+}
