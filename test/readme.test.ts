@@ -4,20 +4,13 @@ import { runLine, statements } from "../src/cli/shell.js";
 import { Desk, type Host } from "../src/lab/desk.js";
 import { run } from "../src/lab/run.js";
 import { toSvg } from "../src/plot/index.js";
+import { stubHost } from "./lab/stub_host.js";
 
 const file = (name: string) => readFileSync(new URL(`../${name}`, import.meta.url), "utf8");
 
 /** Nothing is written, read, searched or drawn. */
 const host: Host = {
-  columns: 100,
-  rows: 24,
-  color: false,
-  write: () => {},
-  read: () => "",
-  plotly: async () => "",
-  explore: () => Promise.reject(new Error("no search here")),
-  bisect: () => Promise.reject(new Error("no search here")),
-  script: () => Promise.reject(new Error("no script here")),
+  ...stubHost,
 };
 
 describe("README", () => {

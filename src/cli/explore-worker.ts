@@ -1,20 +1,22 @@
-/** A search or a bisection in a thread of its own, so that the prompt lives on and it can be interrupted. */
+/** A search, a bisection or random walks in a thread of its own, so that the prompt lives on and it can be interrupted. */
 import { parentPort, workerData } from "node:worker_threads";
-import type { Bisected, BisectRequest, Searched, SearchRequest } from "../lab/desk.js";
+import type { Bisected, BisectRequest, Searched, SearchRequest, Walked, WalkRequest } from "../lab/desk.js";
 import { type ExploreOptions, explore } from "../lab/explore.js";
 import { bisect } from "../lab/kernels.js";
+import { walks } from "../lab/walks.js";
 
 /** What the thread is started with. `stop` is one Int32; a 1 in it ends the search. */
 export interface SearchOrder {
   readonly explore?: SearchRequest;
   readonly bisect?: BisectRequest;
+  readonly walk?: WalkRequest;
   readonly stop: SharedArrayBuffer;
 }
 
 /** What it says: how far it is, what it found, or why it could not. */
 export type Said =
   | { readonly seen: string }
-  | { readonly found: Searched | Bisected }
+  | { readonly found: Searched | Bisected | Walked }
   | { readonly failed: string };
 
 const order = workerData as SearchOrder;
@@ -32,6 +34,16 @@ try {
   if (order.explore) {
     const verdict = explore(order.explore.scenario, { ...order.explore, progress });
     say({ found: { text: String(verdict), report: verdict.toJSON() } });
+  }
+  if (order.walk) {
+    const made = walks(order.walk.scenario, {
+      ...order.walk,
+      progress: ({ strategy, walks: done, steps }) => {
+        say({ seen: `${strategy}: ${done} walks, ${steps} steps` });
+        return Atomics.load(stopped, 0) === 0;
+      },
+    });
+    say({ found: { text: String(made), report: made.toJSON(), faulty: made.faulty } });
   }
   if (order.bisect) {
     const { scenario, good, bad, maxStates, runs } = order.bisect;

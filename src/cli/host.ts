@@ -1,6 +1,15 @@
 /** What Node does for the verbs: files, the terminal's size, and searches in a thread of their own. */
 import { readFileSync } from "node:fs";
-import type { Bisected, BisectRequest, Desk, Host, Searched, SearchRequest } from "../lab/desk.js";
+import type {
+  Bisected,
+  BisectRequest,
+  Desk,
+  Host,
+  Searched,
+  SearchRequest,
+  Walked,
+  WalkRequest,
+} from "../lab/desk.js";
 import type { Result } from "../lab/verbs/verb.js";
 import { NotebookError, writeWhole } from "../notebook/format.js";
 import type { Said, SearchOrder } from "./explore-worker.js";
@@ -58,6 +67,10 @@ export class NodeHost implements Host {
 
   explore(request: SearchRequest): Promise<Searched> {
     return this.inThread<Searched>({ explore: request });
+  }
+
+  walk(request: WalkRequest): Promise<Walked> {
+    return this.inThread<Walked>({ walk: request });
   }
 
   bisect(request: BisectRequest): Promise<Bisected> {

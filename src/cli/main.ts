@@ -110,6 +110,41 @@ ${EXIT_CODES}`,
     );
 
   program
+    .command("walk")
+    .description("walk through a scenario at random, many times: how often each strategy meets what")
+    .argument("<scenario>", "name or number, with parameters after commas: kara-2018,pages=2,drivers=2")
+    .addOption(kernelOption())
+    .addOption(
+      new Option("--strategy <name>", "how to choose who moves; default each in turn").choices([
+        "pct",
+        "sticky",
+        "uniform",
+      ]),
+    )
+    .addOption(new Option("--walks <n>", "walks of each strategy; default 2000").argParser(whole(1)))
+    .addOption(new Option("-s, --seed <n>", "default 1").argParser(whole(0)))
+    .addOption(
+      new Option(
+        "--depth <n>",
+        "for pct: one more than the steps at which priorities change; default 5",
+      ).argParser(whole(1)),
+    )
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+For machines with too many states for explore. sticky goes on with the same task nine times out of ten, pct has
+priorities that change at a few random steps, uniform takes any task that can move. Ctrl-C ends it, and what was
+counted so far is printed. A walk that meets nothing proves nothing.
+
+Examples:
+  guplab walk kara-2018
+  guplab walk kara-2018,pages=2,drivers=2 --strategy sticky --walks 10000
+${EXIT_CODES}`,
+    )
+    .action(async (scenario: string, options) => (await import("./run.js")).walkCommand(scenario, options));
+
+  program
     .command("nb")
     .description("run, check or render notebooks, with Node alone")
     .argument(

@@ -1,6 +1,7 @@
 /** `guplab run` and `guplab explore`. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import type { Strategy } from "../explore/walk.js";
 import { isFault } from "../lab/outcomes.js";
 import { type Run, run } from "../lab/run.js";
 import { open } from "../lab/world.js";
@@ -38,6 +39,37 @@ async function writeFigures({ plot, recording }: Run, folder: string): Promise<v
   for (const figure of figures) host.write(join(folder, `${figure.kind}.svg`), toSvg(figure));
 }
 
+/** A host that tells how far it is, on a terminal, and ends what it does at Ctrl-C. */
+function interruptible(): NodeHost {
+  const { isTTY } = process.stderr;
+  const host = new NodeHost((seen) => {
+    if (isTTY) process.stderr.write(`\r\x1b[K${seen}`);
+  });
+  process.once("SIGINT", () => host.interrupt());
+  return host;
+}
+
+interface WalkFlags {
+  readonly kernel?: string;
+  readonly strategy?: Strategy;
+  readonly walks?: number;
+  readonly seed?: number;
+  readonly depth?: number;
+  readonly json?: true;
+}
+
+/** Walk through a scenario at random and print what was met. @throws Error with one sentence */
+export async function walkCommand(
+  scenario: string,
+  { kernel: wanted, strategy, walks, seed, depth, json }: WalkFlags,
+): Promise<void> {
+  const { name, kernel } = open(scenario, { kernel: wanted, record: false });
+  const request = { scenario: name, kernel: kernel.name, strategy, walks, seed, depth };
+  const { text, report, faulty } = await interruptible().walk(request);
+  process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${text}\n`);
+  process.exitCode = faulty ? 3 : 0;
+}
+
 interface ExploreFlags {
   readonly kernel?: string;
   readonly pages?: number;
@@ -53,18 +85,13 @@ export async function exploreCommand(scenario: string, flags: ExploreFlags): Pro
     .filter((name) => flags[name] !== undefined)
     .map((name) => `,${name}=${flags[name]}`);
   const { name, kernel } = open(`${scenario}${sizes.join("")}`, { kernel: flags.kernel, record: false });
-  const { isTTY } = process.stderr;
-  const host = new NodeHost((seen) => {
-    if (isTTY) process.stderr.write(`\r\x1b[K${seen}`);
-  });
-  process.once("SIGINT", () => host.interrupt());
+  const host = interruptible();
   const before = process.cpuUsage();
   const { text, report } = await host.explore({
     scenario: name,
     kernel: kernel.name,
     maxStates: flags.maxStates,
   });
-  if (isTTY) process.stderr.write("\r\x1b[K");
   const { user, system } = process.cpuUsage(before);
   const cpuSeconds = (user + system) / 1e6;
   if (flags.json)

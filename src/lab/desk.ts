@@ -3,12 +3,14 @@
  * laboratory cannot do by itself (files, a terminal's size, a search that can be interrupted).
  */
 
+import type { Strategy } from "../explore/walk.js";
 import { watchFor } from "./events.js";
 import type { VerdictReport } from "./explore.js";
 import type { BisectionReport } from "./kernels.js";
 import type { Values } from "./scenario.js";
 import { Session } from "./session.js";
 import type { Result } from "./verbs/verb.js";
+import type { WalksReport } from "./walks.js";
 import type { World } from "./world.js";
 
 export interface SearchRequest {
@@ -17,6 +19,24 @@ export interface SearchRequest {
   readonly kernel: string;
   /** Undefined: as many as fit into explore()'s memory. */
   readonly maxStates: number | undefined;
+}
+
+export interface WalkRequest {
+  /** With parameters after commas. */
+  readonly scenario: string;
+  readonly kernel: string;
+  /** Undefined: as walks() does it. */
+  readonly strategy: Strategy | undefined;
+  readonly walks: number | undefined;
+  readonly seed: number | undefined;
+  readonly depth: number | undefined;
+}
+
+export interface Walked {
+  readonly text: string;
+  readonly report: WalksReport;
+  /** Whether any walk met a fault. */
+  readonly faulty: boolean;
 }
 
 export interface BisectRequest {
@@ -54,6 +74,8 @@ export interface Host {
   plotly(): Promise<string>;
   /** Visit every interleaving; may be interrupted, and is then incomplete. */
   explore(request: SearchRequest): Promise<Searched>;
+  /** Walk at random; may be interrupted. @throws Error with one sentence */
+  walk(request: WalkRequest): Promise<Walked>;
   /** Find the patch that changes an outcome. @throws Error with one sentence, also when it is interrupted */
   bisect(request: BisectRequest): Promise<Bisected>;
   /** Do what lines say, up to the first that cannot be done. @throws Error with one sentence that names it */

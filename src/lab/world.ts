@@ -1,7 +1,9 @@
 /**
  * A world: one scenario on one kernel, running. Steps, time travel, faults, recordings, and the explorer's view of it.
  */
-import { type Explorable, type SearchOptions, type SearchResult, search } from "../explore/search.js";
+import type { Explorable } from "../explore/engine.js";
+import { type SearchOptions, type SearchResult, search } from "../explore/search.js";
+import { type WalkOptions, type WalkResult, walk } from "../explore/walk.js";
 import { mkfs } from "../kernel/fs/blocks.js";
 import { init_journal } from "../kernel/fs/jbd2.js";
 import { completeGeometry } from "../kernel/geometry.js";
@@ -12,8 +14,9 @@ import { PageWriteback } from "../kernel/mm/page.js";
 import { NONE, type Pfn } from "../kernel/types.js";
 import { type Lockdep, lockdep } from "../machine/lockdep.js";
 import { Machine, machineTables } from "../machine/machine.js";
-import { Memory } from "../machine/memory.js";
+import { Memory, type Watching } from "../machine/memory.js";
 import { formatSchedule, INPUT, inputNumber, parseSchedule, SeededScheduler } from "../machine/schedule.js";
+import type { Watch } from "../machine/watch.js";
 import { findKernel, type KernelVersion } from "../patches/kernels.js";
 import { linkKernel } from "../patches/link.js";
 import {
@@ -26,7 +29,7 @@ import {
 } from "../trace/recording.js";
 import { WORD } from "../trace/words.js";
 import { Hanging } from "./hanging.js";
-import { lostWrites, staleWrites } from "./lost.js";
+import { lostWrites, misplaced, staleWrites } from "./lost.js";
 import {
   completeParameters,
   type Oracle,
@@ -102,7 +105,8 @@ export class World {
 
   constructor(
     readonly scenario: Scenario,
-    options: WorldOptions = {},
+    private readonly options: WorldOptions = {},
+    watching: Watching | null = null,
   ) {
     this.kernel = findKernel(options.kernel ?? "v4.20");
     this.parameters = completeParameters(scenario, options.parameters ?? {});
@@ -119,10 +123,13 @@ export class World {
       daemon,
       program: roots.indexOf(path),
     }));
-    const memory = new Memory([
-      ...machineTables(image, specs, geometry.pages < SMALL_PAGES),
-      ...kernelTables(geometry, [...this.kernel.tables, ...(this.setup.tables ?? [])], image.locks),
-    ]);
+    const memory = new Memory(
+      [
+        ...machineTables(image, specs, geometry.pages < SMALL_PAGES),
+        ...kernelTables(geometry, [...this.kernel.tables, ...(this.setup.tables ?? [])], image.locks),
+      ],
+      watching,
+    );
     this.k = new Kernel(
       memory,
       geometry,
@@ -333,7 +340,7 @@ export class World {
 
   /** Pages written after their file had let go of them (lost.ts). */
   staleWrites(): readonly Pfn[] {
-    return staleWrites(this.k);
+    return staleWrites(this.k, this.isSettled);
   }
 
   /** The recording so far. */
@@ -361,17 +368,34 @@ export class World {
     return new SeededScheduler(this.machine, seed, this.setup.pace, (task) => this.enabled(task));
   }
 
-  /** Visit every interleaving from here. The world is left in the last state visited. */
-  explore(options: SearchOptions): SearchResult {
-    const { k, machine } = this;
+  /**
+   * This world as the explorer sees it: itself, or another one over the same bytes whose memory tells a watch of each cell that is
+   * read or written.
+   */
+  private face(watch: Watch | null): Explorable {
+    if (watch === null) return this.explorable();
+    const { memory } = this.k;
+    const now = memory.snapshot();
+    new Uint8Array(memory.buffer).fill(0);
+    const world = new World(
+      this.scenario,
+      { ...this.options, record: false },
+      { buffer: memory.buffer, watch },
+    );
+    memory.restore(now);
+    return world.explorable();
+  }
+
+  private explorable(): Explorable {
+    const { k, machine, plans, setup } = this;
     k.recorder = null;
     machine.watch = null;
-    // What happened before the first step: a call that is refused before it could sleep.
-    let before: readonly FaultKind[] = k.faults.map(({ kind }) => kind);
-    const explorable: Explorable = {
-      state: k.memory.state,
-      tasks: this.plans.length,
-      enabled: this.plans.some(({ heldBack }) => heldBack !== undefined)
+    const cells = machine.memory.cells();
+    return {
+      tasks: plans.length,
+      cells,
+      ownerOf: (cell) => machine.ownerOf(cells[cell]),
+      enabled: plans.some(({ heldBack }) => heldBack !== undefined)
         ? (task) => this.enabled(task)
         : (task) => machine.enabled(task),
       step: (task) => {
@@ -379,55 +403,47 @@ export class World {
         machine.step(task);
         return k.faults.length === 0 ? NOTHING : k.faults.map((fault) => fault.kind);
       },
-      inspect: () => {
-        const found = this.inspect();
-        if (before.length === 0) return found;
-        const kinds = [...before, ...found];
-        before = NOTHING;
-        return kinds;
-      },
+      waitsForLock: (task) => waitsForLock(machine, task),
+      paused: (task) => machine.paused(task),
+      over: () => this.settled(),
+      questions: [
+        ...Array.from(
+          { length: k.geometry.pages },
+          (_, page) => () => misplaced(k, page as Pfn, this.isSettled),
+        ),
+        ...(setup.oracles ?? []).map(
+          ({ when, check, kind }) =>
+            () =>
+              (when === "always" || this.settled()) && check(this.view) !== null ? kind : null,
+        ),
+      ],
+      forEver: (task) => (this.hanging.lostOwner(task) >= 0 ? "HANG" : null),
+      circle: () => (this.hanging.deadlock() !== null ? "DEADLOCK" : null),
+      still: () =>
+        plans.some((plan, task) => !plan.daemon && !machine.finished(task) && !machine.isDead(task))
+          ? "HANG"
+          : null,
     };
-    return search(explorable, options);
   }
 
-  /** What is wrong with the state as it is. Asked of every state of a search: it makes nothing while nothing is wrong. */
-  private inspect(): readonly FaultKind[] {
-    const kinds = this.misplaced();
-    const waits = this.stuck();
-    if (waits === null) return kinds;
-    return [...kinds, waits];
+  /** Walk through this world at random, each time from here. The world stays where it is. */
+  walk(options: WalkOptions): WalkResult {
+    return walk((watch) => this.face(watch), options);
   }
 
-  /** Which bytes are not where they should be, and what the scenario's oracles say. */
-  private misplaced(): readonly FaultKind[] {
-    const lost = this.lostWrites().length > 0;
-    const stale = this.staleWrites().length > 0;
-    const { oracles = [] } = this.setup;
-    if (!lost && !stale && oracles.length === 0) return NOTHING;
-    const kinds: FaultKind[] = [];
-    if (lost) kinds.push("LOST");
-    if (stale) kinds.push("STALE");
-    const over = oracles.some(({ when }) => when === "end") && this.settled();
-    for (const { when, check, kind } of oracles)
-      if ((when === "always" || over) && check(this.view) !== null) kinds.push(kind);
-    return kinds;
-  }
-
-  /** Whether somebody waits for ever, and how; null when nobody does. */
-  private stuck(): FaultKind | null {
-    const { machine, plans } = this;
-    let stuck = true;
-    let waiting = 0;
-    for (let task = 0; task < plans.length; task++) {
-      if (this.enabled(task)) stuck = false;
-      else if (machine.at(task).lock !== null && waitsForLock(machine, task)) waiting++;
-    }
-    if (waiting > 0 && plans.some((_, task) => this.hanging.lostOwner(task) >= 0)) return "HANG";
-    if (waiting > 1 && this.hanging.deadlock() !== null) return "DEADLOCK";
-    if (!stuck) return null;
-    return plans.some((plan, task) => !plan.daemon && !machine.finished(task) && !machine.isDead(task))
-      ? "HANG"
-      : null;
+  /** Visit every interleaving from here. The world stays where it is. */
+  explore(options: SearchOptions): SearchResult {
+    // What happened before the first step: a call that is refused before it could sleep.
+    const before = this.k.faults.map(({ kind }) => kind);
+    const result = search((watch) => this.face(watch), options);
+    const kinds = [...new Set(before)];
+    return {
+      ...result,
+      witnesses: [
+        ...kinds.map((kind) => ({ kind, schedule: [] })),
+        ...result.witnesses.filter(({ kind }) => !kinds.includes(kind)),
+      ],
+    };
   }
 }
 

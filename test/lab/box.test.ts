@@ -1,21 +1,15 @@
 /** The sandbox as a program sees it: the same orders, the same replay line, the same complaints as at the prompt. */
+
 import { describe, expect, it } from "vitest";
 import { runLine } from "../../src/cli/shell.js";
 import { type Box, sandboxOf } from "../../src/lab/box.js";
 import { Desk } from "../../src/lab/desk.js";
 import { OPERATIONS } from "../../src/lab/operations.js";
 import { run } from "../../src/lab/run.js";
+import { stubHost } from "./stub_host.js";
 
 const host = {
-  columns: 100,
-  rows: 24,
-  color: false,
-  write: () => {},
-  read: () => "",
-  plotly: async () => "",
-  explore: () => Promise.reject(new Error("no search here")),
-  bisect: () => Promise.reject(new Error("no search here")),
-  script: () => Promise.reject(new Error("no script here")),
+  ...stubHost,
 };
 
 function crash(): Box {

@@ -1,4 +1,5 @@
 /** The sandbox: orders are part of the schedule, threads do them, and what does not fit changes nothing. */
+
 import { beforeEach, describe, expect, it } from "vitest";
 import { runLine, statements } from "../../src/cli/shell.js";
 import { Desk } from "../../src/lab/desk.js";
@@ -8,24 +9,11 @@ import { exampleOf, OPERATIONS } from "../../src/lab/operations.js";
 import { sandbox } from "../../src/lab/sandbox.js";
 import { isIdle, THREADS } from "../../src/lab/threads.js";
 import { applySchedule, open } from "../../src/lab/world.js";
+import { stubHost } from "./stub_host.js";
 
 let desk: Desk;
 const host = {
-  columns: 100,
-  rows: 24,
-  color: false,
-  write: () => {},
-  read: () => "",
-  plotly: async () => "",
-  explore: () => {
-    throw new Error("no search here");
-  },
-  bisect: () => {
-    throw new Error("no search here");
-  },
-  script: () => {
-    throw new Error("no script here");
-  },
+  ...stubHost,
 };
 beforeEach(() => {
   desk = new Desk(host, "sandbox");

@@ -1,4 +1,5 @@
 /** Names as a kernel has them: where they are shown, where they are typed, and whether there are functions of these names in the sources. */
+
 import { describe, expect, it } from "vitest";
 import { runLine, runScript, statements } from "../../src/cli/shell.js";
 import { Desk, type Host } from "../../src/lab/desk.js";
@@ -9,6 +10,7 @@ import { Session } from "../../src/lab/session.js";
 import { findKernel, kernels } from "../../src/patches/kernels.js";
 import { namesOf } from "../../src/patches/names.js";
 import { RENAMES } from "../../src/patches/renames.js";
+import { stubHost } from "../lab/stub_host.js";
 import { GONE, SOURCES, type Source } from "./source_names.js";
 
 interface Body {
@@ -149,14 +151,8 @@ describe("a kernel's names", () => {
 });
 
 const host: Host = {
-  columns: 100,
-  rows: 24,
-  color: false,
-  write: () => {},
-  read: () => "",
-  plotly: async () => "",
+  ...stubHost,
   explore: async () => ({ text: "", report: null }) as never,
-  bisect: () => Promise.reject(new Error("no search here")),
   script: runScript,
 };
 

@@ -1,4 +1,5 @@
 /** Pins in the sandbox, kernel by kernel: what they count, who is refused, and whom invalidation spares. */
+
 import { describe, expect, it } from "vitest";
 import { runLine, runScript, statements } from "../../src/cli/shell.js";
 import { ib_umem_get } from "../../src/kernel/drivers/infiniband.js";
@@ -17,19 +18,14 @@ import { store } from "../kernel/actors.js";
 import { ask } from "../kernel/drivers/ask.js";
 import { Hand, small } from "../kernel/harness.js";
 import { anonymous, fork } from "../kernel/processes.js";
+import { stubHost } from "../lab/stub_host.js";
 
 const host: Host = {
-  columns: 100,
-  rows: 24,
-  color: false,
-  write: () => {},
-  read: () => "",
-  plotly: async () => "",
+  ...stubHost,
   explore: async ({ scenario, kernel }) => {
     const verdict = explore(scenario, { kernel });
     return { text: String(verdict), report: verdict.toJSON() };
   },
-  bisect: () => Promise.reject(new Error("no bisection here")),
   script: runScript,
 };
 

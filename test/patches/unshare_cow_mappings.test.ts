@@ -1,4 +1,5 @@
 /** Long-term pins for reading of private mappings (v6.2), and the zero page (v6.5). */
+
 import { describe, expect, it } from "vitest";
 import { runLine, runScript, statements } from "../../src/cli/shell.js";
 import { ib_umem_get } from "../../src/kernel/drivers/infiniband.js";
@@ -19,6 +20,7 @@ import { naiveSearch } from "../explore/naive.js";
 import { load, store } from "../kernel/actors.js";
 import { ask } from "../kernel/drivers/ask.js";
 import { type Actor, Hand, type Small, small } from "../kernel/harness.js";
+import { stubHost } from "../lab/stub_host.js";
 
 const PIN = { source: "a test", args: { at: vpn, flags: int, pages: pages_nr } } as const;
 const slow = path("slow", PIN, [
@@ -204,16 +206,7 @@ describe("F33 the zero page (c8070b787519)", () => {
     "O_DIRECT that writes zeroes from memory which nobody has touched, on %s: acquired and released %j",
     async (kernel, expected) => {
       const desk = new Desk({
-        columns: 100,
-        rows: 24,
-        color: false,
-        write: () => {},
-        read: () => "",
-        plotly: async () => "",
-        bisect: () => Promise.reject(new Error("no search here")),
-        explore: async () => {
-          throw new Error("nobody searches");
-        },
+        ...stubHost,
         script: runScript,
       });
       desk.start("sandbox", kernel);

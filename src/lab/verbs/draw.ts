@@ -1,4 +1,5 @@
 /** Verbs that search and draw. */
+import { STRATEGIES, type Strategy } from "../../explore/walk.js";
 import { type Figure, toPage, toSvg, toTerminal } from "../../plot/index.js";
 import type { Desk } from "../desk.js";
 import { findScenario } from "../scenarios.js";
@@ -24,6 +25,43 @@ export const explore = verb({
       maxStates: states,
     });
     return { text, json: report, code: report.verdict === "fault" ? 3 : 0 };
+  },
+});
+
+export const walk = verb({
+  name: "walk",
+  help: "Walk through a scenario at random, many times: how often each strategy meets what",
+  details: [
+    `Strategies: ${Object.entries(STRATEGIES)
+      .map(([name, meaning]) => `${name} (${meaning})`)
+      .join(
+        ", ",
+      )}. For machines with too many states for explore. Ctrl-C ends it: what was counted so far is told.`,
+  ],
+  example: "walk kara-2018 --strategy sticky --walks 100",
+  args: {
+    scenario: optional(scenarioName, "its name, and parameters after commas; default the present one"),
+  },
+  options: {
+    strategy: optional(
+      oneOf("strategy", Object.keys(STRATEGIES) as Strategy[]),
+      `${Object.keys(STRATEGIES).join(", ")}; default each in turn`,
+    ),
+    walks: optional(count(1), "of each strategy; default 2000"),
+    seed: optional(count(0), "default 1"),
+    depth: optional(count(1), "for pct: one more than the steps at which priorities change; default 5"),
+  },
+  run: async (desk, { scenario: name, strategy, walks, seed, depth }) => {
+    if (name !== undefined) findScenario(name.split(",")[0]);
+    const { text, report, faulty } = await desk.host.walk({
+      scenario: name ?? desk.world.name,
+      kernel: desk.world.kernel.name,
+      strategy,
+      walks,
+      seed,
+      depth,
+    });
+    return { text, json: report, code: faulty ? 3 : 0 };
   },
 });
 

@@ -7,6 +7,7 @@ import { explore } from "../../../src/lab/explore.js";
 import { bisect } from "../../../src/lab/kernels.js";
 import { verbs } from "../../../src/lab/verbs/index.js";
 import { type Result, usage } from "../../../src/lab/verbs/verb.js";
+import { walks } from "../../../src/lab/walks.js";
 
 /** A host whose files are in memory. */
 class MemoryHost implements Host {
@@ -31,6 +32,10 @@ class MemoryHost implements Host {
   async explore({ scenario, kernel, maxStates }: Parameters<Host["explore"]>[0]) {
     const verdict = explore(scenario, { kernel, maxStates });
     return { text: String(verdict), report: verdict.toJSON() };
+  }
+  async walk(request: Parameters<Host["walk"]>[0]) {
+    const made = walks(request.scenario, request);
+    return { text: String(made), report: made.toJSON(), faulty: made.faulty };
   }
   async bisect({ scenario, good, bad, ...bounds }: Parameters<Host["bisect"]>[0]) {
     const found = bisect(scenario, good, bad, bounds);
