@@ -13,7 +13,8 @@
  *
  * The fast walk of gup sees the PTE change, or the flag (unshare-anon). Left out: huge pages, KSM, device memory, the
  * checks of CONFIG_DEBUG_VM. mprotect leaves PTEs read-only (v6.0 makes those of exclusive pages writable at once,
- * 64fe24a3e05e). A page whose unmapping is taken back is not marked dirty on the way; its PTE is dirty still.
+ * 64fe24a3e05e). A page whose unmapping is taken back has become dirty on the way (folio_mark_dirty comes before the
+ * question); here its PTE is back a moment before.
  */
 import { copy_one_pte } from "../kernel/fork.js";
 import { type Kernel, PTE } from "../kernel/kernel.js";
@@ -198,7 +199,6 @@ export const anon_exclusive: Patch = {
         (k, f) => {
           swap_free(k, page_private(k, f.page));
           f.stop = 1;
-          f.dirty = 0;
         },
         () => SWP_EXCLUSIVE,
       ),

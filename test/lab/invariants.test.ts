@@ -8,18 +8,22 @@ import { disk_daemon } from "../../src/kernel/block/disk.js";
 import { dma_engine, do_blockdev_direct_IO } from "../../src/kernel/fs/direct_io.js";
 import { wb_workfn } from "../../src/kernel/fs/fs_writeback.js";
 import { fsync } from "../../src/kernel/fs/sync.js";
-import type { Kernel } from "../../src/kernel/kernel.js";
+import { type Kernel, PTE } from "../../src/kernel/kernel.js";
 import { call, local, path, pause, repeat, step } from "../../src/kernel/language.js";
 import { kswapd } from "../../src/kernel/mm/kswapd.js";
+import { get_page } from "../../src/kernel/mm/page.js";
+import { set_page_dirty } from "../../src/kernel/mm/page_writeback.js";
 import { lru_add_drain } from "../../src/kernel/mm/swap.js";
+import { store_page } from "../../src/kernel/mm/user_pages.js";
 import { FS } from "../../src/kernel/operations.js";
-import { VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
-import { dio_nr, inode, int, vpn } from "../../src/kernel/types.js";
+import { BH, VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
+import { dio_nr, inode, int, pfn, vpn } from "../../src/kernel/types.js";
 import { cpu_access } from "../../src/kernel/user.js";
 import { open, type World } from "../../src/lab/world.js";
 import { pg } from "../../src/trace/words.js";
 import { store } from "../kernel/actors.js";
 import { FILE, Hand, small } from "../kernel/harness.js";
+import { resize } from "../kernel/movers.js";
 import { Invariants } from "./invariants.js";
 
 /** Run a seed's schedule and check before it and after each step; whatever faults it meets. */
@@ -146,6 +150,60 @@ describe("a busy machine", () => {
     });
   }
 });
+
+/** Let a task go, with the invariants asked after each of its steps. */
+function keeping(h: Hand, invariants: Invariants, task: string, until = ""): Hand {
+  while (h.enabled(task) && h.next(task) !== until) {
+    h.step(task);
+    expect(invariants.violated()).toBeNull();
+  }
+  return h;
+}
+
+/** A driver that breaks the rule: it dirties a page that it has not locked. */
+const dirties_unlocked = path("dirties_unlocked", { source: "a test", args: { page: pfn } }, [
+  call(() => set_page_dirty, { page: "page" }),
+]);
+
+describe.each(["v4.20", "v6.11"])(
+  "set_page_dirty without the page lock, against truncation (%s)",
+  (kernel) => {
+    const machine = () => {
+      const h = new Hand(
+        small(
+          { kernel, pages: 1, geometry: { config: ["truncate", "unlocked_dirty"] } },
+          { store: store(), driver: { path: dirties_unlocked, args: [0], ends: true }, truncate: resize(0) },
+        ),
+      );
+      // A clean page with buffers that a driver holds.
+      h.go("store").clear(["dirty"]);
+      h.k.xa_mark.dirty[0] = 0;
+      h.k.vmstat.nr_dirty[0] = 0;
+      h.k.page.b_state[0] &= ~BH.dirty;
+      h.k.pte.entry[0] &= ~(PTE.write | PTE.dirty);
+      get_page(h.k, 0);
+      store_page(h.k, 0, 0);
+      return { h, invariants: new Invariants(h.world) };
+    };
+
+    it("a page that has left its file when PG_dirty is set is not counted", () => {
+      const { h, invariants } = machine();
+      keeping(h, invariants, "driver", "TestSetPageDirty");
+      keeping(h, invariants, "truncate");
+      keeping(h, invariants, "driver");
+      expect([h.has("dirty"), h.k.page.mapping[0], h.k.vmstat.nr_dirty[0]]).toEqual([true, 0, 0]);
+    });
+
+    it("one that leaves it before PG_dirty is counted leaves nr_dirty one too low, for ever", () => {
+      const { h, invariants } = machine();
+      keeping(h, invariants, "driver", "__set_page_dirty");
+      expect([h.has("dirty"), h.k.vmstat.nr_dirty[0]]).toEqual([true, 0]);
+      keeping(h, invariants, "truncate");
+      keeping(h, invariants, "driver");
+      expect([h.has("dirty"), h.k.page.mapping[0], h.k.vmstat.nr_dirty[0]]).toEqual([false, 0, -1]);
+    });
+  },
+);
 
 /** What each invariant of 14.1 would say of a state that breaks it: a page of an ext4 file, written, dirty and mapped. */
 const BREACHES: readonly (readonly [invariant: string, breach: (k: Kernel) => void])[] = [

@@ -26,6 +26,7 @@ import { ask } from "../kernel/drivers/ask.js";
 import { type Actor, Hand, type Small, small } from "../kernel/harness.js";
 import { migrateOne } from "../kernel/movers.js";
 import { anonymous, childs, exit, fork, mprotect } from "../kernel/processes.js";
+import { Invariants } from "../lab/invariants.js";
 
 const PIN = { source: "a test", args: { at: vpn, flags: int, pages: pages_nr } } as const;
 const slow = path("slow", PIN, [
@@ -222,6 +223,21 @@ describe("migration", () => {
     expect([page_at(h), exclusive(h), h.pte()]).toEqual([0, true, "rwdy"]);
     // Up to v5.18 the PTE comes back clean and old.
     expect(machine({ kernel: "v5.18" }).go("store").go("register").go("move").pte()).toBe("rw");
+  });
+
+  it("the page becomes dirty before it is asked whether it is pinned, and keeps its PTE and the PTE's reference", () => {
+    const h = machine();
+    const invariants = new Invariants(h.world);
+    const steps: string[] = [];
+    for (const task of ["store", "register", "move"])
+      while (h.enabled(task)) {
+        steps.push(`${task}: ${h.next(task)}`);
+        h.step(task);
+        // The page stays isolated when the move is over.
+        if (!h.finished("move")) expect(invariants.violated()).toBeNull();
+      }
+    expect(steps).toContain("move: TestSetPageDirty");
+    expect([h.has("dirty"), h.pte(), h.k.page.mapcount[0]]).toEqual([true, "rwdy", 1]);
   });
 
   it("mprotect of a page that is under way leaves it exclusive", () => {

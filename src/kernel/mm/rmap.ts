@@ -237,11 +237,11 @@ export const try_to_unmap = path("try_to_unmap", UNMAP, [
         config("notifier", [call(() => invalidate_page_start, { page: "page", vma: "vma" })]),
         under(ptl, [
           step("ptep_clear_flush", (k, f) => unmap_one(k, f)),
+          given((_, f) => f.dirty === 1, [call(() => set_page_dirty, { page: "page" })]),
           given((_, f) => f.stop === 1, [goto("page_vma_mapped_walk_done")]),
           given(
             (_, f) => f.at !== 0,
             [
-              given((_, f) => f.dirty === 1, [call(() => set_page_dirty, { page: "page" })]),
               held(
                 step("page_remove_rmap", (k, f) => {
                   page_remove_rmap(k, f.page);

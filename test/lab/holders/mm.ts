@@ -13,7 +13,9 @@ export const mm: Readonly<Record<string, Holder>> = {
   shrink_active_list: ({ step, local }, chain) =>
     step === "lru_add_drain" || step === "isolate_lru_pages" ? [] : chain(local("l_hold")),
   // Between the cleared PTE and page_remove_rmap lies set_page_dirty: the PTE's reference has not been dropped. Notifiers are called before and after.
-  try_to_unmap: ({ calling, local }) => (calling === "set_page_dirty" ? [local("page")] : []),
+  // `at` is 0 where the PTE is back, as the page may be pinned (v5.19).
+  try_to_unmap: ({ calling, local }) =>
+    calling === "set_page_dirty" && local("at") !== 0 ? [local("page")] : [],
   // page_cache_read runs while there is no page; readpage is called with one.
   filemap_fault: ({ step, calling, local }) =>
     step === "find_get_page" || calling === "page_cache_read" ? [] : [local("page")],
