@@ -15,8 +15,8 @@
  *
  * What the counters mmu_invalidations, last_set_pages and user_invalidated say is kept as two bits: pages are needed, and
  * somebody has invalidated them since the submission looked. Left out: several objects in a job, read-only objects, the reservation object's locks and
- * fences (the GPU's own state says whether it works), the old page that a notifier may meet where it has just been put, the compute
- * driver's eviction; the lock is one for all notifiers.
+ * fences (the GPU's own state says whether it works), that a put page's name stands in its place until the new one does (a notifier that
+ * has read it before meets a page that may be free all the same), the compute driver's eviction; the lock is one for all notifiers.
  */
 import { lockClass } from "../../machine/lock.js";
 import { struct, u8, u16 } from "../../machine/memory.js";

@@ -20,6 +20,7 @@ import { MMU_NOTIFIER } from "../../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { disk, flusher, reclaim, store } from "../actors.js";
 import { type Actor, FILE, Hand, small } from "../harness.js";
+import { punch } from "../movers.js";
 import { ask } from "./ask.js";
 
 /** A shared mapping of a file's page and a page of anonymous memory; a notifier on the first, or `start`. Array 0 is its object's, 1 a kworker's. */
@@ -246,6 +247,32 @@ describe("amdgpu userptr", () => {
     const steps = h.trace("cs", () => h.go("cs")).filter((step) => order.includes(step));
     expect(steps).toEqual(["amdgpu_ttm_tt_userptr_needs_pages", ...order]);
     expect([answers, h.pte(), pins(h)]).toEqual([[0, 0], "rwdy", 1]);
+  });
+
+  it("a submission puts the old pages while an invalidation goes over them: a page that is free becomes dirty, and is bad for the next who gets it", () => {
+    const { h } = world(
+      MMU_NOTIFIER.amdgpu,
+      (a) => ({
+        make: ask(amdgpu_gem_userptr_ioctl, [0, 0], a),
+        cs: ask(amdgpu_cs_ioctl, [0, 0, 1], a),
+        punch: punch(0, 1),
+        zap: ask(zap_page_range, [0, 0, 1]),
+        store: store(1),
+        disk,
+      }),
+      0,
+      ["truncate", "unlocked_dirty"],
+    );
+    h.go("make").go("punch");
+    // In no file any more: the object's reference is the last one.
+    expect([h.k.page.mapping[0], h.refs()]).toEqual([0, 1]);
+    h.go("cs").go("disk").until("cs", "put_page");
+    h.until("zap", "TestSetPageDirty").go("cs");
+    expect([h.refs(), h.flags()]).toEqual([0, []]);
+    h.go("zap");
+    expect([h.refs(), h.flags()]).toEqual([0, ["referenced", "dirty"]]);
+    h.go("store");
+    expect(h.faults()).toContainEqual(expect.stringContaining("Bad page state: PAGE_FLAGS_CHECK_AT_PREP"));
   });
 
   it("an invalidation while the pages are fetched: they are released, and fetched again", () => {
