@@ -6,7 +6,10 @@ import { describe, expect, it } from "vitest";
 import { applySchedule, open, parseReplay } from "../../src/lab/world.js";
 import { randomRun, randomRuns } from "./random_runs.js";
 
-describe("random runs", () => {
+/** Each run links a machine of its own, which takes most of the time. */
+const TIMEOUT = 180_000;
+
+describe("random runs", { timeout: TIMEOUT }, () => {
   it("of scenarios keep every invariant at every step", () => {
     const { outcomes, kernels } = randomRuns("scenario", 1, 100_000);
     expect(kernels.size).toBeGreaterThan(15);
