@@ -4,6 +4,7 @@
  */
 export const CONFIGS = {
   mmap: "VMAs come and go: munmap, mprotect, madvise, fork, exit",
+  memfd: "files in memory have seals: F_SEAL_SHRINK, F_SEAL_WRITE",
   truncate: "files change their size, pages leave their mapping: truncate, punch, invalidation",
   direct_reclaim: "allocations reclaim pages themselves when memory is short",
   watermarks: "kswapd sleeps while enough pages are free, and drops its priority when it finds nothing",

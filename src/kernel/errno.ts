@@ -14,6 +14,7 @@ export const ERRNO = {
   ETXTBSY: 26,
   ENOSPC: 28,
   EDEADLK: 35,
+  EBADFD: 77,
   EDQUOT: 122,
   EOPNOTSUPP: 95,
   ENOBUFS: 105,

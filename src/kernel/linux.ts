@@ -91,6 +91,7 @@ import { compoundTable } from "./mm/compound.js";
 import { addressSpaceTables, filemap_fault } from "./mm/filemap.js";
 import { hugetlb_fault, hugetlbTable } from "./mm/hugetlb.js";
 import { mappingErrorTables } from "./mm/mapping_error.js";
+import { memfdTable } from "./mm/memfd.js";
 import { mm_struct_table } from "./mm/mmap.js";
 import { mmu_notifier_table } from "./mm/mmu_notifier.js";
 import { zoneTables } from "./mm/mmzone.js";
@@ -227,6 +228,7 @@ export const tables: readonly Table[] = [
   hugetlbTable,
   ...orphanTables,
   isolationTable,
+  memfdTable,
   mm_struct_table,
   mm_rlimit_table,
   user_struct_table,

@@ -6,6 +6,7 @@
 import { ib_umem_get, ib_umem_release } from "../kernel/drivers/infiniband.js";
 import { io_sqe_buffer_register, io_sqe_buffer_unregister } from "../kernel/drivers/io_uring.js";
 import { nvme_in_flight } from "../kernel/drivers/nvme.js";
+import { release_udmabuf, udmabuf_create } from "../kernel/drivers/udmabuf.js";
 import { vfio_dma_do_map, vfio_dma_do_unmap } from "../kernel/drivers/vfio.js";
 import { vb2_get_userptr, vb2_put_userptr } from "../kernel/drivers/videobuf2.js";
 import { xdp_umem_reg, xdp_umem_release } from "../kernel/drivers/xdp_umem.js";
@@ -41,6 +42,7 @@ import { fadvise_dontneed } from "../kernel/mm/fadvise.js";
 import { get_user_pages_fast, get_user_pages_longterm } from "../kernel/mm/gup.js";
 import { GUP_BENCHMARK, gup_benchmark_ioctl } from "../kernel/mm/gup_benchmark.js";
 import { MADV, madvise } from "../kernel/mm/madvise.js";
+import { F_SEAL, memfd_add_seals } from "../kernel/mm/memfd.js";
 import { mm_of } from "../kernel/mm/memory.js";
 import { MIGRATE } from "../kernel/mm/migrate.js";
 import { mlock, munlock } from "../kernel/mm/mlock.js";
@@ -107,6 +109,12 @@ const byFilesystem =
 /** A path that works on the page cache: not on DAX, nor on huge pages. */
 const cached = (does: AnyPath) =>
   byFilesystem({ [FS.ext4]: does, [FS.xfs]: does, [FS.btrfs]: does, [FS.tmpfs]: does });
+
+/** A path that works on files in memory, which have seals. */
+const memfd =
+  (does: AnyPath) =>
+  (g: Geometry): AnyPath | null =>
+    g.config.has("memfd") ? does : null;
 
 const is_dax = (k: Kernel, file: InodeNr): boolean => is_dax_fs(k.inode.fs[file]);
 
@@ -391,6 +399,27 @@ const TABLE = [
     },
   }),
   operation({
+    name: "seal",
+    help: "fcntl(F_ADD_SEALS) of a memfd: what nobody may do to the file any more",
+    details: [
+      "shrink and grow are asked by truncate, write by write, punch and mmap. A seal is never taken away.",
+      "write needs a file that nobody has mapped shared, and whose pages nobody holds: munmap 0 4; seal write.",
+    ],
+    args: [
+      word("what", "F_SEAL_*", {
+        shrink: F_SEAL.SHRINK,
+        grow: F_SEAL.GROW,
+        write: F_SEAL.WRITE,
+        seal: F_SEAL.SEAL,
+      }),
+      inode,
+    ],
+    path: memfd(memfd_add_seals),
+    values: ([seals, file]) => [file, seals],
+    where: "a sandbox with fs=tmpfs or fs=hugetlbfs",
+    scenario: "sandbox,fs=tmpfs",
+  }),
+  operation({
     name: "clone",
     help: "ioctl(FICLONE): file 2 gets every block of file 1, shared",
     path: byFilesystem({ [FS.xfs]: xfs_reflink_remap_range }),
@@ -582,6 +611,32 @@ const TABLE = [
     args: [region],
     path: io_sqe_buffer_unregister,
     releases: ["uring_reg"],
+  }),
+
+  operation({
+    name: "udmabuf_create",
+    help: "Make a dma-buf of pages of the file (a memfd): step card writes into them",
+    details: [
+      "UDMABUF_CREATE wants F_SEAL_SHRINK on the file, and no F_SEAL_WRITE: seal shrink comes first.",
+      "The pages are found by their place in the file; no address is involved. Up to v6.10 they are referenced, from v6.11 on pinned for long.",
+      "truncate is refused from then on, and punch is not.",
+    ],
+    args: [index, nr, region],
+    path: memfd(udmabuf_create),
+    values: ([page, count, array]) => [1, page, count, array],
+    takes: true,
+    where: "a sandbox with fs=tmpfs or fs=hugetlbfs",
+    scenario: "sandbox,fs=tmpfs",
+    example: "seal shrink; udmabuf_create",
+  }),
+  operation({
+    name: "udmabuf_free",
+    help: "The last user of the dma-buf is gone: nothing is marked dirty",
+    args: [region],
+    path: memfd(release_udmabuf),
+    releases: ["udmabuf_create"],
+    where: "a sandbox with fs=tmpfs or fs=hugetlbfs",
+    scenario: "sandbox,fs=tmpfs",
   }),
 
   // ---- drivers that a sandbox has when it is asked for: driver=

@@ -59,8 +59,8 @@ const GROUNDS = {
   },
   xfs: { help: "xfs: no buffers; file 2 can share its blocks (clone)", fs: FS.xfs, config: ["blocks"] },
   btrfs: { help: "btrfs: every write goes to a new block", fs: FS.btrfs, config: ["blocks"] },
-  tmpfs: { help: "memory", fs: FS.tmpfs },
-  hugetlbfs: { help: "huge pages of two pages each", fs: FS.hugetlbfs, config: ["compound"] },
+  tmpfs: { help: "memory; the file is a memfd (seal, udmabuf_create)", fs: FS.tmpfs, config: ["memfd"] },
+  hugetlbfs: { help: "huge pages of two pages each", fs: FS.hugetlbfs, config: ["compound", "memfd"] },
   "ext4-dax": {
     help: "ext4 on persistent memory: the pages are the blocks",
     fs: FS.ext4_dax,

@@ -29,6 +29,7 @@ import { longterm_flag } from "./longterm_flag.js";
 import { longterm_fsdax_upfront } from "./longterm_fsdax_upfront.js";
 import { longterm_migrates_movable } from "./longterm_migrates_movable.js";
 import { madv_pageout } from "./madv_pageout.js";
+import { memfd_pin_folios_of_udmabuf } from "./memfd_pin_folios.js";
 import { type Names, namesOf } from "./names.js";
 import {
   activate_dirty_files,
@@ -43,6 +44,7 @@ import { reuse_by_references } from "./reuse_by_references.js";
 import { btrfs_buffered_if_checksum, xfs_bounce_direct_io } from "./stable_direct_writes.js";
 import { swap_unpinned_only } from "./swap_unpinned_only.js";
 import { track_foll_pin } from "./track_foll_pin.js";
+import { udmabuf_locks_inode } from "./udmabuf_locks_inode.js";
 import { umem_no_force } from "./umem_no_force.js";
 import { umem_pins_fast } from "./umem_pins_fast.js";
 import { unshare_anon } from "./unshare_anon.js";
@@ -192,14 +194,21 @@ const v6_5 = next(
   uring_leaves_files_to_gup,
   zero_page_unpinned,
 );
-const v6_11 = next(v6_5, "v6.11", "September 2024: io_uring pins by the fast walk", uring_pins_fast);
+const v6_11 = next(
+  v6_5,
+  "v6.11",
+  "September 2024: io_uring pins by the fast walk; udmabuf pins its pages for long",
+  uring_pins_fast,
+  memfd_pin_folios_of_udmabuf,
+);
 const v6_12 = next(v6_11, "v6.12", "November 2024");
 const v6_15 = next(
   v6_12,
   "v6.15",
-  "May 2025: O_DIRECT writes of btrfs go through the cache where sums are made; DAX pages are counted like others",
+  "May 2025: O_DIRECT writes of btrfs go through the cache where sums are made; DAX pages are counted like others; udmabuf locks the inode",
   btrfs_buffered_if_checksum,
   fsdax_counts_from_zero,
+  udmabuf_locks_inode,
 );
 const of_2026 = next(
   v6_15,

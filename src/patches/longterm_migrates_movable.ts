@@ -74,7 +74,7 @@ function isolate_lru_pages(k: Kernel, pages: readonly Pfn[]): number {
 }
 
 /** Gives `nr` where the last `nr` pages of an array may be pinned for long; else none of them is pinned any more: 0 to pin them anew, or an error. */
-const check_and_migrate_movable_pages = path(
+export const check_and_migrate_movable_pages = path(
   "check_and_migrate_movable_pages",
   {
     source: "mm/gup.c v5.13",

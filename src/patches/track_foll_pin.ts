@@ -82,7 +82,7 @@ const overflown = (k: Kernel, page: Pfn, least: number): boolean =>
   );
 
 /** try_grab_page: a reference or a pin, as the flags say; not of a page whose count has overflown. */
-function try_grab_page(k: Kernel, page: Pfn, flags: number): boolean {
+export function try_grab_page(k: Kernel, page: Pfn, flags: number): boolean {
   const pins = (flags & FOLL_PIN) !== 0;
   if (overflown(k, compound_head(k, page), 1)) return false;
   get_page(k, page);

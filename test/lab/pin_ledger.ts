@@ -1,7 +1,7 @@
 /**
  * Who has pinned what: written down from outside, as the machine itself cannot tell a pin from so many references.
  *
- * A place of an array is a pin if the task that stored a page there was inside a function of the pin_user_pages family. From that, and
+ * A place of an array is a pin if the task that stored a page there was inside a function of the pin_user_pages family, or in memfd_pin_folios. From that, and
  * from nothing that a patch says, follow the counts that a kernel with track-foll-pin must show.
  */
 import { compound_head } from "../../src/kernel/mm/compound.js";
@@ -18,7 +18,11 @@ import { HOLDERS, type Position, TAKES } from "./holders/index.js";
 
 /** Whether a task is taking pins. */
 const isPinning = (stack: readonly Position[]): boolean =>
-  stack.some(({ path }) => path.startsWith("pin_user_pages"));
+  stack.some(({ path }) => path.startsWith("pin_user_pages") || path === "memfd_pin_folios");
+
+/** A task takes no pins, or pins of a file, which no process asks for by its addresses. */
+const NOT_PINNING = -1;
+const PINS_A_FILE = -2;
 
 /** Interrupts and the kworker, while they look at a bio's pages or let go of them. */
 const ENDS_BIO: readonly string[] = ["bio_check_pages_dirty", "bio_release_pages", "bio_dirty_fn"];
@@ -35,7 +39,7 @@ export class PinLedger {
   /** What each place of each array named when it was looked at last, and whether it was pinned. */
   private readonly named: Int32Array;
   private readonly pinned: Uint8Array;
-  /** The process for which each task was taking pins then, or -1. */
+  /** The process for which each task was taking pins then, or one of the two above. */
   private readonly pinning: number[];
   /** In which life each process was. */
   private readonly life: number[] = [];
@@ -53,14 +57,14 @@ export class PinLedger {
     this.tracks = this.patches.has("track-foll-pin");
     this.named = new Int32Array(k.user_page.page.length);
     this.pinned = new Uint8Array(k.user_page.page.length);
-    this.pinning = machine.tasks.map(() => -1);
+    this.pinning = machine.tasks.map(() => NOT_PINNING);
   }
 
   /** Look at what the last step has stored and taken away: to be called before the first step and after each. */
   observe(): void {
     const { k, machine, schedule } = this.world;
     const mover = schedule[schedule.length - 1] ?? -1;
-    const mm = this.pinning[mover] ?? -1;
+    const mm = this.pinning[mover] ?? NOT_PINNING;
     const now = k.user_page.page;
     const { life } = k.of(mm_struct);
     for (let process = 0; process < life.length; process++) {
@@ -71,17 +75,17 @@ export class PinLedger {
     }
     for (let task = 0; task < machine.tasks.length; task++) {
       const stack = this.at(task);
-      this.pinning[task] = -1;
+      this.pinning[task] = NOT_PINNING;
       if (!isPinning(stack)) continue;
-      const family = stack.find(({ path }) => path.startsWith("pin_user_pages")) as Position;
-      this.pinning[task] = mm_of(k, family.local("start") as Vpn);
+      const family = stack.find(({ path }) => path.startsWith("pin_user_pages"));
+      this.pinning[task] = family === undefined ? PINS_A_FILE : mm_of(k, family.local("start") as Vpn);
     }
     for (let place = 0; place < now.length; place++) {
       if (now[place] === this.named[place]) continue;
       // Moved within an array or to another one: what it was. All that is moved anywhere are plain references.
       const from = this.named.indexOf(now[place]);
       if (now[place] <= 0) this.pinned[place] = 0;
-      else if (mm >= 0) this.pinned[place] = 1;
+      else if (mm !== NOT_PINNING) this.pinned[place] = 1;
       else this.pinned[place] = from >= 0 && now[from] !== now[place] ? this.pinned[from] : 0;
       if (this.pinned[place] === 1 && this.copies && mm >= 0 && k.of(mm_pins).has_pinned[mm] === 0)
         this.wrong = `pins: process ${mm} has pinned page ${now[place] - 1}, and has_pinned is 0`;

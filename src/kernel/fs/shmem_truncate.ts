@@ -4,17 +4,27 @@
  * Source: mm/shmem.c in v4.20 (shmem_setattr, shmem_fallocate, shmem_undo_range). A page that goes takes its data with it. A device that holds
  * it keeps a page of no file; nothing else comes of it, as tmpfs has no buffers and no writeback.
  *
+ * F_SEAL_SHRINK and F_SEAL_GROW keep ftruncate from changing the size; a hole is punched all the same, unless F_SEAL_WRITE is set (mm/memfd.ts).
+ *
  * shmem_undo_range is truncate_inode_pages_range here: the two differ in what they do about swap, about huge pages, and about
- * writeback, which tmpfs does not have. Left out: seals, block accounting, the wait of faults for a hole in the making
+ * writeback, which tmpfs does not have. Left out: block accounting, the wait of faults for a hole in the making
  * (shmem_falloc), times.
  */
-import { call, down_write, given, local, path, step, up_write } from "../language.js";
+import { ERRNO } from "../errno.js";
+import type { Kernel } from "../kernel.js";
+import { call, config, down_write, given, leave, local, path, step, up_write } from "../language.js";
 import { i_rwsem } from "../locks.js";
+import { F_SEAL, is_sealed } from "../mm/memfd.js";
 import { truncate_inode_pages, truncate_pagecache_range } from "../mm/truncate.js";
 import { unmap_mapping_pages } from "../mm/zap.js";
-import { inode, int } from "../types.js";
+import { type InodeNr, inode, int, NONE } from "../types.js";
 
-/** ftruncate(2) to `size` parts of a page. Gives 0. */
+/** Whether the file's seals keep it from this size. */
+const may_not_be = (k: Kernel, mapping: InodeNr, size: number): boolean =>
+  (size < k.inode.i_size[mapping] && is_sealed(k, mapping, F_SEAL.SHRINK)) ||
+  (size > k.inode.i_size[mapping] && is_sealed(k, mapping, F_SEAL.GROW));
+
+/** ftruncate(2) to `size` parts of a page. Gives 0, or -EPERM. */
 export const shmem_setattr = path(
   "shmem_setattr",
   {
@@ -25,6 +35,12 @@ export const shmem_setattr = path(
   },
   [
     down_write(i_rwsem, (_, f) => f.mapping),
+    config("memfd", [
+      given(
+        (k, f) => may_not_be(k, f.mapping, f.size),
+        [up_write(i_rwsem, (_, f) => f.mapping), leave((k) => k.refused("ftruncate", -ERRNO.EPERM, NONE))],
+      ),
+    ]),
     step("i_size_write", (k, f) => {
       f.oldsize = k.inode.i_size[f.mapping];
       k.inode.i_size[f.mapping] = f.size;
@@ -55,12 +71,18 @@ export const shmem_setattr = path(
   ],
 );
 
-/** fallocate(2) with FALLOC_FL_PUNCH_HOLE: parts `lstart` to before `lend` become a hole, the size stays. Gives 0. */
+/** fallocate(2) with FALLOC_FL_PUNCH_HOLE: parts `lstart` to before `lend` become a hole, the size stays. Gives 0, or -EPERM. */
 export const shmem_punch_hole = path(
   "shmem_fallocate",
   { source: "mm/shmem.c v4.20", args: { mapping: inode, lstart: int, lend: int }, returns: int },
   [
     down_write(i_rwsem, (_, f) => f.mapping),
+    config("memfd", [
+      given(
+        (k, f) => is_sealed(k, f.mapping, F_SEAL.WRITE),
+        [up_write(i_rwsem, (_, f) => f.mapping), leave((k) => k.refused("fallocate", -ERRNO.EPERM, NONE))],
+      ),
+    ]),
     call(() => truncate_pagecache_range, { mapping: "mapping", lstart: "lstart", lend: "lend" }),
     up_write(i_rwsem, (_, f) => f.mapping),
   ],

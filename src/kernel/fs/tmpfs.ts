@@ -25,6 +25,7 @@ import {
 } from "../language.js";
 import { PG_locked, xa_lock } from "../locks.js";
 import { __delete_from_page_cache, add_to_page_cache_lru, find_get_page, no_page } from "../mm/filemap.js";
+import { F_SEAL, is_sealed } from "../mm/memfd.js";
 import {
   lock_page,
   PageDirty,
@@ -157,6 +158,21 @@ export const shmem_getpage_gfp = path(
   ],
 );
 
+/** The page of a file for a driver, uptodate and with a reference, in the argument `page`; a hole gets one. Gives 0, -EINVAL or -ENOMEM. */
+export const shmem_read_mapping_page = path(
+  "shmem_read_mapping_page_gfp",
+  { source: "mm/shmem.c v4.20", args: { mapping: inode, index: int, page: pfn }, returns: int },
+  [
+    call(
+      () => shmem_getpage_gfp,
+      { mapping: "mapping", index: "index", sgp: SGP.CACHE, page: "page" },
+      "ret",
+    ),
+    given((_, f) => f.ret === 0, [unlock()]),
+    lockdep_assert_not_held(PG_locked),
+  ],
+);
+
 /** The page of a file for a fault, uptodate and locked, with a reference for the caller; or no_page(VM_FAULT_*). Sleeps with mmap_sem. */
 export const shmem_fault = path(
   "shmem_fault",
@@ -221,11 +237,20 @@ export const shmem_file_read_iter = path(
 
 const WRITE = { mapping: inode, index: int, from: int, to: int, page: pfn } as const;
 
+/** Whether the file's seals keep a write from a page up to a part. */
+const may_not_write = (k: Kernel, mapping: InodeNr, index: number, to: number): boolean =>
+  is_sealed(k, mapping, F_SEAL.WRITE) ||
+  (is_sealed(k, mapping, F_SEAL.GROW) && index * k.geometry.parts + to > k.inode.i_size[mapping]);
+
 /** A page that is about to be written: the caller has i_rwsem. */
 export const shmem_write_begin = path(
   "shmem_write_begin",
   { source: "mm/shmem.c v4.20", args: WRITE, returns: int },
   [
+    // i_rwsem is the caller's.
+    config("memfd", [
+      given((k, f) => may_not_write(k, f.mapping, f.index, f.to), [leave(() => -ERRNO.EPERM)]),
+    ]),
     call(
       () => shmem_getpage_gfp,
       { mapping: "mapping", index: "index", sgp: SGP.WRITE, page: "page" },

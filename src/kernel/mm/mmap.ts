@@ -34,8 +34,9 @@ import {
   up_write,
 } from "../language.js";
 import { anon_vma_rwsem, i_mmap_rwsem, lru_lock, mmap_sem } from "../locks.js";
-import { VM_DETACHED, VM_LOCKED } from "../structs.js";
+import { VM_DETACHED, VM_LOCKED, VM_SHARED } from "../structs.js";
 import { int, NONE, type Vpn, vpn } from "../types.js";
+import { writable_denied } from "./memfd.js";
 import { find_vma, mm_of } from "./memory.js";
 import { munlock_vma_pages_range } from "./mlock.js";
 import { account } from "./rlimit.js";
@@ -301,7 +302,7 @@ export const munmap = path(
   ],
 );
 
-/** mmap(2) of an area of the geometry, as its VmaSpec says, at its own addresses (MAP_FIXED). Gives 0 or -ENOMEM. */
+/** mmap(2) of an area of the geometry, as its VmaSpec says, at its own addresses (MAP_FIXED). Gives 0, -ENOMEM, or -EPERM (F_SEAL_WRITE). */
 export const mmap = path(
   "mmap",
   {
@@ -324,7 +325,12 @@ export const mmap = path(
       (_, f) => f.ret === 0,
       [
         given((_, f) => f.file !== 0, [down_write(i_mmap_rwsem, (_, f) => f.file)]),
+        // mapping_map_writable comes first; nobody looks at the VMA in between.
         step("vma_link", (k, f) => {
+          if ((k.geometry.vmas[f.area].flags & VM_SHARED) !== 0 && writable_denied(k, f.file)) {
+            f.ret = -ERRNO.EPERM;
+            return;
+          }
           const { pages, flags, pgoff } = k.geometry.vmas[f.area];
           k.vma.vm_pages[f.area] = pages;
           k.vma.vm_flags[f.area] = flags;

@@ -16,6 +16,7 @@ import { device } from "../../kernel/drivers/device.js";
 import { gpu_engine } from "../../kernel/drivers/i915_userptr.js";
 import { ib_umem_get, ib_umem_release } from "../../kernel/drivers/infiniband.js";
 import { io_sqe_buffer_register, io_sqe_buffer_unregister } from "../../kernel/drivers/io_uring.js";
+import { release_udmabuf, udmabuf_create } from "../../kernel/drivers/udmabuf.js";
 import { vfio_dma_do_map, vfio_dma_do_unmap } from "../../kernel/drivers/vfio.js";
 import { vb2_get_userptr, vb2_put_userptr } from "../../kernel/drivers/videobuf2.js";
 import { xdp_umem_reg, xdp_umem_release } from "../../kernel/drivers/xdp_umem.js";
@@ -31,10 +32,12 @@ import { mem_rw } from "../../kernel/fs/proc_mem.js";
 import { pipe_read, vmsplice_to_pipe } from "../../kernel/fs/splice.js";
 import type { Kernel } from "../../kernel/kernel.js";
 import { call, given, local, path, pause, repeat } from "../../kernel/language.js";
+import { F_SEAL, is_memfd, memfd_add_seals } from "../../kernel/mm/memfd.js";
+import { find_vma } from "../../kernel/mm/memory.js";
 import { notifier_of_pages } from "../../kernel/mm/mmu_notifier.js";
 import { process_vm_rw } from "../../kernel/mm/process_vm_access.js";
 import { MMU_NOTIFIER } from "../../kernel/operations.js";
-import { int, pages_nr, vpn } from "../../kernel/types.js";
+import { inode, int, pages_nr, vpn } from "../../kernel/types.js";
 import type { Node, Path } from "../../machine/path.js";
 
 /** What every holder's process is given: where the pages are, how many, and its array of pages. */
@@ -129,6 +132,29 @@ const draws = path(
         call(() => amdgpu_gem_object_free, { notifier: "notifier" }),
       ],
     ),
+  ],
+);
+
+/** A program seals its memfd and makes a dma-buf of the part that it has mapped, which it passes on; nobody asks for its addresses. */
+const exports_memfd = path(
+  "udmabuf",
+  { source: "a process", args: ARGS, locals: { ret: int, mapping: inode, index: int } },
+  [
+    local((k, f) => {
+      const vma = find_vma(k, f.at);
+      f.mapping = k.vma.vm_file[vma];
+      f.index = f.at - k.vma.vm_start[vma] + k.vma.vm_pgoff[vma];
+    }),
+    given(
+      (k, f) => is_memfd(k, f.mapping),
+      [call(() => memfd_add_seals, { mapping: "mapping", seals: F_SEAL.SHRINK }, "ret")],
+    ),
+    call(() => udmabuf_create, { mapping: "mapping", index: "index", nr: "nr", pages: "pages" }, "ret"),
+    local((_, f) => {
+      f.mapping = 0;
+      f.index = 0;
+    }),
+    given((_, f) => f.ret === 0, [pause("uses the pages"), call(() => release_udmabuf, { pages: "pages" })]),
   ],
 );
 
@@ -234,6 +260,11 @@ export const HOLDERS = {
       [call(() => io_sqe_buffer_register, range, "ret")],
       [call(() => io_sqe_buffer_unregister, { nr: "nr", pages: "pages" })],
     ),
+  ),
+  udmabuf: registered(
+    "udmabuf: a dma-buf of a file in memory, by its place in the file; never dirties. Files on disks are refused",
+    exports_memfd,
+    { config: ["memfd"] },
   ),
   vmsplice: holder("vmsplice: a pipe holds the pages until somebody reads it; never dirties", splices, {
     arrays: 2,

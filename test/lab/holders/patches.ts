@@ -9,6 +9,9 @@ export const patches: Readonly<Record<string, Holder>> = {
     if (step === "reclaim_pages") return chain(local("page_list"));
     return step === "putback_lru_page" ? chain(local("ret_pages")) : [];
   },
+  // What the cache gave until it is put, and what was made until the cache has given it. In a call the page is the callee's.
+  memfd_pin_folios: ({ calling, local }) =>
+    calling === "" ? [local("found"), local("folio")].filter((page) => page >= 0) : [],
   // Allocated for the child without the page table's lock (v5.9).
   copy_page_range: ({ page }) => (page("prealloc") < 0 ? [] : [page("prealloc")]),
 };

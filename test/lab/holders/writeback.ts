@@ -34,6 +34,8 @@ export const writeback: Readonly<Record<string, Holder>> = {
     calling === "" && step !== "find_get_entry" && step !== "shmem_alloc_page" && local("page") >= 0
       ? [local("page")]
       : [],
+  shmem_read_mapping_page_gfp: ({ calling, local }) =>
+    calling === "" && local("page") >= 0 ? [local("page")] : [],
   shmem_file_read_iter: ({ calling, local }) => (calling === "" && local("page") >= 0 ? [local("page")] : []),
   generic_perform_write: ({ step, calling, local }) =>
     step === "iov_iter_copy_from_user_atomic" || calling === "shmem_write_end" ? [local("page")] : [],
