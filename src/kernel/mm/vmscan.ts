@@ -29,7 +29,7 @@
 import type { Frame, Node } from "../../machine/path.js";
 import { RECLAIM, type ReclaimAct, WORD } from "../../trace/words.js";
 import { free_buffers } from "../fs/invalidatepage.js";
-import { is_newer_than_disk } from "../fs/newer.js";
+import { is_newer_than_disk, is_nowhere_else } from "../fs/newer.js";
 import type { Kernel } from "../kernel.js";
 import {
   branch,
@@ -143,6 +143,12 @@ export function __remove_mapping(k: Kernel, page: Pfn, reclaimed: boolean): bool
   if (!PageSwapCache(k, page)) {
     if (is_newer_than_disk(k, page, k.page.mapping[page]))
       k.fault("LOST", "__remove_mapping: a page is freed with bytes that are not on the disk", page);
+    if (is_nowhere_else(k, page, k.page.mapping[page]))
+      k.fault(
+        "LOST",
+        "__remove_mapping: a page of a file in memory is freed with bytes that are nowhere else",
+        page,
+      );
     const remembered = reclaimed && page_is_file_cache(k, page);
     __delete_from_page_cache(k, page, remembered ? workingset_eviction(k, page) : 0);
   } else {
