@@ -67,6 +67,7 @@ import { iomap_releasepage, iomap_set_page_dirty } from "./fs/iomap.js";
 import { journalHeadTables } from "./fs/jbd2/journal_head.js";
 import { journalTables } from "./fs/jbd2.js";
 import { generic_file_write_iter } from "./fs/read_write.js";
+import { shmem_writepage, shmemSwapTable } from "./fs/shmem_swap.js";
 import { __generic_file_fsync, noop_fsync } from "./fs/sync.js";
 import {
   __set_page_dirty_no_writeback,
@@ -143,6 +144,7 @@ export const operations: Implementations = {
     },
     [FS.tmpfs]: {
       set_page_dirty: __set_page_dirty_no_writeback,
+      writepage: shmem_writepage,
       write_begin: shmem_write_begin,
       write_end: shmem_write_end,
     },
@@ -216,6 +218,7 @@ export const tables: readonly Table[] = [
   ...zoneTables,
   ...scanControlTables,
   ...swapTables,
+  shmemSwapTable,
   ...workingsetTables,
   ...pagevecTables,
   ...blockTables,

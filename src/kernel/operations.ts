@@ -14,7 +14,7 @@ import type { InodeNr, Pfn } from "./types.js";
  * which an implementation takes what it needs: sync 1 is WB_SYNC_ALL; nr_to_write is the caller's own and is counted down
  * unless it is LONG_MAX; the range is in pages, both ends included; range_start RANGE_CYCLIC is wbc->range_cyclic. It
  * gives 0 or a negative error, or nothing. writepage is offered { page, sync, memalloc } (1: the caller is reclaim, and has PF_MEMALLOC), gets the page locked and clean,
- * and unlocks it.
+ * and unlocks it, or gives AOP_WRITEPAGE_ACTIVATE with the page locked and dirty.
  * write_begin { mapping, index, from, to, page }: parts from..to of a page will be written; it assigns its argument
  * `page`, locked and with a reference, and gives 0 or a negative error. write_end takes the same, unlocks and puts the page, and
  * gives how many parts it took.
@@ -76,6 +76,9 @@ export const FS = {
   /** No filesystem: swap_aops of the swap cache, swapper_space. */
   swap: 8,
 } as const;
+
+/** What a writepage gives that leaves the page locked: reclaim activates it. Not the kernel's number (0x80000), which no local has room for. */
+export const AOP_WRITEPAGE_ACTIVATE = 2;
 
 /** Rows of a_ops beyond those of FS: what ext4_set_aops chooses from for FS.ext4, by the mount. */
 export const EXT4_AOPS = { ordered: 9, da: 10, journalled: 11 } as const;

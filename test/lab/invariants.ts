@@ -8,6 +8,7 @@
 import { disk_version } from "../../src/kernel/fs/blocks.js";
 import { dax_block } from "../../src/kernel/fs/dax.js";
 import { should_journal_data } from "../../src/kernel/fs/jbd2/journal_head.js";
+import { shmem_swap_entries } from "../../src/kernel/fs/shmem_swap.js";
 import { PTE } from "../../src/kernel/kernel.js";
 import { compound_head, PageTail } from "../../src/kernel/mm/compound.js";
 import { page_index, page_mapping } from "../../src/kernel/mm/filemap.js";
@@ -242,15 +243,16 @@ export class Invariants {
     );
   }
 
-  /** What swap_map counts: the PTEs that hold an entry, and the page that has it in the swap cache, which knows. */
+  /** What swap_map counts: the PTEs and the slots of files in memory that hold an entry, and the page that has it in the swap cache, which knows. */
   private swap(): string | null {
     const { k } = this.world;
     const map = swap_map(k);
     const ptes = new Array<number>(map.length).fill(0);
     for (const entry of k.pte.entry) if (is_swap_entry(entry)) ptes[pte_to_swp_entry(entry)]++;
+    for (const entry of shmem_swap_entries(k)) ptes[entry]++;
     for (let offset = 1; offset < map.length; offset++) {
       if (__swp_swapcount(k, offset) !== ptes[offset])
-        return `swap: entry ${offset} is counted ${__swp_swapcount(k, offset)} times, ${ptes[offset]} PTEs hold it`;
+        return `swap: entry ${offset} is counted ${__swp_swapcount(k, offset)} times, ${ptes[offset]} PTEs and slots hold it`;
       const page = k.xa_slot.page[k.slotOf(k.swapper_space, offset)] - 1;
       if (((map[offset] & SWAP_HAS_CACHE) !== 0) !== page >= 0)
         return `swap: entry ${offset} has a page in the cache and does not know, or the other way round`;

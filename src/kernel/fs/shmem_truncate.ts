@@ -6,18 +6,31 @@
  *
  * F_SEAL_SHRINK and F_SEAL_GROW keep ftruncate from changing the size; a hole is punched all the same, unless F_SEAL_WRITE is set (mm/memfd.ts).
  *
- * shmem_undo_range is truncate_inode_pages_range here: the two differ in what they do about swap, about huge pages, and about
+ * shmem_undo_range is truncate_inode_pages_range here, with what the file has in swap freed beside it (fs/shmem_swap.ts): the two differ in what they do about huge pages, and about
  * writeback, which tmpfs does not have. Left out: block accounting, the wait of faults for a hole in the making
  * (shmem_falloc), times.
  */
+import type { Node } from "../../machine/path.js";
 import { ERRNO } from "../errno.js";
 import type { Kernel } from "../kernel.js";
-import { call, config, down_write, given, leave, local, path, step, up_write } from "../language.js";
-import { i_rwsem } from "../locks.js";
+import { call, config, down_write, given, leave, local, path, step, under, up_write } from "../language.js";
+import { i_rwsem, xa_lock } from "../locks.js";
 import { F_SEAL, is_sealed } from "../mm/memfd.js";
 import { truncate_inode_pages, truncate_pagecache_range } from "../mm/truncate.js";
 import { unmap_mapping_pages } from "../mm/zap.js";
 import { type InodeNr, inode, int, NONE } from "../types.js";
+import { shmem_free_swap } from "./shmem_swap.js";
+
+/** What a file has in swap from one index to before another; to its end where none is said. */
+const free_swapped = <F extends { readonly mapping: InodeNr }>(
+  start: (k: Kernel, f: F) => number,
+  end: (k: Kernel, f: F) => number = (k, f) => k.inode.i_pages[f.mapping],
+): Node<Kernel, F> =>
+  config<F>("swap", [
+    under<F>(xa_lock, [
+      step<F>("shmem_free_swap", (k, f) => shmem_free_swap(k, f.mapping, start(k, f), end(k, f))),
+    ]),
+  ]);
 
 /** Whether the file's seals keep it from this size. */
 const may_not_be = (k: Kernel, mapping: InodeNr, size: number): boolean =>
@@ -54,7 +67,9 @@ export const shmem_setattr = path(
           (_, f) => f.nr > 0,
           [call(() => unmap_mapping_pages, { mapping: "mapping", start: "start", nr: "nr", even_cows: 1 })],
         ),
+        free_swapped((k, f) => Math.ceil(f.size / k.geometry.parts)),
         call(() => truncate_inode_pages, { mapping: "mapping", lstart: "size" }),
+        free_swapped((k, f) => Math.ceil(f.size / k.geometry.parts)),
         // Private copies that were made meanwhile.
         given(
           (_, f) => f.nr > 0,
@@ -83,7 +98,15 @@ export const shmem_punch_hole = path(
         [up_write(i_rwsem, (_, f) => f.mapping), leave((k) => k.refused("fallocate", -ERRNO.EPERM, NONE))],
       ),
     ]),
+    free_swapped<{ mapping: InodeNr; lstart: number; lend: number }>(
+      (k, f) => Math.ceil(f.lstart / k.geometry.parts),
+      (k, f) => Math.floor(f.lend / k.geometry.parts),
+    ),
     call(() => truncate_pagecache_range, { mapping: "mapping", lstart: "lstart", lend: "lend" }),
+    free_swapped<{ mapping: InodeNr; lstart: number; lend: number }>(
+      (k, f) => Math.ceil(f.lstart / k.geometry.parts),
+      (k, f) => Math.floor(f.lend / k.geometry.parts),
+    ),
     up_write(i_rwsem, (_, f) => f.mapping),
   ],
 );

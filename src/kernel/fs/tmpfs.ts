@@ -3,7 +3,7 @@
  *
  * Source: mm/shmem.c, mm/page-writeback.c (__set_page_dirty_no_writeback) in v4.20. The article's "non-RAM-based
  * filesystem" is every filesystem but this kind. A page comes to be in one function, shmem_getpage_gfp, for reads, faults and writes.
- * Left out: swap, seals, huge pages, fallocate, limits of the filesystem's size, a fault's wait for a hole in the making (shmem_falloc).
+ * With swap its dirty pages go to the swap area and come back (fs/shmem_swap.ts); seals are in mm/memfd.ts. Left out: huge pages, fallocate, limits of the filesystem's size, a fault's wait for a hole in the making (shmem_falloc).
  */
 import { ERRNO } from "../errno.js";
 import type { Kernel } from "../kernel.js";
@@ -41,6 +41,7 @@ import { set_page_dirty } from "../mm/page_writeback.js";
 import { mark_page_accessed, put_page } from "../mm/swap.js";
 import { VM_FAULT } from "../operations.js";
 import { type InodeNr, inode, int, NONE, type Pfn, pfn } from "../types.js";
+import { shmem_swap_entry, shmem_swapin } from "./shmem_swap.js";
 
 const set_dirty = step<{ readonly page: Pfn; ret: number }>("TestSetPageDirty", (k, f) => {
   f.ret = PageDirty(k, f.page) || TestSetPageDirty(k, f.page) ? 0 : 1;
@@ -80,11 +81,12 @@ const behind = (k: Kernel, f: { readonly mapping: InodeNr; readonly index: numbe
  */
 export const shmem_getpage_gfp = path(
   "shmem_getpage_gfp",
-  { source: "mm/shmem.c v4.20", args: GETPAGE, returns: int },
+  { source: "mm/shmem.c v4.20", args: GETPAGE, locals: { swap: int }, returns: int },
   [
     label("repeat"),
     step("find_get_entry", (k, f) => {
       f.page = find_get_page(k, f.mapping, f.index);
+      f.swap = f.page === NONE ? shmem_swap_entry(k, f.mapping, f.index) : 0;
     }),
     given(
       (_, f) => f.page !== NONE,
@@ -102,6 +104,7 @@ export const shmem_getpage_gfp = path(
     config("truncate", [
       given((_, f) => f.sgp <= SGP.CACHE, [when("i_size_read", (k, f) => behind(k, f), [goto("EINVAL")])]),
     ]),
+    config("swap", [given((_, f) => f.swap !== 0, shmem_swapin())]),
     given(
       (_, f) => f.page !== NONE && f.sgp === SGP.WRITE,
       [step("mark_page_accessed", (k, f) => mark_page_accessed(k, f.page))],

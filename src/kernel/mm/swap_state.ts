@@ -47,7 +47,7 @@ import {
 import { note_workingset } from "./workingset.js";
 
 /** add_to_swap_cache: a locked page gets an entry that has been claimed for it, and the cache's reference. */
-function add_to_swap_cache(k: Kernel, page: Pfn, entry: SwpEntry): void {
+export function add_to_swap_cache(k: Kernel, page: Pfn, entry: SwpEntry): void {
   get_page(k, page);
   SetPageSwapCache(k, page);
   set_page_private(k, page, entry);

@@ -10,7 +10,7 @@
  *
  * Left out: more than one area, priorities, clusters and the slot caches (the lowest free page is taken, and a freed one is free at once, so that
  * an entry is another page's much sooner than there), huge pages, counts above SWAP_MAP_MAX
- * (swap_count_continued), shmem's entries, swapoff, hibernation, discard, frontswap; that scan_swap_map takes pages from a full area
+ * (swap_count_continued), SWAP_MAP_SHMEM (an entry of a file counts as one), swapoff, hibernation, discard, frontswap; that scan_swap_map takes pages from a full area
  * which only the cache has.
  */
 import { struct, u8, u16 } from "../../machine/memory.js";

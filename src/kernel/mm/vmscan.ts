@@ -22,8 +22,7 @@
  *
  * With config "workingset" a page of a file that goes is remembered, and active pages make room for those that come back (mm/workingset.ts).
  *
- * Left out: lazyfree pages (MADV_FREE puts them on the file lists), shrink_slab, memcgs, readahead marks, vmpressure, congested disks, what a writepage may say to pageout (none modelled fails or gives AOP_WRITEPAGE_ACTIVATE, which
- * is tmpfs's answer), is_dirty_writeback (block devices and NFS have one), and what reclaim here may always do: may_unmap, may_swap,
+ * Left out: lazyfree pages (MADV_FREE puts them on the file lists), shrink_slab, memcgs, readahead marks, vmpressure, congested disks, a writepage that fails, is_dirty_writeback (block devices and NFS have one), and what reclaim here may always do: may_unmap, may_swap,
  * may_enter_fs.
  */
 import type { Frame, Node } from "../../machine/path.js";
@@ -55,7 +54,7 @@ import {
   when,
 } from "../language.js";
 import { lru_lock, PG_locked, xa_lock } from "../locks.js";
-import { a_ops, fs_of_page } from "../operations.js";
+import { AOP_WRITEPAGE_ACTIVATE, a_ops, fs_of_page } from "../operations.js";
 import {
   isAnon,
   LRU,
@@ -243,7 +242,20 @@ const pageout = path(
     call(() => clear_page_dirty_for_io, { page: "page" }, "dirty"),
     given((_, f) => f.dirty === 0, [leave(() => PAGE.CLEAN)]),
     step("SetPageReclaim", (k, f) => SetPageReclaim(k, f.page)),
-    dispatch(a_ops, "writepage", (k, f) => fs_of_page(k, f.page), { page: "page", sync: 0, memalloc: 1 }),
+    dispatch(
+      a_ops,
+      "writepage",
+      (k, f) => fs_of_page(k, f.page),
+      { page: "page", sync: 0, memalloc: 1 },
+      "dirty",
+    ),
+    // What tmpfs gives where it has no room in swap.
+    config("swap", [
+      given(
+        (_, f) => f.dirty === AOP_WRITEPAGE_ACTIVATE,
+        [step("ClearPageReclaim", (k, f) => ClearPageReclaim(k, f.page)), leave(() => PAGE.ACTIVATE)],
+      ),
+    ]),
     when("!PageWriteback", (k, f) => !PageWriteback(k, f.page), [
       step("ClearPageReclaim", (k, f) => ClearPageReclaim(k, f.page)),
     ]),

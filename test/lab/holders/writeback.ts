@@ -30,8 +30,10 @@ export const writeback: Readonly<Record<string, Holder>> = {
   iomap_file_buffered_write: writes,
   iomap_zero_range: writes,
   // A new page's only reference, until the cache has it too, is its maker's.
+  // A page that has come from swap is dirtied by a call.
   shmem_getpage_gfp: ({ step, calling, local }) =>
-    calling === "" && step !== "find_get_entry" && step !== "shmem_alloc_page" && local("page") >= 0
+    calling === "set_page_dirty" ||
+    (calling === "" && step !== "find_get_entry" && step !== "shmem_alloc_page" && local("page") >= 0)
       ? [local("page")]
       : [],
   shmem_read_mapping_page_gfp: ({ calling, local }) =>
