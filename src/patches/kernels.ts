@@ -50,6 +50,7 @@ import { umem_pins_fast } from "./umem_pins_fast.js";
 import { unshare_anon } from "./unshare_anon.js";
 import { unshare_cow_mappings } from "./unshare_cow_mappings.js";
 import { uring_leaves_files_to_gup } from "./uring_leaves_files_to_gup.js";
+import { uring_one_file } from "./uring_one_file.js";
 import { uring_pins_fast } from "./uring_pins_fast.js";
 import { uring_shmem_buffers } from "./uring_shmem_buffers.js";
 import { valid_gup_args } from "./valid_gup_args.js";
@@ -165,8 +166,9 @@ const v6_1 = next(v5_19, "v6.1", "December 2022, as released", btrfs_no_writepag
 const v6_1_192 = next(
   v6_1,
   "v6.1.192",
-  "v6.1 with its stable patches: reclaim spares pinned pages",
+  "v6.1 with its stable patches: reclaim spares pinned pages; io_uring buffers are of one file",
   keep_private_of_pinned,
+  uring_one_file,
 );
 const v6_2 = next(
   v6_1,
@@ -179,9 +181,10 @@ const v6_2 = next(
 const v6_3 = next(
   v6_2,
   "v6.3",
-  "April 2023: O_DIRECT through iomap pins; arguments of get_user_pages are checked",
+  "April 2023: O_DIRECT through iomap pins; arguments of get_user_pages are checked; io_uring buffers are of one file",
   valid_gup_args,
   iomap_dio_pins,
+  uring_one_file,
 );
 const v6_4 = next(v6_3, "v6.4", "June 2023: reclaim spares pinned pages", keep_private_of_pinned);
 const v6_5 = next(

@@ -2,7 +2,7 @@
  * io_uring asks no longer what its buffers' memory is: get_user_pages decides.
  *
  * Source: io_uring/rsrc.c (io_pin_pages), commit 34ed8d0dcd69 (v6.5). A long-term pin for writing of a shared file that tracks dirty pages gets -EFAULT there, before
- * anything is pinned (refuse-longterm-file-write). Private mappings of files can be registered: their pages are anonymous by then.
+ * anything is pinned (refuse-longterm-file-write). A buffer may be of several files again (uring-one-file). Private mappings of files can be registered: their pages are anonymous by then.
  */
 import { remove } from "../machine/patch.js";
 import type { Patch } from "./patch.js";

@@ -5,7 +5,7 @@
  * tmpfs, which memfd_create gives, is no page cache that anybody writes back. Other files are refused as before, private mappings of them, too, with
  * -EOPNOTSUPP, after all pages have been pinned.
  *
- * Left out: the -EINVAL of a buffer of several files (edd478269640, v6.3 and its stable kernels).
+ * A buffer of several files is refused from v6.3 to v6.4 (uring-one-file).
  */
 import { any_file, type Register, unsupported } from "../kernel/drivers/io_uring.js";
 import { held, when } from "../kernel/language.js";

@@ -45,7 +45,7 @@ function register(kernel: string, memory: string) {
   return { answer: answers[0], vmstat: [nr_foll_pin_acquired, nr_foll_pin_released], held };
 }
 
-const { EFAULT, EOPNOTSUPP } = ERRNO;
+const { EFAULT, EINVAL, EOPNOTSUPP } = ERRNO;
 /** The error number of v4.20 with v5.1's io_uring, v5.14, 6.1.192 (which was recorded) and v6.5. */
 const ROWS: readonly (readonly [string, number, number, number, number])[] = [
   ["anon-private", 0, 0, 0, 0],
@@ -74,6 +74,49 @@ describe.each(ROWS)("IORING_REGISTER_BUFFERS of %s", (memory, ...errors) => {
       ["v6.5", "v6.12"],
     ])
       expect(register(newer, memory).answer).toBe(register(older, memory).answer);
+  });
+});
+
+describe("a buffer of two areas", () => {
+  /** A page of one area and one of the next: files by their filesystems, or anonymous memory. */
+  const two = (kernel: string, first: number, second: number) => {
+    const answers: number[] = [];
+    const files = [first, second].filter((fs) => fs !== FS.none).map((fs) => ({ pages: 1, fs }));
+    const vma = (fs: number, nr: number) =>
+      fs === FS.none ? { pages: 1, flags: VM_WRITE } : { pages: 1, file: nr, flags: SHARED };
+    const h = new Hand(
+      small(
+        {
+          kernel,
+          pages: 6,
+          cached: false,
+          geometry: { files, vmas: [vma(first, 1), vma(second, files.length)], dioPages: 2 },
+        },
+        { register: ask(io_sqe_buffer_register, [0, 2, 0], answers), disk },
+      ),
+    );
+    h.go("register").go("disk").go("register").go("disk").go("register");
+    return [answers[0], h.k.page.pins.reduce((sum, nr) => sum + nr, 0)];
+  };
+
+  it.each([
+    ["two files of tmpfs", FS.tmpfs, FS.tmpfs, 0, -EINVAL, -EINVAL, 0],
+    ["tmpfs and anonymous memory", FS.tmpfs, FS.none, 0, -EINVAL, -EINVAL, 0],
+    ["anonymous memory and tmpfs", FS.none, FS.tmpfs, 0, -EINVAL, -EINVAL, 0],
+    ["tmpfs and ext4", FS.tmpfs, FS.ext4, -EOPNOTSUPP, -EINVAL, -EINVAL, -EFAULT],
+    [
+      "ext4 and tmpfs: the first page comes first",
+      FS.ext4,
+      FS.tmpfs,
+      -EOPNOTSUPP,
+      -EOPNOTSUPP,
+      -EOPNOTSUPP,
+      -EFAULT,
+    ],
+  ])("%s: v6.2, v6.1.192, v6.4 and v6.5", (_, first, second, ...errors) => {
+    expect(["v6.2", "v6.1.192", "v6.4", "v6.5"].map((kernel) => two(kernel, first, second))).toEqual(
+      errors.map((error) => [error, error === 0 ? 2 : 0]),
+    );
   });
 });
 
