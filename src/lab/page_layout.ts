@@ -10,7 +10,7 @@
  */
 import type { Kernel } from "../kernel/kernel.js";
 import { compound_order, PageHead, PageTail, tail_of } from "../kernel/mm/compound.js";
-import { is_zone_device_page } from "../kernel/mm/memremap.js";
+import { device_pte_counts, is_zone_device_page } from "../kernel/mm/memremap.js";
 import { PageLRU, PagePrivate, PageSwapCache } from "../kernel/mm/page.js";
 import { page_private } from "../kernel/mm/swapfile.js";
 import { isAnon } from "../kernel/structs.js";
@@ -284,13 +284,19 @@ function unionValues(k: Kernel, page: Pfn, type: PageType): readonly (string | n
   }
 }
 
+/** What the counts of a device page hold where its kernel counts PTEs (dev_pagemap): PAGE_LAYOUT has v4.20's. */
+const DEVICE_COUNTS = always("_mapcount, _refcount", "PTEs minus one; references, one a PTE, 0 when idle");
+const COUNTS_WORD = 6;
+
 /** The eight words of a live page. */
 export function pageWords(k: Kernel, page: Pfn): LiveWord[] {
   const type = pageType(k, page);
   const flags = decodePageFlags(k.page.flags[page]).join(" ");
   const counts = `${k.page.mapcount[page] - 1}, ${k.page._refcount[page]}`;
   const values = [flags === "" ? "none" : flags, ...unionValues(k, page, type), counts, ""];
-  return PAGE_LAYOUT[type].map((use, word) => {
+  return PAGE_LAYOUT[type].map((v4_20, word) => {
+    const counted = type === "ZONE_DEVICE" && word === COUNTS_WORD && device_pte_counts(k);
+    const use = counted ? DEVICE_COUNTS : v4_20;
     const value = values[word];
     // The cgroup and what this simulator does not have are owned where the type always owns them.
     const owned = word >= 1 && word <= 5 ? value !== null : use.tenure === "always";

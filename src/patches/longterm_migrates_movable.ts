@@ -2,7 +2,7 @@
  * A long-term pin moves pages out of ZONE_MOVABLE before it keeps them: memory that may be switched off stays so.
  *
  * Source: mm/gup.c (check_and_migrate_movable_pages, __gup_longterm_locked) in v5.13, commit d1e153fea2a8, with f68749ec342b, 1a08ae36cf8b, f0f4463837da and 6e7f34ebb8d2 of the same
- * series. The pages are pinned; where one of them is of ZONE_MOVABLE, it is isolated, every page of the call is put again, those that were isolated move to
+ * series (the order of the calls is f68749ec342b's). The pages are pinned; where one of them is of ZONE_MOVABLE, it is isolated, every page of the call is put again, those that were isolated move to
  * other zones, and all is pinned anew. A page that cannot be moved, because somebody else refers to it, makes the call fail: -ENOMEM (F59). One that
  * could not even be isolated is pinned and looked at again. The fast walk leaves pages of the zone to the slow path.
  *
@@ -135,7 +135,6 @@ export const longterm_migrates_movable: Patch = {
   author: "Pavel Tatashin",
   date: "2021-05",
   commit: "d1e153fea2a8",
-  uncertain: "author and month; its order of unpinning and migrating was read in v6.1, not in v5.13",
   help: "a long-term pin moves pages out of ZONE_MOVABLE first, and fails where one of them cannot be moved",
   edits: [
     before<{ readonly page: Pfn; readonly write: number }>("gup_pte_range", "try_grab_compound_head", [

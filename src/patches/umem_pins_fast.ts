@@ -2,7 +2,7 @@
  * RDMA takes its pages by the fast walk, without mmap_sem.
  *
  * Source: drivers/infiniband/core/umem.c (ib_umem_get), two commits of the series that brought pin_user_pages (v5.6): "IB/umem: use get_user_pages_fast() to pin DMA pages" and
- * "IB/{core,hw,umem}: set FOLL_PIN via pin_user_pages*(), fix up ODP"; their ids are not known here. A registration of pages whose PTEs are writable calls neither the
+ * "IB/{core,hw,umem}: set FOLL_PIN via pin_user_pages*(), fix up ODP"; their ids could not be found. A registration of pages whose PTEs are writable calls neither the
  * filesystem nor looks at a VMA: what a VMA forbids must be found out from the page alone (longterm-fast-gate).
  */
 import { call, local } from "../kernel/language.js";

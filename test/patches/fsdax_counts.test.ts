@@ -1,11 +1,17 @@
 /** Pages of DAX files that are counted from 1 (v6.12) and from 0 (v6.15): the counts, and W8. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { dax_allocate_file, dax_block, ext4_dax_setattr } from "../../src/kernel/fs/dax.js";
+import {
+  dax_allocate_file,
+  dax_block,
+  dax_truncate_pagecache,
+  ext4_dax_setattr,
+} from "../../src/kernel/fs/dax.js";
 import { xfs_dax_setattr } from "../../src/kernel/fs/xfs_dax.js";
 import { FS } from "../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
 import { awaited } from "../../src/lab/awaited.js";
+import { pageWords, pageWordsText } from "../../src/lab/page_layout.js";
 import type { World } from "../../src/lab/world.js";
 import { dma, load, read, store } from "../kernel/actors.js";
 import { type Actor, FILE, Hand, small } from "../kernel/harness.js";
@@ -101,6 +107,28 @@ describe("the counts of a DAX page", () => {
         [0, 0],
       ]);
     });
+});
+
+describe("what is said of a DAX page", () => {
+  it.each([
+    [BEFORE, "-1, 1", /DAX maps without counting; references, 1 when idle/],
+    [SINCE, "-1, 0", /references, one a PTE, 0 when idle/],
+  ])("%s: its struct page's counts are %s when it is idle", (kernel, counts, text) => {
+    const { k } = machine(kernel, {});
+    const page = dax_block(k, FILE, 0);
+    expect(pageWords(k, page)[6].value).toBe(counts);
+    expect(pageWordsText(k, page)).toMatch(text);
+  });
+
+  it.each([
+    [BEFORE, ["WARN dax_disassociate_entry: WARN_ON_ONCE(trunc && page_ref_count(page) > 1)"]],
+    [SINCE, []],
+  ])("%s: who frees a page that is held, without having waited: %j", (kernel, said) => {
+    const frees = { path: dax_truncate_pagecache, args: [FILE, 0], ends: true };
+    const h = new Hand(machine(kernel, { load: load(0), read: read(1), frees }));
+    h.go("load").past("read", "submit_bio").go("frees");
+    expect(h.faults()).toEqual(said);
+  });
 });
 
 describe("W8 on both sides of the change", () => {

@@ -131,10 +131,10 @@ function dax_associate_entry(k: Kernel, page: Pfn, mapping: InodeNr, index: numb
   k.page.index[page] = index;
 }
 
-/** The opposite. Who truncates must have waited for the page. */
+/** The opposite. Who truncates must have waited for the page: where an idle page has a reference, a second one is somebody's. */
 function dax_disassociate_entry(k: Kernel, page: Pfn, trunc: boolean): void {
   k.WARN_ON_ONCE(
-    trunc && page_count(k, page) > device_page_idle(k),
+    trunc && device_page_idle(k) === 1 && page_count(k, page) > 1,
     WARN.disassociate,
     "dax_disassociate_entry: WARN_ON_ONCE(trunc && page_ref_count(page) > 1)",
     page,
