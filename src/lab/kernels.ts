@@ -233,9 +233,16 @@ export function bisect(scenario: string, good: string, bad: string, options: Bis
   };
 }
 
+/** A patch as `guplab log --json` prints it. */
+export interface ListedPatch
+  extends Pick<Patch, "name" | "title" | "author" | "date" | "commit" | "uncertain" | "help"> {
+  /** Names of the patches that must come before it, without what these need themselves. */
+  readonly needs?: readonly string[];
+}
+
 /** The patches of a kernel, the oldest first. @throws Error with one sentence when there is no such kernel */
-export const patchesOf = (kernel: string): readonly Omit<Patch, "edits" | "tables">[] =>
-  findKernel(kernel).patches.map(({ name, title, author, date, commit, uncertain, help }) => ({
+export const patchesOf = (kernel: string): readonly ListedPatch[] =>
+  findKernel(kernel).patches.map(({ name, title, author, date, commit, uncertain, help, needs = [] }) => ({
     name,
     title,
     author,
@@ -243,6 +250,7 @@ export const patchesOf = (kernel: string): readonly Omit<Patch, "edits" | "table
     commit,
     ...(uncertain === undefined ? {} : { uncertain }),
     help,
+    ...(needs.length === 0 ? {} : { needs: needs.map((need) => need.name) }),
   }));
 
 /** The same as text. */
@@ -250,12 +258,13 @@ export function patchLog(kernel: string): string {
   const patches = patchesOf(kernel);
   if (patches.length === 0) return `${kernel} has no patches: it is the base`;
   return patches
-    .map(({ name, title, author, date, commit, uncertain, help }) =>
+    .map(({ name, title, author, date, commit, uncertain, help, needs = [] }) =>
       [
         name,
         `  ${commit ?? "commit unknown"}  ${date}  ${author}: ${title}`,
         ...(uncertain === undefined ? [] : [`  uncertain: ${uncertain}`]),
         `  ${help}`,
+        ...(needs.length === 0 ? [] : [`  needs: ${needs.join(", ")}`]),
       ].join("\n"),
     )
     .join("\n");

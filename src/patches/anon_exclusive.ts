@@ -34,7 +34,13 @@ import { isAnon } from "../kernel/structs.js";
 import { NONE, type Pfn, type Vpn } from "../kernel/types.js";
 import { around, type Edit, replace } from "../machine/patch.js";
 import { pg } from "../trace/words.js";
-import { asks, copies, type ForkRules, maybe_needs_copy } from "./copy_pinned_at_fork.js";
+import {
+  asks,
+  copies,
+  copy_pinned_at_fork,
+  type ForkRules,
+  maybe_needs_copy,
+} from "./copy_pinned_at_fork.js";
 import type { Patch } from "./patch.js";
 import { can_reuse, maps_swapped, type Swapin, type Wp } from "./reuse_by_references.js";
 import { page_maybe_dma_pinned } from "./track_foll_pin.js";
@@ -165,6 +171,7 @@ export const anon_exclusive: Patch = {
   date: "2022-05",
   commit: "6c287605fd56",
   help: "an anonymous page of one process alone is marked; it is written in place, and not shared while it may be pinned",
+  needs: [copy_pinned_at_fork],
   boot: (k) => {
     for (const [at, entry] of k.pte.entry.entries())
       if ((entry & PTE.present) !== 0 && (entry & PTE.write) !== 0) {

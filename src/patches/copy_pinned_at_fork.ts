@@ -33,7 +33,7 @@ import { struct, u8 } from "../machine/memory.js";
 import { before, type Edit, locals, replace } from "../machine/patch.js";
 import type { Patch } from "./patch.js";
 import { FOLL_PIN } from "./pin_user_pages.js";
-import { page_maybe_dma_pinned } from "./track_foll_pin.js";
+import { page_maybe_dma_pinned, track_foll_pin } from "./track_foll_pin.js";
 
 export const mm_pins = struct("mm_pins", {
   has_pinned: u8("1 once the process has pinned a page"),
@@ -148,6 +148,7 @@ export const copy_pinned_at_fork: Patch = {
   date: "2020-09",
   commit: "70e806e4e645",
   help: "fork copies a pinned page for the child at once; the parent keeps the page that its device writes",
+  needs: [track_foll_pin],
   tables: [{ struct: mm_pins, rows: (g) => g.mms }],
   edits: [
     before<{ readonly at: Vpn; readonly flags: number }>("__get_user_pages", "retry:", [

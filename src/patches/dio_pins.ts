@@ -17,7 +17,7 @@ import { struct, u8 } from "../machine/memory.js";
 import { type Edit, recall, replace } from "../machine/patch.js";
 import type { Patch } from "./patch.js";
 import { FOLL_PIN } from "./pin_user_pages.js";
-import { unpin } from "./track_foll_pin.js";
+import { track_foll_pin, unpin } from "./track_foll_pin.js";
 
 export const bio_flags = struct("bio_flags", {
   BIO_PAGE_PINNED: u8("1 while the bio's pages are pinned"),
@@ -74,6 +74,7 @@ export const iomap_dio_pins: Patch = {
   date: "2023-01",
   commit: "920756a3306a",
   help: "O_DIRECT through iomap pins its pages and gives them back as such",
+  needs: [track_foll_pin],
   tables: [{ struct: bio_flags, rows: (g) => g.dios }],
   edits: [
     recall("iomap_dio_rw", "get_user_pages_fast", () => pin_user_pages_fast),
@@ -92,6 +93,7 @@ export const blockdev_dio_pins: Patch = {
   date: "2023-05",
   commit: "1ccf164ec866",
   help: "O_DIRECT through fs/direct-io.c pins its pages, too: no filesystem that is modelled uses it by then",
+  needs: [iomap_dio_pins],
   edits: [
     recall("do_blockdev_direct_IO", "get_user_pages_fast", () => pin_user_pages_fast),
     releases("dio_bio_complete"),

@@ -5,7 +5,7 @@
  * has room for it, too; it had the bias before.
  */
 import type { Patch } from "./patch.js";
-import { exact_pincount_rule } from "./track_foll_pin.js";
+import { exact_pincount_rule, track_foll_pin } from "./track_foll_pin.js";
 
 export const exact_pincount: Patch = {
   name: "exact-pincount",
@@ -14,6 +14,7 @@ export const exact_pincount: Patch = {
   date: "2022-01",
   commit: "5232c63f46fd",
   help: "a compound page of two page frames has an exact count of its pins as well",
+  needs: [track_foll_pin],
   edits: [],
   tables: [{ struct: exact_pincount_rule, rows: () => 1 }],
 };

@@ -15,7 +15,7 @@ import { int, pages_nr, vpn } from "../kernel/types.js";
 import { becomes } from "../machine/patch.js";
 import { FOLL_LONGTERM } from "./longterm_flag.js";
 import type { Patch } from "./patch.js";
-import { pin_user_pages_fast } from "./pin_user_pages.js";
+import { pin_frame_vector, pin_user_pages_fast } from "./pin_user_pages.js";
 
 const pins_longterm = path(
   "get_vaddr_frames",
@@ -43,5 +43,6 @@ export const frame_vector_longterm: Patch = {
   date: "2021-01",
   commit: "04769cb1c45a",
   help: "video capture takes long-term pins, by the fast walk",
+  needs: [pin_frame_vector],
   edits: [becomes(get_vaddr_frames, pins_longterm)],
 };

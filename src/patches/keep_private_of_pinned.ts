@@ -10,7 +10,7 @@ import { goto, when } from "../kernel/language.js";
 import type { Pfn } from "../kernel/types.js";
 import { before } from "../machine/patch.js";
 import type { Patch } from "./patch.js";
-import { page_maybe_dma_pinned } from "./track_foll_pin.js";
+import { page_maybe_dma_pinned, track_foll_pin } from "./track_foll_pin.js";
 
 export const keep_private_of_pinned: Patch = {
   name: "keep-private-of-pinned",
@@ -19,6 +19,7 @@ export const keep_private_of_pinned: Patch = {
   date: "2023-04",
   commit: "d824ec2a1546",
   help: "reclaim unmaps a pinned page and goes no further: it keeps its buffers, and is activated",
+  needs: [track_foll_pin],
   edits: [
     before<{ readonly page: Pfn }>("shrink_page_list", "PageDirty#1", [
       when("page_maybe_dma_pinned", (k, f) => page_maybe_dma_pinned(k, f.page), [goto("activate_locked")]),

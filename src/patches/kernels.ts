@@ -31,6 +31,7 @@ import { longterm_migrates_movable } from "./longterm_migrates_movable.js";
 import { madv_pageout } from "./madv_pageout.js";
 import { memfd_pin_folios_of_udmabuf } from "./memfd_pin_folios.js";
 import { type Names, namesOf } from "./names.js";
+import { lackOf, withNeeds } from "./needs.js";
 import {
   activate_dirty_files,
   btrfs_no_writepage,
@@ -74,17 +75,22 @@ export interface KernelVersion {
 /**
  * A kernel of the base and some patches.
  *
+ * @throws Error with one sentence when a patch needs another one that does not come before it
  * @example const mine = assemble("mine", "v4.20 whose ext4 warns", [ext4_page_without_buffers]);
  */
-export const assemble = (name: string, help: string, patches: readonly Patch[]): KernelVersion => ({
-  name,
-  help,
-  patches,
-  operations,
-  tables: [...tables, ...patches.flatMap((patch) => patch.tables ?? [])],
-  patched: patcher(patches),
-  names: namesOf(name),
-});
+export function assemble(name: string, help: string, patches: readonly Patch[]): KernelVersion {
+  const lack = lackOf(patches);
+  if (lack !== null) throw new Error(`there can be no kernel ${name}: ${lack}`);
+  return {
+    name,
+    help,
+    patches,
+    operations,
+    tables: [...tables, ...patches.flatMap((patch) => patch.tables ?? [])],
+    patched: patcher(patches),
+    names: namesOf(name),
+  };
+}
 
 const v4_20 = assemble("v4.20", "Linux v4.20, December 2018: the kernel of the article", []);
 /** The next release, by what it adds. */
@@ -264,7 +270,7 @@ const listed = (names: Iterable<string>): string => [...names].join(", ");
 /**
  * Look a kernel up by its name, or put one together: `v5.18+keep-private-of-pinned` is v5.18 with one patch more.
  *
- * @throws Error with one sentence that lists the known ones
+ * @throws Error with one sentence that lists the known ones, or says what a patch needs and what would be right
  */
 export function findKernel(name: string): KernelVersion {
   const [base, ...more] = name.split("+");
@@ -278,5 +284,12 @@ export function findKernel(name: string): KernelVersion {
     if (found.patches.includes(patch)) throw new Error(`${base} has the patch ${each} already`);
     return patch;
   });
+  const twice = more.find((each, at) => more.indexOf(each) < at);
+  if (twice !== undefined) throw new Error(`"${name}" names the patch ${twice} twice`);
+  const lack = lackOf(added, found.patches);
+  if (lack !== null) {
+    const whole = withNeeds(added).filter((patch) => !found.patches.includes(patch));
+    throw new Error(`${lack}: say ${[base, ...whole.map((patch) => patch.name)].join("+")}`);
+  }
   return assemble(name, `${base} with ${listed(more)}`, [...found.patches, ...added]);
 }

@@ -17,7 +17,7 @@ import type { Pfn } from "../kernel/types.js";
 import { after } from "../machine/patch.js";
 import { FOLL_LONGTERM } from "./longterm_flag.js";
 import type { Patch } from "./patch.js";
-import { FOLL_PIN } from "./pin_user_pages.js";
+import { FOLL_PIN, pin_user_pages_api } from "./pin_user_pages.js";
 
 const ALL = FOLL_PIN | FOLL_LONGTERM | FOLL.WRITE;
 
@@ -37,6 +37,7 @@ export const longterm_fast_gate: Patch = {
   date: "2023-05",
   commit: "a6e79df92e4a",
   help: "the fast walk takes long-term pins for writing of anonymous, shared and huge pages only",
+  needs: [pin_user_pages_api],
   edits: [
     after<{ readonly page: Pfn; readonly write: number }>("gup_pte_range", "pte_val(pte) == pte_val(*ptep)", [
       given(

@@ -11,7 +11,7 @@ import { find_vma } from "../kernel/mm/memory.js";
 import { vma_is_fsdax } from "../kernel/mm/memremap.js";
 import { NONE, type Vpn } from "../kernel/types.js";
 import { after, becomes } from "../machine/patch.js";
-import { __gup_longterm_locked, FOLL_LONGTERM, GUP_LONGTERM } from "./longterm_flag.js";
+import { __gup_longterm_locked, FOLL_LONGTERM, GUP_LONGTERM, longterm_flag } from "./longterm_flag.js";
 import type { Patch } from "./patch.js";
 
 const takes = path("__gup_longterm_locked", { ...GUP_LONGTERM, source: "mm/gup.c v5.11" }, [
@@ -31,6 +31,7 @@ export const longterm_fsdax_upfront: Patch = {
   date: "2020-12",
   commit: "52650c8b466b",
   help: "a long-term pin of fsdax memory is refused before its pages are taken",
+  needs: [longterm_flag],
   edits: [
     after<{ readonly at: Vpn; readonly flags: number }>("__get_user_pages", "find_extend_vma:", [
       given(

@@ -43,9 +43,9 @@ import { lru_add_drain_all } from "../kernel/mm/swap.js";
 import { forget_user_page, page_of } from "../kernel/mm/user_pages.js";
 import { int, type PagesNr, type Pfn, pages_nr } from "../kernel/types.js";
 import { after, before } from "../machine/patch.js";
-import { FOLL_LONGTERM } from "./longterm_flag.js";
+import { FOLL_LONGTERM, longterm_flag } from "./longterm_flag.js";
 import type { Patch } from "./patch.js";
-import { put_grabbed } from "./track_foll_pin.js";
+import { put_grabbed, track_foll_pin } from "./track_foll_pin.js";
 
 /** is_pinnable_page. The zero page is of no zone here. */
 const is_pinnable_page = (k: Kernel, page: Pfn): boolean => !is_zone_movable_page(k, page);
@@ -136,6 +136,7 @@ export const longterm_migrates_movable: Patch = {
   date: "2021-05",
   commit: "d1e153fea2a8",
   help: "a long-term pin moves pages out of ZONE_MOVABLE first, and fails where one of them cannot be moved",
+  needs: [longterm_flag, track_foll_pin],
   edits: [
     before<{ readonly page: Pfn; readonly write: number }>("gup_pte_range", "try_grab_compound_head", [
       given((k, f) => (f.write & FOLL_LONGTERM) !== 0 && !is_pinnable_page(k, f.page), [leave()]),

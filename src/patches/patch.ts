@@ -26,6 +26,11 @@ export interface Patch {
   readonly uncertain?: string;
   /** What a kernel with it does, in one sentence. */
   readonly help: string;
+  /**
+   * Patches that come before it in every kernel that has it: those whose steps it edits, whose structs it reads, or without which it would
+   * change nothing, or give back what it did not take. What they need themselves is not repeated. Default none.
+   */
+  readonly needs?: readonly Patch[];
   readonly edits: readonly Edit[];
   /** The structs that it brings; default none. */
   readonly tables?: readonly Table[];

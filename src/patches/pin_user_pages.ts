@@ -127,6 +127,7 @@ export const pin_frame_vector: Patch = {
   date: "2020-06",
   commit: "55a650c35fea",
   help: "video capture pins its user's pages, too",
+  needs: [pin_user_pages_api],
   edits: [
     recall("get_vaddr_frames", "get_user_pages_locked", () => pin_user_pages_locked),
     unpins("put_vaddr_frames"),

@@ -18,7 +18,7 @@ import { NONE, type Vpn } from "../kernel/types.js";
 import { before } from "../machine/patch.js";
 import { FOLL_LONGTERM } from "./longterm_flag.js";
 import type { Patch } from "./patch.js";
-import { FOLL_PIN } from "./pin_user_pages.js";
+import { FOLL_PIN, pin_user_pages_api } from "./pin_user_pages.js";
 
 /** writable_file_mapping_allowed, with vma_needs_dirty_tracking. */
 function writable_file_mapping_allowed(k: Kernel, at: Vpn, flags: number): boolean {
@@ -38,6 +38,7 @@ export const refuse_longterm_file_write: Patch = {
   date: "2023-05",
   commit: "8ac268436e6d",
   help: "a long-term pin for writing of a file that tracks dirty pages gives -EFAULT",
+  needs: [pin_user_pages_api],
   edits: [
     before<{ readonly at: Vpn; readonly flags: number; ret: number }>("__get_user_pages", "retry:", [
       given((k, f) => !writable_file_mapping_allowed(k, f.at, f.flags), [leave(() => -ERRNO.EFAULT)]),

@@ -8,7 +8,7 @@ import { goto, when } from "../kernel/language.js";
 import type { Pfn } from "../kernel/types.js";
 import { before } from "../machine/patch.js";
 import type { Patch } from "./patch.js";
-import { page_maybe_dma_pinned } from "./track_foll_pin.js";
+import { page_maybe_dma_pinned, track_foll_pin } from "./track_foll_pin.js";
 
 export const swap_unpinned_only: Patch = {
   name: "swap-unpinned-only",
@@ -17,6 +17,7 @@ export const swap_unpinned_only: Patch = {
   date: "2021-01",
   commit: "feb889fb40fa",
   help: "reclaim keeps a pinned anonymous page out of swap",
+  needs: [track_foll_pin],
   edits: [
     before<{ readonly page: Pfn }>("shrink_page_list", "add_to_swap", [
       when("page_maybe_dma_pinned", (k, f) => page_maybe_dma_pinned(k, f.page), [goto("keep_locked")]),

@@ -30,7 +30,7 @@ import { fixed, struct, total, u32 } from "../machine/memory.js";
 import { after, replace } from "../machine/patch.js";
 import { page_maybe_dma_pinned as count_says_pinned, GUP_PIN_COUNTING_BIAS } from "../trace/words.js";
 import type { Patch } from "./patch.js";
-import { FOLL_PIN } from "./pin_user_pages.js";
+import { FOLL_PIN, pin_user_pages_api } from "./pin_user_pages.js";
 
 export const compound_pincount = struct("compound_pincount", {
   compound_pincount: u32("of a head of more than two page frames: pins, exactly"),
@@ -143,6 +143,7 @@ export const track_foll_pin: Patch = {
   date: "2020-04",
   commit: "3faa52c03f44",
   help: "a pin counts 1,024 references, so that page_maybe_dma_pinned can tell; nobody asks yet",
+  needs: [pin_user_pages_api],
   tables: pinTables,
   vmstat: vmstat_foll_pin,
   edits: [

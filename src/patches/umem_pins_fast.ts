@@ -10,7 +10,7 @@ import type { PagesNr, Vpn } from "../kernel/types.js";
 import { remove, replace } from "../machine/patch.js";
 import { FOLL_LONGTERM } from "./longterm_flag.js";
 import type { Patch } from "./patch.js";
-import { pin_user_pages_fast } from "./pin_user_pages.js";
+import { pin_user_pages_api, pin_user_pages_fast } from "./pin_user_pages.js";
 
 interface Umem {
   readonly at: Vpn;
@@ -28,6 +28,7 @@ export const umem_pins_fast: Patch = {
   commit: null,
   uncertain: "its commit, of which there are two",
   help: "RDMA pins by the fast walk, which asks the PTEs alone",
+  needs: [pin_user_pages_api],
   edits: [
     remove("ib_umem_get", "down_read(mm->mmap_sem)"),
     replace<Umem>("ib_umem_get", "pin_user_pages", [

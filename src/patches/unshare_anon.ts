@@ -29,7 +29,7 @@ import { VM_FAULT } from "../kernel/operations.js";
 import { isAnon } from "../kernel/structs.js";
 import { int, NONE, type Pfn, pfn, type Vpn, vpn } from "../kernel/types.js";
 import { after, around, before, type Edit, edited, locals, replace } from "../machine/patch.js";
-import { may_reuse, PageAnonExclusive } from "./anon_exclusive.js";
+import { anon_exclusive, may_reuse, PageAnonExclusive } from "./anon_exclusive.js";
 import type { Patch } from "./patch.js";
 import { FOLL_PIN } from "./pin_user_pages.js";
 
@@ -125,6 +125,7 @@ export const unshare_anon: Patch = {
   date: "2022-05",
   commit: "a7f226604170",
   help: "a pin for reading of an anonymous page that may be shared is of a copy, which the process has from then on",
+  needs: [anon_exclusive],
   edits: [
     locals("__get_user_pages", { unshare: int }),
     unshares_first((k, _, page, flags) => gup_must_unshare(k, page, flags)),

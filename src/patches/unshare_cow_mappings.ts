@@ -22,7 +22,7 @@ import { may_reuse } from "./anon_exclusive.js";
 import { FOLL_LONGTERM } from "./longterm_flag.js";
 import type { Patch } from "./patch.js";
 import { FOLL_PIN } from "./pin_user_pages.js";
-import { do_wp_page_unshare, UNSHARE, unshares_first } from "./unshare_anon.js";
+import { do_wp_page_unshare, UNSHARE, unshare_anon, unshares_first } from "./unshare_anon.js";
 
 /** Whether a pin is one for reading, and for long. */
 const reads_longterm = (flags: number): boolean =>
@@ -51,6 +51,7 @@ export const unshare_cow_mappings: Patch = {
   date: "2022-11",
   commit: "84209e87c696",
   help: "a long-term pin for reading of a private mapping is of a copy, not of the file's page or the zero page",
+  needs: [unshare_anon],
   edits: [
     unshares_first(
       (k, at, page, flags) => reads_longterm(flags) && !isAnon(k.page.mapping[page]) && is_cow(k, at),

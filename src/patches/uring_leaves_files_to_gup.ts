@@ -6,6 +6,7 @@
  */
 import { remove } from "../machine/patch.js";
 import type { Patch } from "./patch.js";
+import { uring_shmem_buffers } from "./uring_shmem_buffers.js";
 
 export const uring_leaves_files_to_gup: Patch = {
   name: "uring-leaves-files-to-gup",
@@ -14,5 +15,6 @@ export const uring_leaves_files_to_gup: Patch = {
   date: "2023-05",
   commit: "34ed8d0dcd69",
   help: "io_uring registers what get_user_pages gives: private mappings of files, and no shared ones that track dirty pages",
+  needs: [uring_shmem_buffers],
   edits: [remove("io_sqe_buffer_register", "vma_is_shmem")],
 };

@@ -10,7 +10,7 @@ import type { PagesNr, Vpn } from "../kernel/types.js";
 import { remove, replace } from "../machine/patch.js";
 import { FOLL_LONGTERM } from "./longterm_flag.js";
 import type { Patch } from "./patch.js";
-import { pin_user_pages_fast } from "./pin_user_pages.js";
+import { pin_user_pages_api, pin_user_pages_fast } from "./pin_user_pages.js";
 
 interface Register {
   readonly start: Vpn;
@@ -26,6 +26,7 @@ export const uring_pins_fast: Patch = {
   date: "2024-03",
   commit: "1943f96b3816",
   help: "io_uring pins buffers by the fast walk",
+  needs: [pin_user_pages_api],
   edits: [
     remove("io_sqe_buffer_register", "down_read(mm->mmap_sem)"),
     replace<Register>("io_sqe_buffer_register", "pin_user_pages", [

@@ -15,7 +15,13 @@ import { int, NONE, type PagesNr, pages_nr } from "../kernel/types.js";
 import { type AnyPath, before, type Edit } from "../machine/patch.js";
 import { FOLL_LONGTERM } from "./longterm_flag.js";
 import type { Patch } from "./patch.js";
-import { FOLL_PIN, pin_user_pages, pin_user_pages_fast, pin_user_pages_remote } from "./pin_user_pages.js";
+import {
+  FOLL_PIN,
+  pin_user_pages,
+  pin_user_pages_api,
+  pin_user_pages_fast,
+  pin_user_pages_remote,
+} from "./pin_user_pages.js";
 
 /**
  * Flags that only this check speaks of. TOUCH and GET have v4.20's numbers; the others, which are later ones, have those of flags that are not
@@ -113,6 +119,7 @@ export const valid_gup_args: Patch = {
   date: "2023-01",
   commit: "d64e2dbc33a1",
   help: "get_user_pages refuses flags that are its own or exclude each other; nobody passes them",
+  needs: [pin_user_pages_api],
   edits: [
     checks(pin_user_pages, "get_user_pages_longterm", FOLL_PIN | FOLL_LONGTERM, 0),
     checks(pin_user_pages_remote, "get_user_pages_locked", FOLL_PIN | FOLL_TOUCH | FOLL.REMOTE, 0),

@@ -19,6 +19,7 @@ import { forget_user_page } from "../kernel/mm/user_pages.js";
 import { int, NONE, type PagesNr, type Pfn, pfn, type Vpn } from "../kernel/types.js";
 import { struct, u8 } from "../machine/memory.js";
 import { after, before, type Edit, locals } from "../machine/patch.js";
+import { copy_pinned_at_fork } from "./copy_pinned_at_fork.js";
 import type { Patch } from "./patch.js";
 import { FOLL_PIN, unpin_user_page } from "./pin_user_pages.js";
 
@@ -124,6 +125,7 @@ export const write_protect_seq: Patch = {
   date: "2020-12",
   commit: "57efa1fe5957",
   help: "a page that the fast walk pins while its process forks is pinned again by the slow path",
+  needs: [copy_pinned_at_fork],
   tables: [{ struct: mm_write_protect, rows: (g) => (g.config.has("mmap") ? g.mms : 0) }],
   edits: [
     before<Copy>("copy_page_range", "copy_p4d_range:", [seqcount("raw_write_seqcount_begin")]),

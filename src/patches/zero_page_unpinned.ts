@@ -16,7 +16,7 @@ import { page_ref_add } from "../kernel/mm/page.js";
 import { page_of } from "../kernel/mm/user_pages.js";
 import type { PagesNr, Pfn, Vpn } from "../kernel/types.js";
 import { around, type Edit } from "../machine/patch.js";
-import { bio_flags } from "./dio_pins.js";
+import { bio_flags, blockdev_dio_pins } from "./dio_pins.js";
 import type { Patch } from "./patch.js";
 import { FOLL_PIN } from "./pin_user_pages.js";
 import { vmstat_foll_pin } from "./track_foll_pin.js";
@@ -64,6 +64,7 @@ export const zero_page_unpinned: Patch = {
   date: "2023-05",
   commit: "c8070b787519",
   help: "a pin of the zero page counts nothing, and its end drops nothing",
+  needs: [blockdev_dio_pins],
   edits: [
     uncounted<OnePage>("__get_user_pages", "follow_page_pte", "is_zero_page", (k, f) =>
       (f.flags & FOLL_PIN) !== 0 ? pte_pfn(k.pte.entry[f.at]) : null,

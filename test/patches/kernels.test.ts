@@ -3,39 +3,10 @@ import { describe, expect, it } from "vitest";
 import { explore } from "../../src/lab/explore.js";
 import { bisect, kernelDiff, patchLog } from "../../src/lab/kernels.js";
 import { run } from "../../src/lab/run.js";
-import type { AnyPath } from "../../src/machine/patch.js";
 import { findKernel, kernels, patches, uncertainIn } from "../../src/patches/kernels.js";
+import { allPaths } from "./all_paths.js";
 
-const modules = import.meta.glob<Record<string, unknown>>(
-  ["../../src/kernel/**/*.ts", "../../src/patches/*.ts"],
-  {
-    eager: true,
-  },
-);
-
-/** Every path that a module of the base exports, and all that those call. */
-function basePaths(): AnyPath[] {
-  const found = new Set<AnyPath>();
-  const visit = (path: AnyPath): void => {
-    if (found.has(path)) return;
-    found.add(path);
-    const nodes = (body: AnyPath["body"]): void => {
-      for (const node of body) {
-        if (node.op === "call") visit(node.callee());
-        if (node.op === "when" || node.op === "config") nodes([...node.then, ...node.otherwise]);
-        if (node.op === "loop" || node.op === "under") nodes(node.body);
-      }
-    };
-    nodes(path.body);
-  };
-  for (const exported of Object.values(modules))
-    for (const value of Object.values(exported))
-      if (typeof value === "object" && value !== null && "body" in value && "source" in value)
-        visit(value as AnyPath);
-  return [...found];
-}
-
-const all = basePaths();
+const all = allPaths();
 
 describe("the lists", () => {
   it("v4.20 is the base: no path of it is another", () => {
@@ -90,6 +61,10 @@ describe("a kernel's name", () => {
     ["v3.0", 'there is no kernel "v3.0"; known: v4.20, '],
     ["v4.20+luck", 'there is no patch "luck"; known: longterm-flag, '],
     ["v5.6+pin-user-pages", "v5.6 has the patch pin-user-pages already"],
+    [
+      "v4.20+madv-pageout+madv-pageout",
+      '"v4.20+madv-pageout+madv-pageout" names the patch madv-pageout twice',
+    ],
   ])("%s is refused in one sentence", (name, sentence) => {
     expect(() => findKernel(name)).toThrow(sentence);
   });
@@ -122,7 +97,7 @@ describe("kernels side by side", () => {
 
   it("log names the patches", () => {
     expect(patchLog("v5.7")).toMatch(
-      /umem-pins-fast\n.*\n.*\n.*\ntrack-foll-pin\n {2}3faa52c03f44 {2}2020-04/,
+      /umem-pins-fast\n.*\n.*\n.*\n {2}needs: pin-user-pages\ntrack-foll-pin\n {2}3faa52c03f44 {2}2020-04/,
     );
   });
 

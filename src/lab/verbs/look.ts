@@ -108,7 +108,7 @@ export const log = verb({
   name: "log",
   help: "The last steps: task, path, step, and what it changed; or the patches of a kernel",
   details: [
-    "log 20 shows twenty steps. log v6.5 lists what that kernel has beyond the base, the oldest change first.",
+    "log 20 shows twenty steps. log v6.5 lists what that kernel has beyond the base, the oldest change first, and what each change needs before it.",
     "Steps that follow the first after a comma ran at once with it: a lock keeps everybody else from what they touch. In brackets: words of the step's page that changed.",
   ],
   example: "step 5; log 3",
