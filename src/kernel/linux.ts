@@ -93,6 +93,7 @@ import { addressSpaceTables, filemap_fault } from "./mm/filemap.js";
 import { hugetlb_fault, hugetlbTable } from "./mm/hugetlb.js";
 import { mappingErrorTables } from "./mm/mapping_error.js";
 import { memfdTable } from "./mm/memfd.js";
+import { device_page_rule } from "./mm/memremap.js";
 import { mm_struct_table } from "./mm/mmap.js";
 import { mmu_notifier_table } from "./mm/mmu_notifier.js";
 import { zoneTables } from "./mm/mmzone.js";
@@ -106,6 +107,7 @@ import { swapTables } from "./mm/swapfile.js";
 import { workingsetTables } from "./mm/workingset.js";
 import { writtenTables } from "./mm/written.js";
 import { a_ops, EXT4_AOPS, FS, FS_TABLES, MMU_NOTIFIER, mmu_notifier_ops, vm_ops } from "./operations.js";
+import { type RuleValues, rule_of } from "./rule.js";
 
 const rows = (table: Record<number, Record<string, unknown>>) =>
   table as Readonly<Record<number, Readonly<Record<string, Path<never>>>>>;
@@ -242,6 +244,9 @@ export const tables: readonly Table[] = [
   amdgpu_ttm_tt_table,
   i915_userptr_table,
 ];
+
+/** The rules that v4.20 has. */
+export const rules: readonly RuleValues[] = [rule_of(device_page_rule)];
 
 /** Row of the address_space_operations of a machine's ext4 files. */
 function ext4_set_aops({ config, mount }: Geometry): number {

@@ -1,13 +1,15 @@
 /** Kernels side by side: what a kernel's patches are, where the paths of two kernels differ, and which patch makes an outcome another. */
 import { createTwoFilesPatch } from "diff";
+import type { RuleValues } from "../kernel/rule.js";
 import type { AnyPath } from "../machine/patch.js";
-import { findKernel } from "../patches/kernels.js";
+import { findKernel, type KernelVersion } from "../patches/kernels.js";
 import { isSince, type Names } from "../patches/names.js";
 import type { Patch } from "../patches/patch.js";
 import type { FaultKind } from "../trace/recording.js";
 import { type ExploreOptions, explore } from "./explore.js";
 import { isFault, SEVERITY } from "./outcomes.js";
 import { linesOf, pathsBelow } from "./paths.js";
+import { askersOf, ruleIn, ruleListing } from "./rules.js";
 import { lossesOf, runToEnd } from "./run.js";
 import { completeParameters } from "./scenario.js";
 import { scenarios } from "./scenarios.js";
@@ -21,31 +23,67 @@ const listing = (path: AnyPath, names: Names): string =>
     "",
   ].join("\n");
 
-/** Every path of the base that some scenario can reach, with those that patches bring left out. */
-const basePaths = (): Set<AnyPath> => {
+/** Every path that some scenario can reach: the base's, with those that patches bring left out; or those of a kernel. */
+const reachable = (patched?: KernelVersion["patched"]): Set<AnyPath> => {
   const found = new Set<AnyPath>();
   for (const scenario of scenarios) {
     const { tasks } = scenario.setup(completeParameters(scenario, {}));
-    for (const { path } of tasks) for (const each of pathsBelow(path)) found.add(each);
+    for (const { path } of tasks) for (const each of pathsBelow(path, patched)) found.add(each);
   }
   return found;
 };
 
+/** A rule is short: all of it stands in a diff. */
+const WHOLE = { context: 100 };
+
+/** Where the answers of two kernels' rules differ: of those that are asked in a path, or that are named. */
+function rulesDiff(
+  a: KernelVersion,
+  b: KernelVersion,
+  names: Names,
+  meant: readonly string[] | null,
+): string {
+  const parts: string[] = [];
+  for (const rule of new Set([...a.rules, ...b.rules].map((each) => each.rule.name))) {
+    const [old, now] = [ruleIn(a, rule), ruleIn(b, rule)];
+    if (JSON.stringify(old?.values) === JSON.stringify(now?.values)) continue;
+    const known = (now ?? old) as RuleValues;
+    const askers = askersOf(known, reachable((now === null ? a : b).patched));
+    if (meant !== null && ![rule, ...askers.map(({ path }) => path)].some((each) => meant.includes(each)))
+      continue;
+    const [before, after] = [old, now].map((each) => (each === null ? "" : ruleListing(each, askers, names)));
+    const title = `rule ${names.path(rule)}`;
+    parts.push(
+      createTwoFilesPatch(
+        `${a.name}/${title}`,
+        `${b.name}/${title}`,
+        before,
+        after,
+        undefined,
+        undefined,
+        WHOLE,
+      ),
+    );
+  }
+  return parts.join("");
+}
+
 /**
- * Where the paths of two kernels differ, as a unified diff of their steps; empty when they do not. Both sides have the newer kernel's names: a function that
- * has only been renamed is no difference.
+ * Where the paths of two kernels differ, as a unified diff of their steps, and then where the answers of rules do that paths ask; empty when nothing
+ * differs. Both sides have the newer kernel's names: a function that has only been renamed is no difference.
  *
- * @param path only this one, by any of its names
+ * @param path only this one, by any of its names, with the rules that it asks; or one rule
  * @throws Error with one sentence when a name is unknown
  * @example kernelDiff("v6.3", "v6.4").includes("+    if folio_maybe_dma_pinned") // true
  */
 export function kernelDiff(from: string, to: string, path?: string): string {
   const a = findKernel(from);
   const b = findKernel(to);
-  const all = [...basePaths()];
+  const all = [...reachable()];
   const { names } = isSince(a.name, b.name) ? a : b;
   const meant = path === undefined ? [] : [...a.names.typed(path), ...b.names.typed(path)];
-  if (path !== undefined && !all.some(({ name }) => meant.includes(name)))
+  const rule = meant.some((name) => ruleIn(a, name) !== null || ruleIn(b, name) !== null);
+  if (path !== undefined && !rule && !all.some(({ name }) => meant.includes(name)))
     throw new Error(`there is no path "${path}"; the verb paths lists those of a scenario`);
   const parts = new Set<string>();
   for (const each of all) {
@@ -58,7 +96,7 @@ export function kernelDiff(from: string, to: string, path?: string): string {
         createTwoFilesPatch(`${from}/${title}`, `${to}/${title}`, old, now, each.source, each.source),
       );
   }
-  return [...parts].join("");
+  return [...parts, rulesDiff(a, b, names, path === undefined ? null : meant)].join("");
 }
 
 /** What a bisection learns of one kernel. */

@@ -55,14 +55,25 @@ export function pathsOf({ scenario, parameters, kernel, k }: World): Map<string,
   return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Every path of the base that a path can reach on some machine. */
-export const pathsBelow = (path: AnyPath): Set<AnyPath> =>
-  reached(
-    path,
-    operations,
-    (each) => each,
-    () => "both",
-  );
+/** Every path that a path can reach on some machine: the base's own, or what became of them. */
+export const pathsBelow = (
+  path: AnyPath,
+  patched: (path: AnyPath) => AnyPath = (each) => each,
+): Set<AnyPath> => reached(path, operations, patched, () => "both");
+
+/** The nodes of a path that have a name, with what patches do around each. */
+export function namedNodes(path: AnyPath): { readonly name: string; readonly around: readonly string[] }[] {
+  const found: { name: string; around: readonly string[] }[] = [];
+  const body = (nodes: readonly AnyNode[]): void => {
+    for (const node of nodes) {
+      if ("name" in node && node.name !== null) found.push({ name: node.name, around: node.around ?? [] });
+      if (node.op === "loop" || node.op === "under") body(node.body);
+      if (node.op === "when" || node.op === "config") body([...node.then, ...node.otherwise]);
+    }
+  };
+  body(path.body);
+  return found;
+}
 
 /** One line of a path: its depth, what it is, and whether other tasks can run before it. */
 export interface PathLine {

@@ -11,6 +11,7 @@ import { Kernel, kernelTables } from "../kernel/kernel.js";
 import { hugetlb_init } from "../kernel/mm/hugetlb.js";
 import { memmap_init_zone_device } from "../kernel/mm/memremap.js";
 import { PageWriteback } from "../kernel/mm/page.js";
+import { set_rules } from "../kernel/rule.js";
 import { NONE, type Pfn } from "../kernel/types.js";
 import { type Lockdep, lockdep } from "../machine/lockdep.js";
 import { Machine, machineTables } from "../machine/machine.js";
@@ -136,6 +137,7 @@ export class World {
       image,
       specs.map((spec) => spec.name),
     );
+    set_rules(this.k, this.kernel.rules);
     mkfs(this.k);
     hugetlb_init(this.k);
     memmap_init_zone_device(this.k);

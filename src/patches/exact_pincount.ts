@@ -4,8 +4,9 @@
  * Source: include/linux/mm.h, commit 5232c63f46fd (v5.18). The count moved from the second tail to the first, so that a compound page of two page frames
  * has room for it, too; it had the bias before.
  */
+import { rule_of } from "../kernel/rule.js";
 import type { Patch } from "./patch.js";
-import { exact_pincount_rule, track_foll_pin } from "./track_foll_pin.js";
+import { hpage_pincount_available, track_foll_pin } from "./track_foll_pin.js";
 
 export const exact_pincount: Patch = {
   name: "exact-pincount",
@@ -15,6 +16,6 @@ export const exact_pincount: Patch = {
   commit: "5232c63f46fd",
   help: "a compound page of two page frames has an exact count of its pins as well",
   needs: [track_foll_pin],
+  rules: [rule_of(hpage_pincount_available, { order: 1 })],
   edits: [],
-  tables: [{ struct: exact_pincount_rule, rows: () => 1 }],
 };

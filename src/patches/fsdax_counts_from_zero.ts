@@ -15,7 +15,8 @@
  * Left out: dirtying and ageing when a PTE goes (nothing of it is asked about DAX memory here), compound pages of a PMD, dax_break_layout_final
  * when an inode is evicted, that dax_break_layout deletes the entries itself.
  */
-import { memmap_init_zone_device } from "../kernel/mm/memremap.js";
+import { device_page_rule } from "../kernel/mm/memremap.js";
+import { rule_of } from "../kernel/rule.js";
 import type { Patch } from "./patch.js";
 
 export const fsdax_counts_from_zero: Patch = {
@@ -26,6 +27,6 @@ export const fsdax_counts_from_zero: Patch = {
   commit: "38607c62b34b",
   uncertain: "what v6.15 itself says: read in the posted series and in v6.16-rc6, which agree",
   help: "pages of DAX files have a reference for each PTE, and none when they are idle; truncation waits for that",
+  rules: [rule_of(device_page_rule, { idle: 0, pte: 1 })],
   edits: [],
-  boot: (k) => memmap_init_zone_device(k, 0, 1),
 };

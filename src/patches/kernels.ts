@@ -8,7 +8,8 @@
  */
 
 import type { Table } from "../kernel/kernel.js";
-import { operations, tables } from "../kernel/linux.js";
+import { operations, rules, tables } from "../kernel/linux.js";
+import type { Rule, RuleValues } from "../kernel/rule.js";
 import { type AnyPath, patcher } from "../machine/patch.js";
 import type { Implementations } from "../machine/program.js";
 import { anon_exclusive } from "./anon_exclusive.js";
@@ -66,10 +67,19 @@ export interface KernelVersion {
   readonly operations: Implementations;
   /** The structs of its subsystems. */
   readonly tables: readonly Table[];
+  /** Its rules, each as the last of its patches that changes it has left it. */
+  readonly rules: readonly RuleValues[];
   /** What became of a path of the base in it. */
   readonly patched: (path: AnyPath) => AnyPath;
   /** What it calls the functions of the base. */
   readonly names: Names;
+}
+
+/** The base's rules, and those of patches, later ones in the place of earlier ones. */
+function rulesOf(patches: readonly Patch[]): readonly RuleValues[] {
+  const last = new Map<Rule, RuleValues>();
+  for (const each of [...rules, ...patches.flatMap((patch) => patch.rules ?? [])]) last.set(each.rule, each);
+  return [...last.values()];
 }
 
 /**
@@ -87,6 +97,7 @@ export function assemble(name: string, help: string, patches: readonly Patch[]):
     patches,
     operations,
     tables: [...tables, ...patches.flatMap((patch) => patch.tables ?? [])],
+    rules: rulesOf(patches),
     patched: patcher(patches),
     names: namesOf(name),
   };

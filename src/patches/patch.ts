@@ -1,5 +1,6 @@
 /** What a patch is: one change that was made to Linux, or that somebody proposed, as edits of the base's paths. */
 import type { Kernel, Table } from "../kernel/kernel.js";
+import type { RuleValues } from "../kernel/rule.js";
 import type { Struct, total } from "../machine/memory.js";
 import type { AnyPath, Edit } from "../machine/patch.js";
 
@@ -34,6 +35,8 @@ export interface Patch {
   readonly edits: readonly Edit[];
   /** The structs that it brings; default none. */
   readonly tables?: readonly Table[];
+  /** The rules that it brings or changes, as they are since; default none. */
+  readonly rules?: readonly RuleValues[];
   /** What else is so before the first step, where a scenario begins with pages that somebody has used; default nothing. */
   readonly boot?: (k: Kernel) => void;
   /** Tasks that a machine has besides certain others: default none. */

@@ -11,7 +11,7 @@
  *
  * Nobody asks yet: this alone changes no outcome.
  *
- * Which compound pages have a count was changed later, by a patch that brings a struct of that name: see exact_pincount.ts.
+ * Which compound pages have a count is a rule, which was changed later: see exact_pincount.ts.
  *
  * Left out: batches of unpin_user_pages; folio_add_pin, a second pin by somebody who has one (v6.5: fs/direct-io.c for one page in two bios).
  */
@@ -25,6 +25,7 @@ import { pte_pfn } from "../kernel/mm/memory.js";
 import { get_page, get_page_unless_zero, page_count, page_ref_add } from "../kernel/mm/page.js";
 import { put_page } from "../kernel/mm/swap.js";
 import { forget_user_page } from "../kernel/mm/user_pages.js";
+import { type Rule, rule_of } from "../kernel/rule.js";
 import type { PagesNr, Pfn, Vpn } from "../kernel/types.js";
 import { fixed, struct, total, u32 } from "../machine/memory.js";
 import { after, replace } from "../machine/patch.js";
@@ -42,17 +43,36 @@ export const vmstat_foll_pin = struct("vmstat_foll_pin", {
   nr_foll_pin_released: total("pages unpinned"),
 });
 
+const compound_pincount_order = struct("compound_pincount_order", {
+  order: fixed("the smallest order of a compound page that has a count of its pins"),
+});
+
 const pinTables: readonly Table[] = [
+  { struct: compound_pincount_order, rows: () => 1 },
   { struct: compound_pincount, rows: (g) => (g.config.has("compound") ? g.pages : 0) },
   { struct: vmstat_foll_pin, rows: () => 1 },
 ];
 
-/** The rule of kernels that have this struct: compound pages of any order have a count of pins. */
-export const exact_pincount_rule = struct("exact_pincount", { order: fixed("the smallest with a count") });
+export const hpage_pincount_available: Rule<typeof compound_pincount_order.fields> = {
+  name: "hpage_pincount_available",
+  help: "which compound pages have an exact count of their pins; in others a pin counts 1,024 references",
+  struct: compound_pincount_order,
+  values: { order: 2 },
+  asked: [
+    "__get_user_pages/follow_page_pte",
+    "try_grab_compound_head",
+    "put_compound_head",
+    "bio_release_page",
+    "page_maybe_dma_pinned",
+    "page_try_share_anon_rmap",
+    "page_try_dup_anon_rmap",
+    "PageAnonExclusive",
+  ],
+};
 
-/** hpage_pincount_available */
+/** Whether a compound page has a count of its pins. */
 export const has_pincount = (k: Kernel, page: Pfn): boolean =>
-  k.compound && compound_order(k, page) > (k.knows(exact_pincount_rule) ? 0 : 1);
+  k.compound && compound_order(k, page) >= k.of(compound_pincount_order).order[0];
 
 /** Bit of the WARN_ON_ONCE site. */
 const WARN_count_overflown = 24;
@@ -146,6 +166,7 @@ export const track_foll_pin: Patch = {
   needs: [pin_user_pages_api],
   tables: pinTables,
   vmstat: vmstat_foll_pin,
+  rules: [rule_of(hpage_pincount_available)],
   edits: [
     replace<OnePage>("__get_user_pages", "follow_page_pte", [
       step("follow_page_pte", (k, f) => {

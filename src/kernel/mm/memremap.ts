@@ -15,6 +15,7 @@ import { fixed, i32, struct, u8 } from "../../machine/memory.js";
 import type { Geometry } from "../geometry.js";
 import type { Kernel, Table } from "../kernel.js";
 import { is_dax_fs } from "../operations.js";
+import type { Rule } from "../rule.js";
 import { type InodeNr, NONE, type Pfn, type Slot } from "../types.js";
 import { ClearPageActive, page_count, page_ref_add } from "./page.js";
 
@@ -35,6 +36,23 @@ export const dev_pagemap = struct("dev_pagemap", {
   pte: fixed("references, and mapcounts, of each PTE"),
 });
 
+/** The same as a rule: v4.20's answers, and who asks. */
+export const device_page_rule: Rule<typeof dev_pagemap.fields> = {
+  name: "dev_pagemap",
+  help: "how many references a page of a DAX device has",
+  struct: dev_pagemap,
+  values: { idle: 1, pte: 0 },
+  asked: [
+    "vmf_insert_mixed",
+    "dax_delete_mapping_entry",
+    "dax_busy_page",
+    "wait_dax_page/prepare_to_wait_event",
+    "wait_dax_page/schedule",
+    "ptep_get_and_clear_full",
+  ],
+  asked_by: "each put of such a page (put_devmap_managed_page)",
+};
+
 const slots = (g: Geometry): number =>
   g.config.has("dax") ? g.files.reduce((sum, { pages }) => sum + pages, 0) : 0;
 
@@ -51,14 +69,10 @@ export const device_page_idle = (k: Kernel): number => k.of(dev_pagemap).idle[0]
 /** Whether a PTE of a device page has a reference and a mapcount. */
 export const device_pte_counts = (k: Kernel): boolean => k.of(dev_pagemap).pte[0] !== 0;
 
-/** memmap_init_zone_device: before the first step, pages that nobody uses have `idle` references, and each PTE will have `pte`. */
-export function memmap_init_zone_device(k: Kernel, idle = 1, pte = 0): void {
-  if (k.geometry.devicePages === 0) return;
-  const map = k.of(dev_pagemap);
+/** memmap_init_zone_device: before the first step, nobody uses a page of the device. */
+export function memmap_init_zone_device(k: Kernel): void {
   for (let page = k.device_start; page < k.geometry.pages; page++)
-    k.page._refcount[page] += idle - map.idle[0];
-  map.idle[0] = idle;
-  map.pte[0] = pte;
+    k.page._refcount[page] = device_page_idle(k);
 }
 
 /** Whether a page is device memory: is_zone_device_page, and here also page_is_devmap_managed. */
