@@ -101,14 +101,7 @@ export function plotsOf(recording: Recording): Plots {
 
 /** Let the seeded scheduler move a world until it is over or the bound is reached; gives whether it is over. */
 export function runToEnd(world: World, seed: number, steps: number): boolean {
-  const scheduler = world.scheduler(seed);
-  for (let made = 0; made < steps; made++) {
-    if (world.settled()) return true;
-    const task = scheduler.next();
-    if (task < 0) return true;
-    world.step(task);
-  }
-  return world.settled();
+  return world.runSeeded({ seed, steps }, () => world.settled()) || world.settled();
 }
 
 /** A fault as one line. */

@@ -25,6 +25,8 @@ export class Session {
   world: World;
   private moments: Moment[] = [];
   private scheduler: SeededScheduler<Kernel> | null = null;
+  /** Tick at which the scheduler began. */
+  private since = 0;
   private seed: number;
 
   /** @param scenario name with parameters, or a whole replay line, which is then applied */
@@ -81,7 +83,10 @@ export class Session {
 
   /** The task that the seeded scheduler would move now, after making that choice; -1 when nobody can move. */
   private choose(): number {
-    this.scheduler ??= this.world.scheduler(this.seed + this.tick);
+    if (this.scheduler === null) {
+      this.scheduler = this.world.scheduler(this.seed + this.tick);
+      this.since = this.tick;
+    }
     return this.scheduler.next();
   }
 
@@ -92,6 +97,7 @@ export class Session {
       const task = this.choose();
       if (task < 0) return made;
       this.world.step(task);
+      if (this.since === 0) this.world.chosenBy(this.seed);
       this.afterStep();
       if (until(this.world)) return made + 1;
     }
@@ -104,10 +110,12 @@ export class Session {
       throw new Error(`tick ${tick} is not in this session's past, which goes from 0 to ${this.tick}`);
     }
     const schedule = this.world.schedule.slice(0, tick);
+    const { seed } = this.world;
     while (this.moments[this.moments.length - 1].tick > tick) this.moments.pop();
     const moment = this.moments[this.moments.length - 1];
     this.world.goTo(moment);
     for (let at = moment.tick; at < tick; at++) this.world.step(schedule[at]);
+    if (seed !== null) this.world.chosenBy(seed);
     this.scheduler = null;
   }
 

@@ -16,7 +16,16 @@ import { NONE, type Pfn } from "../kernel/types.js";
 import { type Lockdep, lockdep } from "../machine/lockdep.js";
 import { Machine, machineTables } from "../machine/machine.js";
 import { Memory, type Watching } from "../machine/memory.js";
-import { formatSchedule, INPUT, inputNumber, parseSchedule, SeededScheduler } from "../machine/schedule.js";
+import {
+  formatSchedule,
+  formatSeeded,
+  INPUT,
+  inputNumber,
+  parseSchedule,
+  parseSeeded,
+  type Seeded,
+  SeededScheduler,
+} from "../machine/schedule.js";
 import type { Watch } from "../machine/watch.js";
 import { findKernel, type KernelVersion } from "../patches/kernels.js";
 import { linkKernel } from "../patches/link.js";
@@ -57,6 +66,9 @@ export interface WorldOptions {
 const SMALL_PAGES = 2048;
 
 const NOTHING: readonly FaultKind[] = [];
+
+/** A schedule of more characters is not read by anybody. */
+const READABLE = 1000;
 
 /** A scenario's tasks, and those that a kernel's patches bring. */
 export const withDaemons = (tasks: readonly TaskPlan[], { patches }: KernelVersion): readonly TaskPlan[] => [
@@ -99,6 +111,8 @@ export class World {
   private readonly plans: readonly TaskPlan[];
   private readonly setup: Setup;
   private readonly view: View;
+  /** The seed that chose the first steps, and how many; null when it was no seed. */
+  private seeded: Seeded | null = null;
   private orders: Lockdep | null = null;
   private readonly hanging: Hanging;
   /** Made once: it is asked of every state of a search. */
@@ -178,9 +192,20 @@ export class World {
     };
   }
 
-  /** The line that reproduces the run so far: scenario, kernel, parameters, schedule. */
+  /**
+   * The line that reproduces the run so far: scenario, kernel, parameters, schedule. A schedule that is too long to be read gives way to
+   * the seed that chose it, if one did.
+   */
   get replay(): string {
-    return `${this.name}@${this.kernel.name}:${formatSchedule(this.schedule, this.letters, this.inputs)}`;
+    const text = formatSchedule(this.schedule, this.letters, this.inputs);
+    const { seed } = this;
+    const long = text.length > READABLE && seed !== null;
+    return `${this.name}@${this.kernel.name}:${long ? formatSeeded({ seed, steps: this.schedule.length }) : text}`;
+  }
+
+  /** The seed whose scheduler has chosen every step so far; null when it was no seed, or is not known. */
+  get seed(): number | null {
+    return this.seeded?.steps === this.schedule.length ? this.seeded.seed : null;
   }
 
   /** Scenario and the parameters that are not standard, for example "kara-2018,pages=2". */
@@ -306,6 +331,8 @@ export class World {
     this.k.memory.restore(moment.memory);
     this.k.tick = moment.tick;
     this.schedule.length = moment.tick;
+    if (this.seeded !== null && this.seeded.steps > moment.tick)
+      this.seeded = { ...this.seeded, steps: moment.tick };
     this.k.faults.length = moment.faults;
     this.k.recorder?.truncate(moment.events);
     this.hanging.remember();
@@ -363,6 +390,31 @@ export class World {
       steps,
       faults: this.faults,
     });
+  }
+
+  /**
+   * Let the seeded scheduler make up to so many steps.
+   *
+   * @param over asked before each step, whether it is the last no more; default never
+   * @returns whether it came to an end before: nobody can move, or it is over
+   */
+  runSeeded({ seed, steps }: Seeded, over: () => boolean = () => false): boolean {
+    const first = this.schedule.length === 0;
+    const scheduler = this.scheduler(seed);
+    let ended = false;
+    for (let made = 0; made < steps; made++) {
+      const task = over() ? -1 : scheduler.next();
+      ended = task < 0;
+      if (ended) break;
+      this.step(task);
+    }
+    if (first) this.chosenBy(seed);
+    return ended;
+  }
+
+  /** Know that the scheduler of this seed has chosen every step so far. */
+  chosenBy(seed: number): void {
+    this.seeded = { seed, steps: this.schedule.length };
   }
 
   /** A seeded scheduler for this world. */
@@ -487,6 +539,16 @@ export function parseReplay(line: string): { scenario: string; kernel: string; s
  * @throws Error naming the first step that does not fit; the world is left as it was
  */
 export function applySchedule(world: World, text: string): void {
+  const seeded = parseSeeded(text);
+  if (seeded !== null) {
+    const start = world.moment();
+    if (!world.runSeeded(seeded)) return;
+    const { length } = world.schedule;
+    world.goTo(start);
+    throw new Error(
+      `the schedule does not fit ${world.name} on ${world.kernel.name}: after ${length} steps nobody can move`,
+    );
+  }
   const schedule = parseSchedule(text, world.letters, world.inputs);
   const start = world.moment();
   schedule.forEach((task, at) => {

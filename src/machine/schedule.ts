@@ -1,7 +1,8 @@
 /**
  * Schedules: the choices of a run as a value that can be printed, read back and edited; and the seeded scheduler.
  *
- * A schedule is written as runs of one task: `r14k3f20` lets task r make 14 steps, then k three, then f twenty.
+ * A schedule is written as runs of one task: `r14k3f20` lets task r make 14 steps, then k three, then f twenty. What the seeded scheduler has
+ * chosen from the start on can be written as `seed=7,steps=5000`, which is short however long the run was.
  */
 import type { Machine, Running } from "./machine.js";
 import { Random } from "./random.js";
@@ -11,6 +12,9 @@ export type Schedule = readonly number[];
 
 /** No machine has so many tasks. */
 export const INPUT = 0x10000;
+
+/** More steps than a line may ask for: it would be taken for a hang. */
+const MOST_STEPS = 10_000_000;
 
 /**
  * Print a schedule with the tasks' letters; what was said in between stands in brackets.
@@ -64,11 +68,38 @@ export function parseSchedule(text: string, letters: readonly string[], inputs: 
     const task = letters.indexOf(letter);
     if (task < 0)
       throw new Error(`the schedule names task ${letter}; the tasks here are ${letters.join(", ")}`);
-    if (Number(count) > 10_000_000)
-      throw new Error(`the schedule has a run of ${count} steps; at most 10000000 are possible`);
+    if (Number(count) > MOST_STEPS)
+      throw new Error(`the schedule has a run of ${count} steps; at most ${MOST_STEPS} are possible`);
     for (let i = 0; i < Number(count); i++) schedule.push(task);
   }
   return schedule;
+}
+
+/** The first steps that the seeded scheduler chooses. */
+export interface Seeded {
+  readonly seed: number;
+  readonly steps: number;
+}
+
+/**
+ * Print the choices of a seed.
+ *
+ * @example formatSeeded({ seed: 7, steps: 5000 }) === "seed=7,steps=5000"
+ */
+export const formatSeeded = ({ seed, steps }: Seeded): string => `seed=${seed},steps=${steps}`;
+
+/**
+ * Read what formatSeeded printed; null for a text that is none, which may be a schedule.
+ *
+ * @throws Error with one sentence when there are too many steps
+ */
+export function parseSeeded(text: string): Seeded | null {
+  const match = /^seed=(\d{1,15}),steps=(\d+)$/.exec(text);
+  if (match === null) return null;
+  const [seed, steps] = [Number(match[1]), Number(match[2])];
+  if (steps > MOST_STEPS)
+    throw new Error(`the schedule has ${match[2]} steps; at most ${MOST_STEPS} are possible`);
+  return { seed, steps };
 }
 
 /** How long tasks sleep at their pauses, in ticks on average, by task name; what is not named wakes at once. */
