@@ -3,6 +3,9 @@
  * only reads does so through a mapping without VM_WRITE. The pin is PIN_LONGTERM_TEST_START's: pin_user_pages or pin_user_pages_fast with
  * FOLL_LONGTERM, and FOLL_WRITE for tests 1, 2, 5 and 6.
  *
+ * Before v5.6 nobody pins: a long-term reference is asked for instead, which is a function of its own before v5.2, and is not known to the fast walk there.
+ * io_uring began in v5.1; v4.20 is asked all the same.
+ *
  * The transcript of the reference is of v6.5. Older kernels let what is refused there succeed (tests 1 and 2), or refuse more (9 and 10).
  */
 import { describe, expect, it } from "vitest";
@@ -10,7 +13,7 @@ import { io_sqe_buffer_register } from "../../src/kernel/drivers/io_uring.js";
 import { ERRNO } from "../../src/kernel/errno.js";
 import type { Kernel } from "../../src/kernel/kernel.js";
 import { call, local, path } from "../../src/kernel/language.js";
-import { FOLL, get_user_pages_longterm } from "../../src/kernel/mm/gup.js";
+import { FOLL, get_user_pages_fast, get_user_pages_longterm } from "../../src/kernel/mm/gup.js";
 import { FS } from "../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
 import { int, pages_nr, vpn } from "../../src/kernel/types.js";
@@ -97,10 +100,15 @@ function machine(backing: Backing, shared: boolean, write: boolean, kernel: stri
 function asked(kernel: string, backing: Backing, [, shared, write, way]: (typeof TESTS)[number]) {
   const answers: number[] = [];
   const flags = write ? FOLL.WRITE : 0;
-  const target =
-    way === "io_uring"
-      ? ask(io_sqe_buffer_register, [0, 1, 0], answers)
-      : ask(way === "slow" ? pin_slow : pin_user_pages_fast, [0, 1, flags | FOLL_LONGTERM, 0], answers);
+  const target = (() => {
+    if (way === "io_uring") return ask(io_sqe_buffer_register, [0, 1, 0], answers);
+    const longterm = from(kernel, "v5.2") ? flags | FOLL_LONGTERM : flags;
+    if (from(kernel, "v5.6"))
+      return ask(way === "slow" ? pin_slow : pin_user_pages_fast, [0, 1, longterm, 0], answers);
+    return way === "slow"
+      ? ask(get_user_pages_longterm, [0, 1, flags, 0], answers)
+      : ask(get_user_pages_fast, [0, 1, longterm, 0], answers);
+  })();
   const fault = write ? store() : load();
   const h = new Hand(small(machine(backing, shared, write, kernel), { fault, pin: target, disk })).go(
     "fault",
@@ -116,8 +124,12 @@ function asked(kernel: string, backing: Backing, [, shared, write, way]: (typeof
 const references = (k: Kernel): number => k.page._refcount.reduce((sum, count) => sum + count, 0);
 
 const KERNELS = [
+  "v4.20",
+  "v5.2",
+  "v5.5",
   "v5.6",
   "v5.7",
+  "v5.8",
   "v5.9",
   "v5.11",
   "v5.13",
