@@ -9,6 +9,7 @@ import {
   type Cursor,
   END,
   FILL,
+  type FrameSlots,
   HELD,
   type Image,
   type Instruction,
@@ -65,6 +66,12 @@ export function machineTables(
   ];
 }
 
+/** The name of a local by its word; another path's of the same step has none here. */
+function localOf(frame: FrameSlots, word: number): string {
+  const names = Object.keys(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(frame))).slice(1);
+  return names[frame.slots.indexOf(word)] ?? `word ${word}`;
+}
+
 export class Machine<K extends Running> {
   readonly code: readonly Instruction[];
   private readonly pc: Uint16Array;
@@ -87,6 +94,8 @@ export class Machine<K extends Running> {
     this.stack = memory.of(kernel_stack).word;
     this.cursor = image.cursor;
     this.cursor.stack = this.stack;
+    for (const { op, value, first, path, frame } of image.code)
+      if (op === FILL && this.stack.length > 0) this.cut(value, path, frame, first);
     let base = 0;
     tasks.forEach((spec, task) => {
       const program = image.programs[spec.program];
@@ -98,10 +107,47 @@ export class Machine<K extends Running> {
       }
       this.base.push(base);
       spec.args.forEach((arg, at) => {
-        this.stack[base + at] = arg - kinds[at].none;
+        const word = arg - kinds[at].none;
+        this.stack[base + at] = word;
+        this.fits(word, base + at, program.name, Object.keys(program.args)[at]);
       });
       base += program.words;
       this.start(task, program);
+    });
+  }
+
+  /** A constant of a call must fit a word. */
+  private cut(value: number, path: string, frame: FrameSlots, slot: number): void {
+    const [least, most] = this.stack instanceof Int16Array ? [-0x8000, 0x7fff] : [-(2 ** 31), 2 ** 31 - 1];
+    if (value < least || value > most)
+      throw new Error(
+        `Machine: ${path}: ${localOf(frame, slot)} = ${value} does not fit a word of its frame`,
+      );
+  }
+
+  /** What has been stored must be what was meant. */
+  private fits(value: number, at: number, path: string, local: string): void {
+    if (this.stack[at] !== value)
+      throw new Error(`Machine: ${path}: ${local} = ${value} does not fit a word of its frame`);
+  }
+
+  /**
+   * From now on a value that does not fit its word throws, where it would be cut silently: each store of a local is looked at, which makes
+   * steps several times slower. For tests.
+   *
+   * @throws Error, in the step that stores it, naming path, local and value
+   */
+  checkWords(): void {
+    const { stack } = this;
+    this.cursor.stack = new Proxy(stack, {
+      get: (words, at) => Reflect.get(words, at, words),
+      set: (words, at, value: number) => {
+        words[Number(at)] = value;
+        if (words[Number(at)] === value || typeof value !== "number") return true;
+        const { path, frame } = this.code[this.k.at];
+        const local = localOf(frame, Number(at) - this.cursor.base);
+        throw new Error(`Machine: ${path}: ${local} = ${value} does not fit a word of its frame`);
+      },
     });
   }
 
