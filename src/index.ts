@@ -10,11 +10,14 @@
 import { sandboxOf } from "./lab/box.js";
 import { compare } from "./lab/compare/compare.js";
 import { readRecorded } from "./lab/compare/recorded.js";
+import { danger } from "./lab/danger.js";
 import { explore } from "./lab/explore.js";
 import { bisect, kernelDiff } from "./lab/kernels.js";
+import { orderings } from "./lab/orderings.js";
 import { run } from "./lab/run.js";
 import { scenarios } from "./lab/scenarios.js";
 import { Session } from "./lab/session.js";
+import { why } from "./lab/why.js";
 import { open } from "./lab/world.js";
 import { kernels } from "./patches/kernels.js";
 
@@ -22,6 +25,9 @@ import { kernels } from "./patches/kernels.js";
 export const lab = {
   run,
   explore,
+  danger,
+  orderings,
+  why,
   open,
   sandbox: sandboxOf,
   Session,
@@ -37,9 +43,11 @@ export { type Beside, beside, besideTable, type Call, realCalls, simulatedCalls 
 export { type Box, type BoxOptions, type OrderOptions, type OrderResult, sandboxOf } from "./lab/box.js";
 export { type Compared, type Comparison, compare, kernelFor } from "./lab/compare/compare.js";
 export { type Recorded, readRecorded } from "./lab/compare/recorded.js";
+export { type DangerOfRun, type DangerOptions, type DangerReport, danger } from "./lab/danger.js";
 export {
   type ExploreOptions,
   explore,
+  type SimplestWay,
   type Verdict,
   type VerdictReport,
   type WitnessStep,
@@ -53,10 +61,12 @@ export {
   patchesOf,
   patchLog,
 } from "./lab/kernels.js";
+export { type Orderings, type OrderingsOptions, type OrderingsReport, orderings } from "./lab/orderings.js";
 export { type Plots, plotsOf, type Run, type RunOptions, type RunReport, run } from "./lab/run.js";
 export type { Parameter, Scenario } from "./lab/scenario.js";
 export { scenarios } from "./lab/scenarios.js";
 export { Session } from "./lab/session.js";
+export { type Cause, type Why, type WhyOptions, type WhyReport, why } from "./lab/why.js";
 export { open, World, type WorldOptions } from "./lab/world.js";
 export { show } from "./notebook/display.js";
 export { assemble, findKernel, type KernelVersion, kernels, patches } from "./patches/kernels.js";

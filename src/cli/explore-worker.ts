@@ -1,8 +1,9 @@
-/** A search, a bisection or random walks in a thread of its own, so that the prompt lives on and it can be interrupted. */
+/** A search, an explanation, a bisection or random walks in a thread of its own, so that the prompt lives on and it can be interrupted. */
 import { parentPort, workerData } from "node:worker_threads";
 import type { Bisected, BisectRequest, Searched, SearchRequest, Walked, WalkRequest } from "../lab/desk.js";
 import { type ExploreOptions, explore } from "../lab/explore.js";
 import { bisect } from "../lab/kernels.js";
+import { type Studied, type StudyRequest, study } from "../lab/study.js";
 import { walks } from "../lab/walks.js";
 
 /** What the thread is started with. `stop` is one Int32; a 1 in it ends the search. */
@@ -10,13 +11,14 @@ export interface SearchOrder {
   readonly explore?: SearchRequest;
   readonly bisect?: BisectRequest;
   readonly walk?: WalkRequest;
+  readonly study?: StudyRequest;
   readonly stop: SharedArrayBuffer;
 }
 
 /** What it says: how far it is, what it found, or why it could not. */
 export type Said =
   | { readonly seen: string }
-  | { readonly found: Searched | Bisected | Walked }
+  | { readonly found: Searched | Bisected | Walked | Studied }
   | { readonly failed: string };
 
 const order = workerData as SearchOrder;
@@ -32,7 +34,7 @@ const progress: ExploreOptions["progress"] = ({ states, frontier, depth }) => {
 
 try {
   if (order.explore) {
-    const verdict = explore(order.explore.scenario, { ...order.explore, progress });
+    const verdict = explore(order.explore.scenario, { ...order.explore, progress, simplest: true });
     say({ found: { text: String(verdict), report: verdict.toJSON() } });
   }
   if (order.walk) {
@@ -45,6 +47,7 @@ try {
     });
     say({ found: { text: String(made), report: made.toJSON(), faulty: made.faulty } });
   }
+  if (order.study) say({ found: study(order.study, progress) });
   if (order.bisect) {
     const { scenario, good, bad, maxStates, runs } = order.bisect;
     const searching = (kernel: string): void => {

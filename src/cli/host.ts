@@ -10,6 +10,7 @@ import type {
   Walked,
   WalkRequest,
 } from "../lab/desk.js";
+import type { Studied, StudyRequest } from "../lab/study.js";
 import type { Result } from "../lab/verbs/verb.js";
 import { NotebookError, writeWhole } from "../notebook/format.js";
 import type { Said, SearchOrder } from "./explore-worker.js";
@@ -71,6 +72,10 @@ export class NodeHost implements Host {
 
   walk(request: WalkRequest): Promise<Walked> {
     return this.inThread<Walked>({ walk: request });
+  }
+
+  study(request: StudyRequest): Promise<Studied> {
+    return this.inThread<Studied>({ study: request });
   }
 
   bisect(request: BisectRequest): Promise<Bisected> {

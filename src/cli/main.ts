@@ -145,6 +145,61 @@ ${EXIT_CODES}`,
     .action(async (scenario: string, options) => (await import("./run.js")).walkCommand(scenario, options));
 
   program
+    .command("danger")
+    .description("tell of each step of a run whether a fault can still be reached, or avoided")
+    .argument("<replay>", "the replay line of a run")
+    .option(
+      "--kind <kind>",
+      "which fault, such as BUG; default the run's worst, or the worst that can be reached",
+    )
+    .addOption(
+      new Option(
+        "--max-states <n>",
+        "give up after so many states; default as many as fit into 4 GiB",
+      ).argParser(whole(1)),
+    )
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+Every interleaving is searched first. Then each step of the run is told with the number of steps that lead to the fault
+from there at least; the step after which no way avoids it is the point of no return.
+
+Examples:
+  guplab danger dio-write-race@v4.20:w10t1m2
+  guplab danger misuse@v4.20:p15v12 --json
+${EXIT_CODES}`,
+    )
+    .action(async (replay: string, options) => (await import("./run.js")).dangerCommand(replay, options));
+
+  program
+    .command("orderings")
+    .description("tell which orderings between tasks the worst fault of a scenario needs")
+    .argument("<scenario>", "name or number, with parameters after commas")
+    .addOption(kernelOption())
+    .addOption(
+      new Option(
+        "--max-states <n>",
+        "give up after so many states; default as many as fit into 4 GiB",
+      ).argParser(whole(1)),
+    )
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+The orderings are those of the shortest way to the fault, between steps of different tasks that touch the same thing.
+NECESSARY: no way to the fault is without it. optional: another way is, and its replay line is the proof.
+
+Examples:
+  guplab orderings cve-2020-29374
+  guplab orderings trunc-cache --json
+${EXIT_CODES}`,
+    )
+    .action(async (scenario: string, options) =>
+      (await import("./run.js")).orderingsCommand(scenario, options),
+    );
+
+  program
     .command("nb")
     .description("run, check or render notebooks, with Node alone")
     .argument(

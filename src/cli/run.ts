@@ -4,7 +4,8 @@ import { join } from "node:path";
 import type { Strategy } from "../explore/walk.js";
 import { isFault } from "../lab/outcomes.js";
 import { type Run, run } from "../lab/run.js";
-import { open } from "../lab/world.js";
+import type { StudyRequest } from "../lab/study.js";
+import { open, parseReplay } from "../lab/world.js";
 import { toPage, toSvg } from "../plot/index.js";
 import { NodeHost } from "./host.js";
 
@@ -77,6 +78,42 @@ interface ExploreFlags {
   readonly maxStates?: number;
   readonly timing?: true;
   readonly json?: true;
+}
+
+interface DangerFlags {
+  readonly kind?: string;
+  readonly maxStates?: number;
+  readonly json?: true;
+}
+
+/** Tell the danger of each step of a run. @throws Error with one sentence */
+export async function dangerCommand(replay: string, flags: DangerFlags): Promise<void> {
+  const { kernel } = parseReplay(replay);
+  await studyCommand(
+    { what: "danger", of: replay, kernel, kind: flags.kind, maxStates: flags.maxStates },
+    flags,
+  );
+}
+
+/** Tell which orderings the worst fault of a scenario needs. @throws Error with one sentence */
+export async function orderingsCommand(
+  scenario: string,
+  flags: { readonly kernel?: string; readonly maxStates?: number; readonly json?: true },
+): Promise<void> {
+  const { name, kernel } = open(scenario, { kernel: flags.kernel, record: false });
+  const request = { of: name, kernel: kernel.name, kind: undefined, maxStates: flags.maxStates };
+  await studyCommand({ what: "orderings", ...request }, flags);
+}
+
+async function studyCommand(request: StudyRequest, { json }: { readonly json?: true }): Promise<void> {
+  const { isTTY } = process.stderr;
+  const host = new NodeHost((seen) => {
+    if (isTTY) process.stderr.write(`\r\x1b[K${seen}`);
+  });
+  process.once("SIGINT", () => host.interrupt());
+  const { text, report, code } = await host.study(request);
+  process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${text}\n`);
+  process.exitCode = code;
 }
 
 /** Visit every interleaving of a scenario and print the verdict. @throws Error with one sentence */

@@ -14,8 +14,12 @@ import { Watching } from "./watching.js";
 /** What the explorer needs of a machine: its live state, single steps that report what went wrong, and what is asked of a state. */
 export interface Explorable {
   readonly tasks: number;
-  /** The cells of its state. The explorer overwrites them; a step changes them. */
+  /** The whole of its state. The explorer overwrites it; a step changes it. */
+  readonly state: Uint32Array;
+  /** The same, cell by cell. */
   readonly cells: readonly PackedCell[];
+  /** What had gone wrong before the first step. */
+  readonly before: readonly FaultKind[];
   /** The task whose own a cell is, or -1. */
   ownerOf(cell: number): number;
   enabled(task: number): boolean;
@@ -42,6 +46,18 @@ export interface Explorable {
  * touches (the number of a cell is its place in `cells`).
  */
 export type Faces = (watch: Watch | null) => Explorable;
+
+/** What is wrong with a machine's live state, as Engine.judge says it of a packed one. */
+export function wrongWith(machine: Explorable): FaultKind[] {
+  const kinds = machine.questions.map((question) => question());
+  const tasks = Array.from({ length: machine.tasks }, (_, task) => task);
+  const blocked = tasks.filter((task) => !machine.enabled(task));
+  const waiting = blocked.filter((task) => machine.waitsForLock(task));
+  let waits = waiting.length > 0 ? (tasks.map((task) => machine.forEver(task)).find(Boolean) ?? null) : null;
+  if (waiting.length > 1) waits ??= machine.circle();
+  if (blocked.length === machine.tasks) waits ??= machine.still();
+  return [...kinds, waits].filter((kind) => kind !== null);
+}
 
 /** What a step answers: that its task cannot move ... */
 export const BLOCKED = 0;

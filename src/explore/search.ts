@@ -61,6 +61,7 @@ const NO_STATE = -1;
 const NOBODY = -1;
 
 class Search {
+  private readonly before: readonly FaultKind[];
   private readonly engine: Engine;
   private readonly seen: StateSet;
   /** What states became that are not added yet, and who sleeps in each. */
@@ -80,6 +81,7 @@ class Search {
     faces: Faces,
     private readonly options: SearchOptions,
   ) {
+    this.before = faces(null).before;
     this.engine = new Engine(faces, (component, number) => {
       this.flush();
       this.seen.widen(component, number);
@@ -165,6 +167,7 @@ class Search {
     this.batch.from[0] = NO_STATE;
     this.batch.count = 1;
     this.flush();
+    this.report(this.before, NOBODY);
     try {
       for (; ; this.at++) {
         if (this.at === this.levelEnd) this.flush();

@@ -9,6 +9,7 @@ import type { VerdictReport } from "./explore.js";
 import type { BisectionReport } from "./kernels.js";
 import type { Values } from "./scenario.js";
 import { Session } from "./session.js";
+import type { Studied, StudyRequest } from "./study.js";
 import type { Result } from "./verbs/verb.js";
 import type { WalksReport } from "./walks.js";
 import type { World } from "./world.js";
@@ -76,6 +77,8 @@ export interface Host {
   explore(request: SearchRequest): Promise<Searched>;
   /** Walk at random; may be interrupted. @throws Error with one sentence */
   walk(request: WalkRequest): Promise<Walked>;
+  /** Explain a scenario or a run from a search; as above. @throws Error with one sentence */
+  study(request: StudyRequest): Promise<Studied>;
   /** Find the patch that changes an outcome. @throws Error with one sentence, also when it is interrupted */
   bisect(request: BisectRequest): Promise<Bisected>;
   /** Do what lines say, up to the first that cannot be done. @throws Error with one sentence that names it */

@@ -1,16 +1,19 @@
 /**
  * Verdicts: what can happen to a scenario under every interleaving, with the shortest way to it.
  */
-import type { SearchOptions, Witness } from "../explore/search.js";
+import { exploreGraph, faultsOf } from "../explore/graph.js";
+import type { SearchOptions, SearchResult, Witness } from "../explore/search.js";
+import { fewestSwitches, type Simplest, switchesOf } from "../explore/simplest.js";
 import { lockReportText } from "../machine/lockdep.js";
 import { formatSchedule } from "../machine/schedule.js";
 import { DISPLAY, type Figure, lanes } from "../plot/index.js";
 import type { FaultKind } from "../trace/recording.js";
+import { completeBounds } from "./graphs.js";
 import { isFault, SEVERITY } from "./outcomes.js";
 import { outcomesOf, run } from "./run.js";
 import type { Values } from "./scenario.js";
 import { fill } from "./text.js";
-import { open } from "./world.js";
+import { open, type World } from "./world.js";
 
 export interface ExploreOptions {
   /** Name of a kernel; default v4.20. */
@@ -20,6 +23,18 @@ export interface ExploreOptions {
   readonly maxStates?: number;
   /** Called now and then; returning false interrupts the search. */
   readonly progress?: SearchOptions["progress"];
+  /** Also find the way with the fewest context switches to each kind of fault; default false. It takes as long again, and more room. */
+  readonly simplest?: boolean;
+}
+
+/** The way with the fewest context switches to a kind of fault, and of those with as many the one with the fewest steps. */
+export interface SimplestWay {
+  readonly kind: FaultKind;
+  readonly switches: number;
+  readonly steps: number;
+  /** Whether no way has fewer switches, and none with as many has fewer steps: false when the search was cut short. */
+  readonly proven: boolean;
+  readonly replay: string;
 }
 
 /** One step of a witness. `also`, where there are any, are the held steps that ran at once with it. */
@@ -41,7 +56,15 @@ export interface VerdictReport {
   readonly outcomes: readonly (FaultKind | "OK")[];
   readonly states: number;
   readonly transitions: number;
-  readonly witness: { readonly replay: string; readonly steps: readonly WitnessStep[] } | null;
+  readonly witness: {
+    readonly replay: string;
+    readonly switches: number;
+    readonly steps: readonly WitnessStep[];
+  } | null;
+  /** For each kind of fault; null when there was no room for them. Only where the option `simplest` asks for it. */
+  readonly simplest?: readonly SimplestWay[] | null;
+  /** The named steps of the simplest way to the worst fault. */
+  readonly simplestSteps?: readonly WitnessStep[];
   /** What lockdep says of the locks of the scenario's tasks, run or not; empty when their order is right. */
   readonly lockdep: readonly string[];
 }
@@ -50,10 +73,15 @@ export interface Verdict extends VerdictReport {
   /** Whether every interleaving was seen. */
   readonly complete: boolean;
   /** Number of steps of the shortest way to each kind of fault. */
-  readonly shortest: readonly { readonly kind: FaultKind; readonly steps: number; readonly replay: string }[];
+  readonly shortest: readonly {
+    readonly kind: FaultKind;
+    readonly steps: number;
+    readonly switches: number;
+    readonly replay: string;
+  }[];
   readonly steps: readonly WitnessStep[];
-  /** The witness as lanes; null for a safe verdict. */
-  lanes(): Figure | null;
+  /** A witness as lanes: the one with the fewest steps, or the one with the fewest switches; null where there is none. */
+  lanes(which?: "steps" | "switches"): Figure | null;
   toJSON(): VerdictReport;
   toString(): string;
 }
@@ -81,6 +109,31 @@ export function namedSteps(scenario: string, kernel: string, schedule: readonly 
     });
   }
   return steps;
+}
+
+const counted = (count: number, what: string, plural = `${what}s`): string =>
+  `${count} ${count === 1 ? what : plural}`;
+
+/** "43 steps, 9 switches". */
+const sizeOf = (steps: number, switches: number): string =>
+  `${counted(steps, "step")}, ${counted(switches, "switch", "switches")}`;
+
+const simplestLine = ({ kind, switches, steps, proven }: SimplestWay): string =>
+  `${kind}: reached with ${counted(switches, "context switch", "context switches")} in ${counted(steps, "step")}, ` +
+  (proven ? "no way has fewer switches" : "a way with fewer switches is not ruled out");
+
+/** Search, and find the simplest ways where they are wanted: undefined where not, null where there is no room for them. */
+function searched(
+  world: World,
+  options: ExploreOptions,
+): { result: SearchResult; simple?: readonly Simplest[] | null } {
+  const bounds = completeBounds(options);
+  if (!options.simplest) return { result: world.explore(bounds) };
+  const explored = exploreGraph(world.faces, bounds);
+  return {
+    result: explored.result,
+    simple: fewestSwitches(explored.graph, faultsOf(explored, world.faces)),
+  };
 }
 
 /** Columns of a page of code: no line of a step table is longer. */
@@ -118,11 +171,8 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
   const { letters, name, kernel } = world;
   const drivers = Number(world.parameters.drivers ?? 1);
   const pages = Number(world.parameters.pages ?? 1) * drivers;
-  const result = world.explore({
-    maxStates: options.maxStates ?? Number.POSITIVE_INFINITY,
-    progress: options.progress ?? (() => true),
-  });
-  const replayOf = ({ schedule }: Witness): string =>
+  const { result, simple } = searched(world, options);
+  const replayOf = ({ schedule }: Pick<Witness, "schedule">): string =>
     `${name}@${kernel.name}:${formatSchedule(schedule, letters)}`;
   const bySeverity = [...result.witnesses].sort(
     (a, b) => SEVERITY.indexOf(a.kind) - SEVERITY.indexOf(b.kind),
@@ -132,13 +182,28 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
   // A search that was cut short has not shown that all is well.
   const outcomes = verdict === "incomplete" ? [] : outcomesOf(result.witnesses.map(({ kind }) => kind));
   const steps = worst ? namedSteps(name, kernel.name, worst.schedule) : [];
-  const witness = worst ? { replay: replayOf(worst), steps } : null;
+  const witness = worst ? { replay: replayOf(worst), switches: switchesOf(worst.schedule), steps } : null;
+  const ways = simple
+    ? [...simple].sort((a, b) => SEVERITY.indexOf(a.kind) - SEVERITY.indexOf(b.kind))
+    : simple;
+  const simplest = ways?.map(({ kind, switches, schedule, proven }) => ({
+    kind,
+    switches,
+    steps: schedule.length,
+    proven,
+    replay: replayOf({ schedule }),
+  }));
+  const simplestWorst = ways?.find(({ kind }) => kind === worst?.kind);
+  /** Whether the way with the fewest steps is one with the fewest switches as well. */
+  const alsoSimplest =
+    simplestWorst?.schedule.length === worst?.schedule.length &&
+    simplestWorst?.switches === witness?.switches;
+  const simplestSteps = simplestWorst ? namedSteps(name, kernel.name, simplestWorst.schedule) : [];
   // A scenario without these parameters is as large as its machine.
-  const size = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
   const extent =
     world.parameters.pages === undefined
-      ? `${size(world.k.geometry.pages, "page frame")}, ${size(letters.length, "task")}`
-      : `${size(pages, "page")}, ${size(drivers, "driver")}`;
+      ? `${counted(world.k.geometry.pages, "page frame")}, ${counted(letters.length, "task")}`
+      : `${counted(pages, "page")}, ${counted(drivers, "driver")}`;
   const bound =
     `${extent}, ` +
     (result.complete
@@ -147,6 +212,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
   const shortest = bySeverity.map((found) => ({
     kind: found.kind,
     steps: found.schedule.length,
+    switches: switchesOf(found.schedule),
     replay: replayOf(found),
   }));
   const report: VerdictReport = {
@@ -159,6 +225,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
     states: result.states,
     transitions: result.transitions,
     witness,
+    ...(options.simplest ? { simplest: simplest ?? null, simplestSteps } : {}),
     lockdep: world.lockdep.reports.map((each) => kernel.names.text(lockReportText(each))),
   };
   const headline =
@@ -174,15 +241,36 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
       `${name} on ${kernel.name}: ${headline}`,
       `bound: ${bound}`,
       ...shortest.map(({ kind, steps: count }) => `${kind}: reached in ${count} steps, no way is shorter`),
+      ...(simplest ?? []).map(simplestLine),
+      ...(options.simplest && witness && simplest === undefined
+        ? ["the fewest context switches: not known, the states have no room beside their last tasks"]
+        : []),
       ...report.lockdep.map((each) => `lockdep: ${each}`),
-      ...(witness ? ["", stepTable(steps), "", `replay: ${witness.replay}`] : []),
+      ...(witness ? [""] : []),
+      ...(witness && simplestWorst && !alsoSimplest
+        ? [`The fewest steps to ${simplestWorst.kind}: ${sizeOf(steps.length, witness.switches)}`]
+        : []),
+      ...(witness ? [stepTable(steps), "", `replay: ${witness.replay}`] : []),
+      ...(simplestWorst && !alsoSimplest
+        ? [
+            "",
+            `The fewest switches: ${sizeOf(simplestSteps.length, simplestWorst.switches)}`,
+            stepTable(simplestSteps),
+            "",
+            `replay: ${replayOf(simplestWorst)}`,
+          ]
+        : []),
     ].join("\n");
+  const replayBy = { steps: witness?.replay, switches: simplestWorst && replayOf(simplestWorst) };
   const made: Verdict = {
     ...report,
     complete: result.complete,
     shortest,
     steps,
-    lanes: () => (witness ? lanes(run(witness.replay).recording) : null),
+    lanes: (which = "steps") => {
+      const line = replayBy[which];
+      return line === undefined ? null : lanes(run(line).recording);
+    },
     toString: text,
     toJSON: () => report,
   };

@@ -1,7 +1,7 @@
 /**
  * A world: one scenario on one kernel, running. Steps, time travel, faults, recordings, and the explorer's view of it.
  */
-import type { Explorable } from "../explore/engine.js";
+import type { Explorable, Faces } from "../explore/engine.js";
 import { type SearchOptions, type SearchResult, search } from "../explore/search.js";
 import { type WalkOptions, type WalkResult, walk } from "../explore/walk.js";
 import { mkfs } from "../kernel/fs/blocks.js";
@@ -15,7 +15,7 @@ import { set_rules } from "../kernel/rule.js";
 import { NONE, type Pfn } from "../kernel/types.js";
 import { type Lockdep, lockdep } from "../machine/lockdep.js";
 import { Machine, machineTables } from "../machine/machine.js";
-import { Memory, type Watching } from "../machine/memory.js";
+import { Memory } from "../machine/memory.js";
 import {
   formatSchedule,
   formatSeeded,
@@ -60,6 +60,8 @@ export interface WorldOptions {
   readonly parameters?: Values;
   /** Whether events are recorded; default true. */
   readonly record?: boolean;
+  /** Told of each cell of the state that is read or written, by its number in Memory.cells. Slow; default nobody. */
+  readonly watch?: Watch;
 }
 
 /** Below this many pages a PTE, the largest thing that a local holds, fits into 15 bits. */
@@ -121,7 +123,7 @@ export class World {
   constructor(
     readonly scenario: Scenario,
     private readonly options: WorldOptions = {},
-    watching: Watching | null = null,
+    bytes: ArrayBuffer | null = null,
   ) {
     this.kernel = findKernel(options.kernel ?? "v4.20");
     this.parameters = completeParameters(scenario, options.parameters ?? {});
@@ -143,7 +145,8 @@ export class World {
         ...machineTables(image, specs, geometry.pages < SMALL_PAGES),
         ...kernelTables(geometry, [...this.kernel.tables, ...(this.setup.tables ?? [])], image.locks),
       ],
-      watching,
+      options.watch ?? null,
+      bytes,
     );
     this.k = new Kernel(
       memory,
@@ -424,38 +427,41 @@ export class World {
 
   /**
    * This world as the explorer sees it: itself, or another one over the same bytes whose memory tells a watch of each cell that is
-   * read or written.
+   * read or written. Nothing is recorded from then on.
    */
-  private face(watch: Watch | null): Explorable {
+  readonly faces: Faces = (watch) => {
     if (watch === null) return this.explorable();
     const { memory } = this.k;
     const now = memory.snapshot();
     new Uint8Array(memory.buffer).fill(0);
-    const world = new World(
-      this.scenario,
-      { ...this.options, record: false },
-      { buffer: memory.buffer, watch },
-    );
+    const world = new World(this.scenario, { ...this.options, record: false, watch }, memory.buffer);
     memory.restore(now);
     return world.explorable();
-  }
+  };
 
   private explorable(): Explorable {
     const { k, machine, plans, setup } = this;
     k.recorder = null;
     machine.watch = null;
     const cells = machine.memory.cells();
+    // What happened before the first step: a call that is refused before it could sleep.
+    const before = [...new Set(k.faults.map(({ kind }) => kind))];
     return {
       tasks: plans.length,
+      state: machine.memory.state,
       cells,
+      before,
       ownerOf: (cell) => machine.ownerOf(cells[cell]),
       enabled: plans.some(({ heldBack }) => heldBack !== undefined)
         ? (task) => this.enabled(task)
         : (task) => machine.enabled(task),
       step: (task) => {
-        if (k.faults.length > 0) k.faults.length = 0;
+        // A step must not see what was met before it, and the world keeps it.
+        const earlier = k.faults.length === 0 ? null : k.faults.splice(0);
         machine.step(task);
-        return k.faults.length === 0 ? NOTHING : k.faults.map((fault) => fault.kind);
+        const kinds = k.faults.length === 0 ? NOTHING : k.faults.splice(0).map((fault) => fault.kind);
+        if (earlier !== null) k.faults.push(...earlier);
+        return kinds;
       },
       waitsForLock: (task) => waitsForLock(machine, task),
       paused: (task) => machine.paused(task),
@@ -482,22 +488,12 @@ export class World {
 
   /** Walk through this world at random, each time from here. The world stays where it is. */
   walk(options: WalkOptions): WalkResult {
-    return walk((watch) => this.face(watch), options);
+    return walk(this.faces, options);
   }
 
   /** Visit every interleaving from here. The world stays where it is. */
   explore(options: SearchOptions): SearchResult {
-    // What happened before the first step: a call that is refused before it could sleep.
-    const before = this.k.faults.map(({ kind }) => kind);
-    const result = search((watch) => this.face(watch), options);
-    const kinds = [...new Set(before)];
-    return {
-      ...result,
-      witnesses: [
-        ...kinds.map((kind) => ({ kind, schedule: [] })),
-        ...result.witnesses.filter(({ kind }) => !kinds.includes(kind)),
-      ],
-    };
+    return search(this.faces, options);
   }
 }
 

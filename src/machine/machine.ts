@@ -46,7 +46,7 @@ export const task_struct = struct("task_struct", {
 });
 
 /** The tasks' frames: as many words as their programs need, one task after the other. */
-const kernel_stack = struct("kernel_stack", { word: i32("a local of a path") });
+export const kernel_stack = struct("kernel_stack", { word: i32("a local of a path") });
 
 /** The same for machines so small that every local fits into 16 bits: half the state to copy and to hash. */
 const small_kernel_stack: Struct = { ...kernel_stack, fields: { word: i16("a local of a path") } };

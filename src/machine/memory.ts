@@ -133,12 +133,6 @@ export interface Cell {
   readonly column: Numbers;
 }
 
-/** A second face of a memory that is there already: over the same bytes, with somebody who watches what its columns are asked. */
-export interface Watching {
-  readonly buffer: ArrayBuffer;
-  readonly watch: Watch;
-}
-
 export class Memory {
   readonly buffer: ArrayBuffer;
   /** The state as 32-bit words, padded with zero: what an explorer copies, hashes and compares. */
@@ -148,9 +142,14 @@ export class Memory {
 
   /**
    * @param tables the structs and how many rows each has; a struct of no rows costs nothing
-   * @param watching whose bytes they are, where they are not its own, and who watches
+   * @param watch told of each cell of the state that is read or written through the columns, by its number in `cells`
+   * @param bytes those of another memory of the same tables, of which this is a second face; default its own
    */
-  constructor(tables: readonly (readonly [Struct, number])[], watching: Watching | null = null) {
+  constructor(
+    tables: readonly (readonly [Struct, number])[],
+    watch: Watch | null = null,
+    bytes: ArrayBuffer | null = null,
+  ) {
     for (const [table, rows] of tables) {
       if (this.columns[table.id]) throw new Error(`Memory: struct ${table.name} is declared twice`);
       this.columns[table.id] = {};
@@ -170,17 +169,17 @@ export class Memory {
       return Math.ceil(at / 8) * 8;
     };
     const stateBytes = place("state", 0);
-    const bytes = place("statistics", place("fixed", stateBytes));
-    if (watching !== null && watching.buffer.byteLength !== bytes)
-      throw new Error(`Memory: ${bytes} bytes cannot be a face of ${watching.buffer.byteLength}`);
-    this.buffer = watching?.buffer ?? new ArrayBuffer(bytes);
+    const size = place("statistics", place("fixed", stateBytes));
+    if (bytes !== null && bytes.byteLength !== size)
+      throw new Error(`Memory: ${size} bytes cannot be a face of ${bytes.byteLength}`);
+    this.buffer = bytes ?? new ArrayBuffer(size);
     this.state = new Uint32Array(this.buffer, 0, stateBytes / 4);
     let cell = 0;
     for (const { struct: table, field, spec, rows, offset } of this.placed) {
       const column = new VIEW[spec.width](this.buffer, offset, rows);
-      const seen = watching !== null && spec.kind === "state";
+      const seen = watch !== null && spec.kind === "state";
       (this.columns[table.id] as Record<string, unknown>)[field] = seen
-        ? watched(column, cell, watching.watch)
+        ? watched(column, cell, watch)
         : column;
       if (spec.kind === "state") cell += rows;
     }

@@ -11,7 +11,9 @@ export function counters(top: number, where: "step" | "state" = "step"): Faces {
     const both = () => count[0] === top && count[1] === top;
     return {
       tasks: 2,
+      state: bytes,
       cells,
+      before: [],
       ownerOf: () => -1,
       enabled: (task) => count[task] < top,
       step: (task) => {

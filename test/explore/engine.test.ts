@@ -76,6 +76,7 @@ describe("steps that are learned", () => {
     const machine = (column: Uint32Array): Explorable => ({
       ...counters(3)(null),
       tasks: 1,
+      state: bytes,
       cells: [0, 1, 2].map((row) => ({ column: bytes, row })),
       enabled: () => true,
       step: () => {
@@ -104,6 +105,7 @@ describe("steps that are learned", () => {
       return {
         ...counters(1)(null),
         tasks: 3,
+        state: bytes,
         cells: [0, 1, 2].map((row) => ({ column: bytes, row })),
         enabled: () => true,
         step: (task) => {

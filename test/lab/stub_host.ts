@@ -12,6 +12,7 @@ export const stubHost: Host = {
   plotly: async () => "",
   explore: nothing,
   walk: nothing,
+  study: nothing,
   bisect: nothing,
   script: nothing,
 };

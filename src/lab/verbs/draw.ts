@@ -2,9 +2,10 @@
 import { STRATEGIES, type Strategy } from "../../explore/walk.js";
 import { type Figure, toPage, toSvg, toTerminal } from "../../plot/index.js";
 import type { Desk } from "../desk.js";
+import { SEVERITY } from "../outcomes.js";
 import { findScenario } from "../scenarios.js";
 import { kernelName, scenarioName } from "./kinds.js";
-import { count, file, oneOf, optional, pfn, required, result, verb } from "./verb.js";
+import { count, file, oneOf, optional, pfn, required, result, verb, word } from "./verb.js";
 
 export const explore = verb({
   name: "explore",
@@ -62,6 +63,58 @@ export const walk = verb({
       depth,
     });
     return { text, json: report, code: faulty ? 3 : 0 };
+  },
+});
+
+export const danger = verb({
+  name: "danger",
+  help: "After which steps of this run a fault can still be reached, or avoided",
+  details: [
+    "Every interleaving of the scenario is searched, which takes seconds to minutes; Ctrl-C ends it. For each step of the run so far: is the fault possible after it, certain (no way avoids it any more: the point of no return is the first such step), impossible, or has it happened; and how many steps at least lead to it from there.",
+  ],
+  example: "replay dio-write-race@v4.20:w10t1m2; danger",
+  args: {
+    kind: optional(
+      word(() => SEVERITY),
+      "kind of fault, such as BUG; default the run's worst, or the worst that can be reached",
+    ),
+  },
+  options: { states: optional(count(1), "give up after so many states; default as many as fit into 4 GiB") },
+  run: async (desk, { kind, states }) => {
+    const { replay, kernel } = desk.world;
+    const { text, report } = await desk.host.study({
+      what: "danger",
+      of: replay,
+      kernel: kernel.name,
+      kind,
+      maxStates: states,
+    });
+    return result(text, report);
+  },
+});
+
+export const orderings = verb({
+  name: "orderings",
+  help: "Which orderings between tasks the worst fault of a scenario needs",
+  details: [
+    "Every interleaving is searched from the scenario's start, which takes seconds to minutes; Ctrl-C ends it. Told are the orderings of the shortest way to the fault between steps of different tasks that touch the same thing. NECESSARY: no way to the fault is without it; a fix forbids one of these. optional: another way is, and its replay line is the proof.",
+  ],
+  example: "orderings cve-2020-29374",
+  args: {
+    scenario: optional(scenarioName, "its name, and parameters after commas; default the present one"),
+  },
+  options: { states: optional(count(1), "give up after so many states; default as many as fit into 4 GiB") },
+  run: async (desk, { scenario: name, states }) => {
+    if (name !== undefined) findScenario(name.split(",")[0]);
+    const { world, host } = desk;
+    const { text, report } = await host.study({
+      what: "orderings",
+      of: name ?? world.name,
+      kernel: world.kernel.name,
+      kind: undefined,
+      maxStates: states,
+    });
+    return result(text, report);
   },
 });
 

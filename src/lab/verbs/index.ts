@@ -6,12 +6,12 @@
  * A verb that cannot do what it is asked throws an Error with one sentence, and the desk is as it was.
  */
 import { kernel, listKernels, listScenarios, scenario, seed } from "./choose.js";
-import { bisect, explore, plot, walk } from "./draw.js";
+import { bisect, danger, explore, orderings, plot, walk } from "./draw.js";
 import { open, quit, save, source } from "./files.js";
 import { helpFor } from "./help.js";
 import { layout } from "./layout.js";
 import { lockdepVerb } from "./lock_order.js";
-import { counters, diff, faults, log, page, pages, paths, tasks } from "./look.js";
+import { counters, diff, faults, log, page, pages, paths, tasks, why } from "./look.js";
 import { back, goto, replay, run, step, until } from "./move.js";
 import { orders } from "./order.js";
 import { powerCut } from "./power_cut.js";
@@ -40,6 +40,7 @@ export const verbs: readonly Verb[] = [
   log,
   faults,
   diff,
+  why,
   counters,
   paths,
   lockdepVerb,
@@ -47,6 +48,8 @@ export const verbs: readonly Verb[] = [
   ...orders,
   explore,
   walk,
+  danger,
+  orderings,
   bisect,
   plot,
   save,

@@ -14,8 +14,9 @@ import {
   pageViews,
   taskViews,
 } from "../views.js";
+import { why as reasons } from "../why.js";
 import { kernelName } from "./kinds.js";
-import { count, type Kind, optional, pfn, required, result, verb, word } from "./verb.js";
+import { count, type Kind, none, optional, pfn, required, result, verb, word } from "./verb.js";
 
 export const tasks = verb({
   name: "tasks",
@@ -149,6 +150,25 @@ export const diff = verb({
     const lines = changes.map((change) => `  ${cellText(desk.world, change)}`);
     const text = [`From tick ${tick} to ${desk.tick}: ${lines.length} cells`, ...lines].join("\n");
     return result(text, { from: tick, to: desk.tick, changes });
+  },
+});
+
+export const why = verb({
+  name: "why",
+  help: "The chain of steps that made a word of the state what it is",
+  details: [
+    "why 0 PG_private asks about a flag of page 0, why 0 _refcount about another of its words, why content:0 version about any cell of the memory (diff shows their names). Told is the last step that changed it, and under it the changes by other tasks that this step read.",
+  ],
+  example: "run 30; why 0 PG_private",
+  args: {
+    of: required(word(none), "page frame number, or struct:row"),
+    field: required(word(none), "a field, or a flag such as PG_dirty"),
+    depth: optional(count(1), "how many changes a chain has at most; default 3"),
+  },
+  run: (desk, { of, field, depth }) => {
+    const cell = `${of.includes(":") ? of.replace(":", " ") : `page ${of}`} ${field}`;
+    const told = reasons(desk.world.replay, cell, { depth });
+    return result(String(told), told.toJSON());
   },
 });
 

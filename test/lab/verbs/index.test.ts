@@ -5,6 +5,7 @@ import { complete, runLine, runScript, statements } from "../../../src/cli/shell
 import { Desk, type Host } from "../../../src/lab/desk.js";
 import { explore } from "../../../src/lab/explore.js";
 import { bisect } from "../../../src/lab/kernels.js";
+import { study } from "../../../src/lab/study.js";
 import { verbs } from "../../../src/lab/verbs/index.js";
 import { type Result, usage } from "../../../src/lab/verbs/verb.js";
 import { walks } from "../../../src/lab/walks.js";
@@ -36,6 +37,9 @@ class MemoryHost implements Host {
   async walk(request: Parameters<Host["walk"]>[0]) {
     const made = walks(request.scenario, request);
     return { text: String(made), report: made.toJSON(), faulty: made.faulty };
+  }
+  async study(request: Parameters<Host["study"]>[0]) {
+    return study(request);
   }
   async bisect({ scenario, good, bad, ...bounds }: Parameters<Host["bisect"]>[0]) {
     const found = bisect(scenario, good, bad, bounds);
@@ -140,6 +144,9 @@ describe("what cannot be done is said in one sentence, and nothing changes", () 
     ["open nothing.json", "nothing.json cannot be read: there is no such file"],
     ["source nothing.txt", "nothing.txt cannot be read: there is no such file"],
     ["explore nope", /^there is no scenario "nope"/],
+    ["why 0 nope", /^there is no cell "page 0 nope"/],
+    ["why 9 flags", /^there is no cell "page 9 flags"/],
+    ["danger nope", /^there is no kind of fault "nope"; known: BUG, /],
     ["guide backwards", 'there is no way through the story "backwards"; known: all'],
   ])("%s", async (line, sentence) => {
     await say("step 10");

@@ -1,0 +1,34 @@
+/** Explanations as requests and answers that can go to another thread and come back: what a host does for the verbs. */
+import { danger } from "./danger.js";
+import type { ExploreOptions } from "./explore.js";
+import { orderings } from "./orderings.js";
+
+export interface StudyRequest {
+  readonly what: "danger" | "orderings";
+  /** A scenario with its parameters, or a replay line. */
+  readonly of: string;
+  readonly kernel: string;
+  /** For danger, a kind of fault; undefined: the worst. */
+  readonly kind: string | undefined;
+  /** Undefined: as many as fit into explore()'s memory. */
+  readonly maxStates: number | undefined;
+}
+
+export interface Studied {
+  readonly text: string;
+  readonly report: unknown;
+  /** 3 when a fault was found. */
+  readonly code: 0 | 3;
+}
+
+/** Do what a request asks. @throws Error with one sentence when it does not fit */
+export function study(
+  { what, of, kernel, kind, maxStates }: StudyRequest,
+  progress?: ExploreOptions["progress"],
+): Studied {
+  const made =
+    what === "danger"
+      ? danger(of, { kind, maxStates, progress })
+      : orderings(of, { kernel, maxStates, progress });
+  return { text: String(made), report: made.toJSON(), code: 3 };
+}
