@@ -6,6 +6,7 @@ import type { GeometryOptions } from "../../src/kernel/geometry.js";
 import type { Kernel } from "../../src/kernel/kernel.js";
 import { FS } from "../../src/kernel/operations.js";
 import { BH, VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
+import type { Oracle } from "../../src/lab/scenario.js";
 import { open, World } from "../../src/lab/world.js";
 import type { Path } from "../../src/machine/path.js";
 import { decodePageFlags, type PageFlag, PTE_BIT, pg } from "../../src/trace/words.js";
@@ -34,6 +35,8 @@ export interface Small {
   /** What else there is before the first step. */
   readonly prepare?: (k: Kernel) => void;
   readonly record?: boolean;
+  /** What else must not happen; default nothing. */
+  readonly oracles?: readonly Oracle[];
   /** Name of a kernel; default v4.20. */
   readonly kernel?: string;
 }
@@ -75,6 +78,7 @@ export function small(options: Small, actors: Readonly<Record<string, Actor>>): 
     })),
     pace: {},
     prepare,
+    oracles: options.oracles,
   });
   return new World(
     { name: "small", help: "", story: "", parameters: {}, aliases: [], seed: 1, setup },

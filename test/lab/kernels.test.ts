@@ -41,6 +41,9 @@ const SEARCHED: Readonly<Record<string, readonly Since[]>> = {
   ],
   // Nothing has changed what truncation does to a page that somebody holds.
   W7: [["v4.20", "STALE+REFUSED"]],
+  // F_SEAL_SHRINK keeps ftruncate away from the pages of a dma-buf, and nobody keeps FALLOC_FL_PUNCH_HOLE away.
+  "trunc-cache,holder=udmabuf": [["v4.20", "REFUSED"]],
+  "trunc-cache,holder=udmabuf,cut=punch": [["v4.20", "STALE"]],
   W8: [["v4.20", "OK"]],
   W9: [["v4.20", "REFUSED"]],
   W11: [

@@ -1,19 +1,49 @@
 /**
  * W7, W8, W9: somebody shortens a file whose pages a device holds, in the page cache and on persistent memory.
  */
+import { ERRNO } from "../../kernel/errno.js";
 import { ext4_dax_setattr } from "../../kernel/fs/dax.js";
 import { xfs_dax_setattr } from "../../kernel/fs/xfs_dax.js";
-import { call, given, path, pause, step } from "../../kernel/language.js";
+import {
+  call,
+  config,
+  down_write,
+  given,
+  goto,
+  label,
+  local,
+  path,
+  pause,
+  step,
+  up_write,
+} from "../../kernel/language.js";
+import { i_rwsem } from "../../kernel/locks.js";
+import { F_SEAL, is_sealed } from "../../kernel/mm/memfd.js";
 import { truncate_pagecache_range, truncate_setsize } from "../../kernel/mm/truncate.js";
-import { inode, int } from "../../kernel/types.js";
+import { inode, int, NONE } from "../../kernel/types.js";
 import { choice, scenario } from "../scenario.js";
 import { holderChoices } from "./holders.js";
 import { FILE, pinned } from "./pinned.js";
 import { fsOf, SIZES } from "./sizes.js";
 
-/** ftruncate to nothing, and to the old size again. `keep` 1: a hole is punched instead. */
+/**
+ * ftruncate to nothing, and to the old size again. `keep` 1: a hole is punched instead. Where files have seals, F_SEAL_SHRINK keeps it from the first, under the lock that whoever
+ * seals the file takes.
+ */
 const truncator = path("truncator", { source: "a process", args: { mapping: inode, size: int, keep: int } }, [
   pause("waits"),
+  config("memfd", [
+    down_write(i_rwsem, (_, f) => f.mapping),
+    given(
+      (k, f) => f.keep === 0 && is_sealed(k, f.mapping, F_SEAL.SHRINK),
+      [
+        local((k) => {
+          k.refused("ftruncate", -ERRNO.EPERM, NONE);
+        }),
+        goto("out"),
+      ],
+    ),
+  ]),
   given(
     (_, f) => f.keep === 1,
     [
@@ -25,6 +55,7 @@ const truncator = path("truncator", { source: "a process", args: { mapping: inod
       call(() => truncate_setsize, { mapping: "mapping", newsize: "size" }),
     ],
   ),
+  config("memfd", [label("out"), up_write(i_rwsem, (_, f) => f.mapping)]),
 ]);
 
 export const truncCache = scenario({
@@ -33,7 +64,7 @@ export const truncCache = scenario({
   help: "a file is truncated or punched while a device holds its cached pages",
   story:
     "Truncation looks at no reference: it takes the page out of the file, and the device goes on writing into a page that nobody sees any more. Memory is safe, the data is not. " +
-    "When the file is extended again there are two pages for one offset.",
+    "When the file is extended again there are two pages for one offset. A memfd that udmabuf has taken is sealed: it is not truncated, but punched all the same (holder=udmabuf, cut=punch).",
   parameters: {
     holder: choice("how the pin is held", holderChoices("rdma")),
     cut: choice("how the file is cut", {

@@ -117,6 +117,35 @@ describe("a dirty page of a file in memory", () => {
     expect([h.k.content.version[page()], h.has("dirty", page()), h.faults()]).toEqual([1, true, []]);
   });
 
+  it("comes back once where two ask for it: the second finds that the page is its file's again", () => {
+    const { h, go, page } = swapped();
+    h.until("load", "swap_readpage").step("load").until("again", "lock_page");
+    go("disk", "load");
+    const steps = h.trace("again", () => go("again"));
+    expect(steps.slice(0, 5)).toEqual([
+      "lock_page",
+      "shmem_confirm_swap",
+      "unlock_page",
+      "put_page",
+      "find_get_entry",
+    ]);
+    expect([h.k.content.version[page()], h.refs(page()), h.faults()]).toEqual([2, 2, []]);
+  });
+
+  it("is looked for again where its entry is gone by the time that the swap cache is asked", () => {
+    const { h, go, page } = swapped();
+    h.past("again", "find_get_entry").until("again", "find_get_page");
+    go("load", "disk", "load");
+    const steps = h.trace("again", () => go("again"));
+    expect(steps.slice(0, 4)).toEqual([
+      "find_get_page",
+      "!__swp_swapcount",
+      "shmem_confirm_swap",
+      "find_get_entry",
+    ]);
+    expect([h.k.content.version[page()], h.faults()]).toEqual([2, []]);
+  });
+
   it.each(["truncate", "punch"])("%s frees its place", (how) => {
     const { h, go, page, entry, answers } = swapped();
     go(how);
