@@ -10,6 +10,7 @@ import { down_read, up_read } from "../kernel/language.js";
 import { i_rwsem } from "../kernel/locks.js";
 import type { InodeNr } from "../kernel/types.js";
 import { after, before } from "../machine/patch.js";
+import { memfd_pin_folios_of_udmabuf } from "./memfd_pin_folios.js";
 import type { Patch } from "./patch.js";
 
 interface Create {
@@ -22,6 +23,7 @@ export const udmabuf_locks_inode: Patch = {
   author: "Jann Horn",
   date: "2024-12",
   commit: "9cb189a88273",
+  needs: [memfd_pin_folios_of_udmabuf],
   help: "udmabuf asks for the seals and pins with the inode locked: no file is sealed against writing in between",
   edits: [
     before<Create>("udmabuf_create", "check_memfd_seals", [down_read(i_rwsem, (_, f) => f.mapping)]),

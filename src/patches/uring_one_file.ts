@@ -14,6 +14,7 @@ import { FS, fs_of_inode } from "../kernel/operations.js";
 import type { Vpn } from "../kernel/types.js";
 import { replace } from "../machine/patch.js";
 import type { Patch } from "./patch.js";
+import { uring_shmem_buffers } from "./uring_shmem_buffers.js";
 
 /** What the VMAs of `nr` pages from an address on say: 0, -EINVAL or -EOPNOTSUPP. */
 function look_at_vmas(k: Kernel, start: Vpn, nr: number): number {
@@ -33,6 +34,7 @@ export const uring_one_file: Patch = {
   author: "Pavel Begunkov",
   date: "2023-02",
   commit: "edd478269640",
+  needs: [uring_shmem_buffers],
   help: "io_uring refuses a buffer that spans several files, or a file and anonymous memory",
   edits: [
     replace<Register>("io_sqe_buffer_register", "vma_is_shmem", [

@@ -1,5 +1,6 @@
 /** The graph of a search: its rows, read both ways, what is wrong where, and its strongly connected components. */
 import { describe, expect, it } from "vitest";
+import type { Faces } from "../../src/explore/engine.js";
 import {
   backward,
   components,
@@ -102,7 +103,7 @@ describe("where the faults are", () => {
   });
 
   it("what is wrong before the first step is so in the first state", () => {
-    const machine = { ...counters(0), inspect: () => ["LOST"] as const };
+    const machine: Faces = (watch) => ({ ...counters(0)(watch), before: ["LOST"] });
     const explored = exploreGraph(machine, everything);
     expect([...(faultsOf(explored, machine).get("LOST")?.states ?? [])]).toEqual([0]);
   });

@@ -88,7 +88,7 @@ describe("the controls", () => {
 
     it(`${scenario}: the invariants hold in every state that can be reached`, () => {
       const world = open(scenario, { record: false });
-      const invariants = new Invariants(world);
+      const invariants = new Invariants(world, true);
       const violated = new Set<string>();
       naiveSearch(world, undefined, () => {
         const violation = invariants.violated();
