@@ -135,7 +135,7 @@ describe("what it is of (84209e87c696)", () => {
 
   it("a patch that needs another one says so", () => {
     expect(() => mapping("v5.18+unshare-cow-mappings", VM_WRITE)).toThrow(
-      "patch unshare-cow-mappings does not apply: handle_mm_fault has no step",
+      "unshare-cow-mappings needs anon-exclusive and unshare-anon: say v5.18+anon-exclusive+unshare-anon+unshare-cow-mappings",
     );
   });
 });

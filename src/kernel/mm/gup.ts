@@ -79,8 +79,8 @@ export const FOLL = {
   REMOTE: 0x2000,
   /** Set by faultin_page: the copy has been made. */
   COW: 0x4000,
-  /** Anonymous memory only. */
-  ANON: 0x8000,
+  /** Anonymous memory only. Not the kernel's number, 0x8000: a word of a path's frame has fifteen bits, and 0x80 (FOLL_SPLIT) is not modelled. */
+  ANON: 0x80,
 } as const;
 
 /** What a VMA allows: 0, or -EFAULT. In this order. */
