@@ -6,10 +6,10 @@
  * one with the fewest steps.
  *
  * Where two steps a and b, of a lower and a higher task, touch nothing in common, either order leads to the same state; then a is not made
- * after b ("a sleeps there"). No state is missed, and none is found later than without this: of all steps that lead to a state from
- * one level above it, the one of the highest task is always made. (If it slept, the state from which it is made would have been
- * reached by a higher task's step, and in the other order that one would be a higher task's step to the same state.) This is
- * Godefroid's sleep sets (LNCS 1032, 1996) without inheritance, which breadth-first search does not need.
+ * in a state that was found by b ("a sleeps there"). Nothing is missed by this, and nothing is even found in another order: if the
+ * step by which a state is found first slept, the state from which it is made would have been found by a higher task's step b; the
+ * same state is reached by making a first and then b, and what a leads to was found before what b leads to, so that b would have
+ * found it first. These are Godefroid's sleep sets (LNCS 1032, 1996) without inheritance, which breadth-first search does not need.
  */
 import type { FaultKind } from "../trace/recording.js";
 import { Engine, type Faces, MOVED, WAITS_FOR_LOCK } from "./engine.js";
@@ -104,11 +104,14 @@ class Search {
   /** Add the states that wait in the batch. */
   private flush(): void {
     const { batch, seen, sleepers, options } = this;
+    let known = seen.count;
     seen.addAll(batch);
     for (let each = 0; each < batch.count; each++) {
       const to = batch.numbers[each];
       if (batch.from[each] !== NO_STATE) options.edge?.(batch.from[each], batch.tasks[each], to);
-      if (sleepers[each] !== 0 && to >= this.levelEnd) seen.letSleep(to, sleepers[each]);
+      if (to !== known) continue;
+      known++;
+      seen.letSleep(to, sleepers[each]);
     }
     batch.count = 0;
   }
