@@ -17,6 +17,7 @@ import { orderings } from "./lab/orderings.js";
 import { run } from "./lab/run.js";
 import { scenarios } from "./lab/scenarios.js";
 import { Session } from "./lab/session.js";
+import { walks } from "./lab/walks.js";
 import { why } from "./lab/why.js";
 import { open } from "./lab/world.js";
 import { kernels } from "./patches/kernels.js";
@@ -28,6 +29,7 @@ export const lab = {
   danger,
   orderings,
   why,
+  walks,
   open,
   sandbox: sandboxOf,
   Session,
@@ -66,6 +68,7 @@ export { type Plots, plotsOf, type Run, type RunOptions, type RunReport, run } f
 export type { Parameter, Scenario } from "./lab/scenario.js";
 export { scenarios } from "./lab/scenarios.js";
 export { Session } from "./lab/session.js";
+export { type Walks, type WalksOptions, type WalksReport, walks } from "./lab/walks.js";
 export { type Cause, type Why, type WhyOptions, type WhyReport, why } from "./lab/why.js";
 export { open, World, type WorldOptions } from "./lab/world.js";
 export { show } from "./notebook/display.js";
