@@ -8,6 +8,7 @@
  * explore("kara-2018-quiet").verdict; // "safe"
  */
 import { sandboxOf } from "./lab/box.js";
+import { check } from "./lab/certificate.js";
 import { compare } from "./lab/compare/compare.js";
 import { readRecorded } from "./lab/compare/recorded.js";
 import { danger } from "./lab/danger.js";
@@ -26,6 +27,7 @@ import { kernels } from "./patches/kernels.js";
 export const lab = {
   run,
   explore,
+  check,
   danger,
   orderings,
   why,
@@ -43,6 +45,7 @@ export const lab = {
 
 export { type Beside, beside, besideTable, type Call, realCalls, simulatedCalls } from "./lab/beside.js";
 export { type Box, type BoxOptions, type OrderOptions, type OrderResult, sandboxOf } from "./lab/box.js";
+export { type Certificate, type Check, type CheckReport, check } from "./lab/certificate.js";
 export { type Compared, type Comparison, compare, kernelFor } from "./lab/compare/compare.js";
 export { type Recorded, readRecorded } from "./lab/compare/recorded.js";
 export { type DangerOfRun, type DangerOptions, type DangerReport, danger } from "./lab/danger.js";

@@ -91,6 +91,7 @@ ${EXIT_CODES}`,
       ).argParser(whole(1)),
     )
     .option("--timing", "add the processor time that the search took, in seconds")
+    .option("--certificate <file>", "write what a complete search claims there, for guplab check")
     .addOption(jsonOption())
     .addHelpText(
       "after",
@@ -108,6 +109,27 @@ ${EXIT_CODES}`,
     .action(async (scenario: string, options) =>
       (await import("./run.js")).exploreCommand(scenario, options),
     );
+
+  program
+    .command("check")
+    .description(
+      "check the certificate of a search, by another search that shares no code of searching with it",
+    )
+    .argument("<file>", "what guplab explore --certificate wrote")
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+Every state is visited again, and it takes some times as long as the search did. Confirmed are the numbers of states and
+transitions, a fingerprint of all states, and the steps of the shortest way to each kind of fault. Ctrl-C ends it.
+
+Examples:
+  guplab explore W5 -k v6.4 --certificate w5.json
+  guplab check w5.json
+
+Exit codes: 0 it is confirmed, 1 a usage or input error, 3 something that it claims is not so.`,
+    )
+    .action(async (file: string, options) => (await import("./run.js")).checkCommand(file, options));
 
   program
     .command("walk")

@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Strategy } from "../explore/walk.js";
+import { readCertificate } from "../lab/certificate.js";
 import { isFault } from "../lab/outcomes.js";
 import { type Run, run } from "../lab/run.js";
 import type { StudyRequest } from "../lab/study.js";
@@ -77,7 +78,16 @@ interface ExploreFlags {
   readonly drivers?: number;
   readonly maxStates?: number;
   readonly timing?: true;
+  readonly certificate?: string;
   readonly json?: true;
+}
+
+/** Check a certificate. @throws Error with one sentence */
+export async function checkCommand(file: string, flags: { readonly json?: true }): Promise<void> {
+  const text = new NodeHost().read(file);
+  // What is wrong with the file itself is said at once.
+  const { kernel } = readCertificate(text);
+  await studyCommand({ what: "check", of: text, kernel, kind: undefined, maxStates: undefined }, flags);
 }
 
 interface DangerFlags {
@@ -106,12 +116,7 @@ export async function orderingsCommand(
 }
 
 async function studyCommand(request: StudyRequest, { json }: { readonly json?: true }): Promise<void> {
-  const { isTTY } = process.stderr;
-  const host = new NodeHost((seen) => {
-    if (isTTY) process.stderr.write(`\r\x1b[K${seen}`);
-  });
-  process.once("SIGINT", () => host.interrupt());
-  const { text, report, code } = await host.study(request);
+  const { text, report, code } = await interruptible().study(request);
   process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${text}\n`);
   process.exitCode = code;
 }
@@ -128,11 +133,17 @@ export async function exploreCommand(scenario: string, flags: ExploreFlags): Pro
     scenario: name,
     kernel: kernel.name,
     maxStates: flags.maxStates,
+    certificate: flags.certificate !== undefined,
   });
   const { user, system } = process.cpuUsage(before);
   const cpuSeconds = (user + system) / 1e6;
+  const { certificate } = report;
+  if (flags.certificate !== undefined && certificate)
+    host.write(flags.certificate, `${JSON.stringify(certificate, null, 2)}\n`);
   if (flags.json)
     process.stdout.write(`${JSON.stringify(flags.timing ? { ...report, cpuSeconds } : report, null, 2)}\n`);
   else process.stdout.write(`${text}\n${flags.timing ? `processor time: ${cpuSeconds.toFixed(2)} s\n` : ""}`);
   process.exitCode = report.verdict === "fault" ? 3 : 0;
+  if (flags.certificate !== undefined && !certificate)
+    throw new Error("no certificate was written: the search is not complete");
 }

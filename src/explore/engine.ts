@@ -97,6 +97,7 @@ export class Engine {
   private readonly listNumbers = new Map<string, number>();
   /** Numbers of what the state became by a step that was not learned. */
   private readonly numbers: Int32Array;
+  private readonly cellNumbers: ReadonlyMap<PackedCell, number>;
 
   /**
    * @param widen lets a component's numbers have more bits, in every state that somebody keeps; `current` is the engine's. Default: nobody
@@ -109,6 +110,7 @@ export class Engine {
     this.machine = faces(null);
     const { cells, tasks, questions } = this.machine;
     this.tasks = tasks;
+    this.cellNumbers = new Map(cells.map((cell, at) => [cell, at]));
     const componentOf = new Int32Array(cells.length);
     const components: PackedCell[][] = Array.from({ length: tasks }, () => []);
     cells.forEach((cell, at) => {
@@ -215,6 +217,11 @@ export class Engine {
       hash += hashOf(component, number) - hashOf(component, old);
     }
     return hash | 0;
+  }
+
+  /** Per component, what each of its numbers adds to the two sums of a state's fingerprint. */
+  prints(): readonly Int32Array[] {
+    return this.packing.prints((cell) => this.cellNumbers.get(cell) as number);
   }
 
   /** The faults of a step that moved. */

@@ -8,6 +8,7 @@
  * kept (states.ts).
  */
 import type { Numbers } from "../machine/watch.js";
+import { cellPrint } from "./fingerprint.js";
 
 /** Where a component is: bits `shift` to `shift` + `bits` of a word. */
 export interface Field {
@@ -93,6 +94,20 @@ export class Packing {
       const first = this.get(packed, component) * cells.length;
       for (let at = 0; at < cells.length; at++) cells[at].column[cells[at].row] = of[first + at];
     }
+  }
+
+  /** Per component, what each of its numbers adds to the two sums of a state's fingerprint, one after the other. */
+  prints(cellNumber: (cell: PackedCell) => number): Int32Array[] {
+    return this.components.map((cells, component) => {
+      const prints = new Int32Array(2 * this.counts[component]);
+      this.values[component].forEach((value, at) => {
+        const [high, low] = cellPrint(cellNumber(cells[at % cells.length]), value);
+        const number = Math.floor(at / cells.length);
+        prints[2 * number] += high;
+        prints[2 * number + 1] += low;
+      });
+      return prints;
+    });
   }
 
   /** Make room for a number of a component; gives the field that it had. What is in states that are kept must move there. */

@@ -13,6 +13,7 @@
  */
 import type { FaultKind } from "../trace/recording.js";
 import { Engine, type Faces, MOVED, WAITS_FOR_LOCK } from "./engine.js";
+import { Fingerprint } from "./fingerprint.js";
 import { Batch, SLEEPERS, StateSet } from "./states.js";
 
 export interface Progress {
@@ -33,6 +34,8 @@ export interface SearchOptions {
   readonly progress: (seen: Progress) => boolean;
   /** Called for each transition, with the numbers of its states: 0 is the first, the others as they are met. */
   readonly edge?: (from: number, task: number, to: number) => void;
+  /** Whether to say the fingerprint of the states (fingerprint.ts); default no. */
+  readonly fingerprint?: boolean;
 }
 
 /** A way to a fault: task numbers, one per step, the last one the step in which it happens. */
@@ -52,6 +55,8 @@ export interface SearchResult {
   readonly bytes: number;
   /** The shortest way to each kind of fault, in the order in which they were found. */
   readonly witnesses: readonly Witness[];
+  /** Of all states, where the options ask for it and the search is complete. */
+  readonly fingerprint: string | null;
 }
 
 /** What the states of a search may take unless a caller says otherwise: 4 GiB. */
@@ -161,6 +166,25 @@ class Search {
     return moved;
   }
 
+  private fingerprint(): string {
+    const { engine, seen } = this;
+    const all = new Fingerprint();
+    const prints = engine.prints();
+    const packed = new Int32Array(engine.components + 1);
+    for (let state = 0; state < seen.count; state++) {
+      seen.load(state, packed);
+      let high = 0;
+      let low = 0;
+      for (let component = 0; component < engine.components; component++) {
+        const at = 2 * engine.packing.get(packed, component);
+        high = (high + prints[component][at]) | 0;
+        low = (low + prints[component][at + 1]) | 0;
+      }
+      all.add(high, low);
+    }
+    return String(all);
+  }
+
   go(): SearchResult {
     const { seen, options, engine } = this;
     const { maxStates, maxBytes = STATE_BYTES, progress } = options;
@@ -196,7 +220,8 @@ class Search {
       complete = false;
     }
     const { witnesses } = this;
-    return { complete, states: seen.count, transitions, depth, bytes: seen.bytes, witnesses };
+    const fingerprint = options.fingerprint && complete ? this.fingerprint() : null;
+    return { complete, states: seen.count, transitions, depth, bytes: seen.bytes, witnesses, fingerprint };
   }
 }
 

@@ -110,7 +110,7 @@ function textOf(report: DangerReport): string {
  *
  * @param replay the run's replay line
  * @throws Error with one sentence when the line does not fit, or nothing can go wrong
- * @example danger("dio-write-race@v4.20:w10t1m2").certainFrom // 12
+ * @example danger("dio-write-race@v4.20:w10t1m2").certainFrom // 11
  */
 export function danger(replay: string, options: DangerOptions = {}): DangerOfRun {
   const asked = options.kind === undefined ? undefined : readKind(options.kind);

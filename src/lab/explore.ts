@@ -8,6 +8,7 @@ import { lockReportText } from "../machine/lockdep.js";
 import { formatSchedule } from "../machine/schedule.js";
 import { DISPLAY, type Figure, lanes } from "../plot/index.js";
 import type { FaultKind } from "../trace/recording.js";
+import type { Certificate } from "./certificate.js";
 import { completeBounds } from "./graphs.js";
 import { isFault, SEVERITY } from "./outcomes.js";
 import { outcomesOf, run } from "./run.js";
@@ -25,6 +26,8 @@ export interface ExploreOptions {
   readonly progress?: SearchOptions["progress"];
   /** Also find the way with the fewest context switches to each kind of fault; default false. It takes as long again, and more room. */
   readonly simplest?: boolean;
+  /** Also give a certificate that somebody else can check (certificate.ts); default false. Only a complete search has one. */
+  readonly certificate?: boolean;
 }
 
 /** The way with the fewest context switches to a kind of fault, and of those with as many the one with the fewest steps. */
@@ -67,6 +70,8 @@ export interface VerdictReport {
   readonly simplestSteps?: readonly WitnessStep[];
   /** What lockdep says of the locks of the scenario's tasks, run or not; empty when their order is right. */
   readonly lockdep: readonly string[];
+  /** Only where the options ask for it; null when the search is not complete. */
+  readonly certificate?: Certificate | null;
 }
 
 export interface Verdict extends VerdictReport {
@@ -127,12 +132,29 @@ function searched(
   world: World,
   options: ExploreOptions,
 ): { result: SearchResult; simple?: readonly Simplest[] | null } {
-  const bounds = completeBounds(options);
+  const bounds = { ...completeBounds(options), fingerprint: options.certificate === true };
   if (!options.simplest) return { result: world.explore(bounds) };
   const explored = exploreGraph(world.faces, bounds);
   return {
     result: explored.result,
     simple: fewestSwitches(explored.graph, faultsOf(explored, world.faces)),
+  };
+}
+
+/** What a complete search claims. */
+function certificateOf({ name, kernel }: World, result: SearchResult): Certificate | null {
+  const { states, transitions, depth, fingerprint, witnesses } = result;
+  if (fingerprint === null) return null;
+  const faults = Object.fromEntries(witnesses.map(({ kind, schedule }) => [kind, schedule.length]));
+  return {
+    guplab: "certificate",
+    scenario: name,
+    kernel: kernel.name,
+    states,
+    transitions,
+    depth,
+    fingerprint,
+    faults,
   };
 }
 
@@ -227,6 +249,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
     witness,
     ...(options.simplest ? { simplest: simplest ?? null, simplestSteps } : {}),
     lockdep: world.lockdep.reports.map((each) => kernel.names.text(lockReportText(each))),
+    ...(options.certificate ? { certificate: certificateOf(world, result) } : {}),
   };
   const headline =
     verdict === "safe"

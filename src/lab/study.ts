@@ -1,11 +1,12 @@
 /** Explanations as requests and answers that can go to another thread and come back: what a host does for the verbs. */
+import { check } from "./certificate.js";
 import { danger } from "./danger.js";
 import type { ExploreOptions } from "./explore.js";
 import { orderings } from "./orderings.js";
 
 export interface StudyRequest {
-  readonly what: "danger" | "orderings";
-  /** A scenario with its parameters, or a replay line. */
+  readonly what: "danger" | "orderings" | "check";
+  /** A scenario with its parameters, a replay line, or the text of a certificate. */
   readonly of: string;
   readonly kernel: string;
   /** For danger, a kind of fault; undefined: the worst. */
@@ -26,6 +27,10 @@ export function study(
   { what, of, kernel, kind, maxStates }: StudyRequest,
   progress?: ExploreOptions["progress"],
 ): Studied {
+  if (what === "check") {
+    const checked = check(of, (seen) => progress?.({ ...seen, transitions: 0, frontier: 0 }) ?? true);
+    return { text: String(checked), report: checked.toJSON(), code: checked.confirmed ? 0 : 3 };
+  }
   const made =
     what === "danger"
       ? danger(of, { kind, maxStates, progress })

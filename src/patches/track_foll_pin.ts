@@ -67,6 +67,9 @@ export const hpage_pincount_available: Rule<typeof compound_pincount_order.field
     "page_try_share_anon_rmap",
     "page_try_dup_anon_rmap",
     "PageAnonExclusive",
+    "try_grab_folio",
+    "unpin_folio",
+    "unpin_folios",
   ],
 };
 

@@ -185,7 +185,9 @@ describe("what cannot be done is said in one sentence, and nothing changes", () 
 });
 
 test("whatever is typed, the answer is a result or one sentence, never a fault of guplab", async () => {
-  const names = verbs.map(({ name }) => name).filter((name) => name !== "explore");
+  // Searches take seconds each.
+  const long = ["explore", "walk", "danger", "orderings"];
+  const names = verbs.map(({ name }) => name).filter((name) => !long.includes(name));
   const words = [
     "0",
     "1",
