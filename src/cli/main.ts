@@ -92,6 +92,12 @@ ${EXIT_CODES}`,
     )
     .option("--timing", "add the processor time that the search took, in seconds")
     .option("--certificate <file>", "write what a complete search claims there, for guplab check")
+    .addOption(
+      new Option(
+        "--emit-promela <file>",
+        "search, and write the steps there as a model for Spin; no verdict",
+      ).conflicts(["certificate", "timing", "json"]),
+    )
     .addOption(jsonOption())
     .addHelpText(
       "after",

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Strategy } from "../explore/walk.js";
 import { readCertificate } from "../lab/certificate.js";
 import { isFault } from "../lab/outcomes.js";
+import { promela } from "../lab/promela.js";
 import { type Run, run } from "../lab/run.js";
 import type { StudyRequest } from "../lab/study.js";
 import { open, parseReplay } from "../lab/world.js";
@@ -79,6 +80,7 @@ interface ExploreFlags {
   readonly maxStates?: number;
   readonly timing?: true;
   readonly certificate?: string;
+  readonly emitPromela?: string;
   readonly json?: true;
 }
 
@@ -128,6 +130,11 @@ export async function exploreCommand(scenario: string, flags: ExploreFlags): Pro
     .map((name) => `,${name}=${flags[name]}`);
   const { name, kernel } = open(`${scenario}${sizes.join("")}`, { kernel: flags.kernel, record: false });
   const host = interruptible();
+  if (flags.emitPromela !== undefined) {
+    host.write(flags.emitPromela, promela(name, { kernel: kernel.name, maxStates: flags.maxStates }));
+    process.stdout.write(`wrote ${flags.emitPromela}: its first lines say how Spin takes it\n`);
+    return;
+  }
   const before = process.cpuUsage();
   const { text, report } = await host.explore({
     scenario: name,

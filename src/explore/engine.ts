@@ -7,7 +7,7 @@
  */
 import type { Watch } from "../machine/watch.js";
 import type { FaultKind } from "../trace/recording.js";
-import { Learned } from "./learned.js";
+import { Learned, type Transition } from "./learned.js";
 import { hashOf, type PackedCell, Packing } from "./packing.js";
 import { Watching } from "./watching.js";
 
@@ -92,6 +92,8 @@ export class Engine {
   private readonly firstPaused: number;
   private readonly asked: Float64Array;
   private readonly news: Float64Array;
+  /** Functions that were run without being learned. */
+  private readonly unlearned = new Set<number>();
   /** Lists of faults; number 0 is the empty one. */
   private readonly lists: (readonly FaultKind[])[] = [];
   private readonly listNumbers = new Map<string, number>();
@@ -192,6 +194,7 @@ export class Engine {
 
   /** What a function answers that has no leaf; for a step that was made, the numbers of what the state has become. */
   run(fn: number): number {
+    this.unlearned.add(fn);
     this.packing.unpack(this.current);
     const answer = this.functions[fn](this.machine);
     if (fn >= this.firstQuestion || answer < MOVED) return answer;
@@ -222,6 +225,13 @@ export class Engine {
   /** Per component, what each of its numbers adds to the two sums of a state's fingerprint. */
   prints(): readonly Int32Array[] {
     return this.packing.prints((cell) => this.cellNumbers.get(cell) as number);
+  }
+
+  /** All that is known of a task's step. @throws Error with one sentence when it was run where it was not learned */
+  transitions(task: number): Transition[] {
+    if (this.unlearned.has(task))
+      throw new Error("a step of this scenario sees too much to be learned: it can only be run");
+    return this.learned.transitions(task);
   }
 
   /** The faults of a step that moved. */

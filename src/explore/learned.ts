@@ -24,6 +24,13 @@ export interface Evaluation {
   readonly answer: number;
 }
 
+/** A way through a decision tree, from its root to a leaf. */
+export interface Transition {
+  readonly reads: readonly (readonly [component: number, number: number])[];
+  readonly writes: readonly (readonly [component: number, number: number])[];
+  readonly answer: number;
+}
+
 const UNKNOWN = 0;
 
 /** An array of integers that grows. */
@@ -191,6 +198,26 @@ export class Learned {
     for (const [written] of writes) for (const half of [0, 1]) touch(written, half);
     lead(~leaf);
     return leaf;
+  }
+
+  /** All that is known of a function. */
+  transitions(fn: number): Transition[] {
+    const found: Transition[] = [];
+    const walk = (at: number, reads: readonly (readonly [number, number])[]): void => {
+      if (at === UNKNOWN) return;
+      if (at > 0) {
+        const component = this.component.array[at];
+        for (let number = 0; number < this.size.array[at]; number++)
+          walk(this.branches.array[this.first.array[at] + number], [...reads, [component, number]]);
+        return;
+      }
+      const writes: [number, number][] = [];
+      for (let write = this.firstWrite.array[~at]; write < this.firstWrite.array[~at + 1]; write += 2)
+        writes.push([this.writes.array[write], this.writes.array[write + 1]]);
+      found.push({ reads, writes, answer: this.answers.array[~at] });
+    };
+    walk(this.roots[fn], []);
+    return found;
   }
 
   private grow(node: number, size: number): void {

@@ -36,6 +36,8 @@ export interface SearchOptions {
   readonly edge?: (from: number, task: number, to: number) => void;
   /** Whether to say the fingerprint of the states (fingerprint.ts); default no. */
   readonly fingerprint?: boolean;
+  /** Told, when the search is complete, of the engine that knows what every step of every state does. */
+  readonly learned?: (engine: Engine, states: number) => void;
 }
 
 /** A way to a fault: task numbers, one per step, the last one the step in which it happens. */
@@ -166,6 +168,15 @@ class Search {
     return moved;
   }
 
+  /** What was learned while a component had had one value only is forgotten when it has a second: learn it again. */
+  private relearn(): void {
+    const { engine, seen } = this;
+    for (let state = 0; state < seen.count; state++) {
+      seen.load(state, engine.current);
+      for (let task = 0; task < engine.tasks; task++) engine.leafOf(task);
+    }
+  }
+
   private fingerprint(): string {
     const { engine, seen } = this;
     const all = new Fingerprint();
@@ -220,6 +231,10 @@ class Search {
       complete = false;
     }
     const { witnesses } = this;
+    if (complete && options.learned) {
+      this.relearn();
+      options.learned(engine, seen.count);
+    }
     const fingerprint = options.fingerprint && complete ? this.fingerprint() : null;
     return { complete, states: seen.count, transitions, depth, bytes: seen.bytes, witnesses, fingerprint };
   }
