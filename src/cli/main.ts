@@ -20,6 +20,10 @@ const whole =
 
 const kernelOption = (): Option =>
   new Option("-k, --kernel <name>", "kernel to run; default v4.20 (guplab kernels lists them)");
+const maxStatesOption = (): Option =>
+  new Option("--max-states <n>", "give up after so many states; default as many as fit into 4 GiB").argParser(
+    whole(1),
+  );
 const jsonOption = (): Option => new Option("--json", "print one JSON document and nothing else");
 
 function command(): Command {
@@ -84,12 +88,7 @@ ${EXIT_CODES}`,
     .addOption(kernelOption())
     .addOption(new Option("--pages <n>", "pages of each read").argParser(whole(1)))
     .addOption(new Option("--drivers <n>", "processes that read").argParser(whole(1)))
-    .addOption(
-      new Option(
-        "--max-states <n>",
-        "give up after so many states; default as many as fit into 4 GiB",
-      ).argParser(whole(1)),
-    )
+    .addOption(maxStatesOption())
     .option("--timing", "add the processor time that the search took, in seconds")
     .option("--certificate <file>", "write what a complete search claims there, for guplab check")
     .addOption(
@@ -180,12 +179,7 @@ ${EXIT_CODES}`,
       "--kind <kind>",
       "which fault, such as BUG; default the run's worst, or the worst that can be reached",
     )
-    .addOption(
-      new Option(
-        "--max-states <n>",
-        "give up after so many states; default as many as fit into 4 GiB",
-      ).argParser(whole(1)),
-    )
+    .addOption(maxStatesOption())
     .addOption(jsonOption())
     .addHelpText(
       "after",
@@ -205,12 +199,7 @@ ${EXIT_CODES}`,
     .description("tell which orderings between tasks the worst fault of a scenario needs")
     .argument("<scenario>", "name or number, with parameters after commas")
     .addOption(kernelOption())
-    .addOption(
-      new Option(
-        "--max-states <n>",
-        "give up after so many states; default as many as fit into 4 GiB",
-      ).argParser(whole(1)),
-    )
+    .addOption(maxStatesOption())
     .addOption(jsonOption())
     .addHelpText(
       "after",

@@ -129,12 +129,16 @@ export async function exploreCommand(scenario: string, flags: ExploreFlags): Pro
     .filter((name) => flags[name] !== undefined)
     .map((name) => `,${name}=${flags[name]}`);
   const { name, kernel } = open(`${scenario}${sizes.join("")}`, { kernel: flags.kernel, record: false });
-  const host = interruptible();
   if (flags.emitPromela !== undefined) {
-    host.write(flags.emitPromela, promela(name, { kernel: kernel.name, maxStates: flags.maxStates }));
+    // In this thread: Ctrl-C ends it, and nothing is written.
+    new NodeHost().write(
+      flags.emitPromela,
+      promela(name, { kernel: kernel.name, maxStates: flags.maxStates }),
+    );
     process.stdout.write(`wrote ${flags.emitPromela}: its first lines say how Spin takes it\n`);
     return;
   }
+  const host = interruptible();
   const before = process.cpuUsage();
   const { text, report } = await host.explore({
     scenario: name,

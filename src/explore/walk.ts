@@ -1,9 +1,9 @@
 /**
  * Random walks, for machines with too many states to see them all.
  *
- * Which strategy one takes decides whether a rare order is ever met:
+ * How often a rare order is met depends on the strategy:
  *
- * - uniform: any task that can move, each step anew. It hardly ever lets one task run long, and so hardly ever meets this kind of bug.
+ * - uniform: any task that can move, each step anew: one task hardly ever runs long.
  * - sticky: goes on with the task that moved last nine times out of ten, as a processor does.
  * - pct: each task has a priority, the highest that can move moves, and at a few steps chosen at random the one that moves becomes
  *   the lowest (Burckhardt, Kothari, Musuvathi, Nagarakatte, "A randomized scheduler with probabilistic guarantees of finding
@@ -154,14 +154,13 @@ class Walker {
     this.met = new Set();
     const state = (kinds: readonly FaultKind[]): void => this.report(kinds, nr);
     const enabled: number[] = [];
-    const leaves = new Int32Array(tasks);
     let last = NOBODY;
     for (;;) {
       enabled.length = 0;
       let waiting = 0;
       for (let task = 0; task < tasks; task++) {
-        leaves[task] = engine.leafOf(task);
-        const answer = leaves[task] >= 0 ? learned.answer(leaves[task]) : engine.run(task);
+        const leaf = engine.leafOf(task);
+        const answer = leaf >= 0 ? learned.answer(leaf) : engine.run(task);
         if (answer >= MOVED) enabled.push(task);
         else if (answer === WAITS_FOR_LOCK) waiting++;
       }

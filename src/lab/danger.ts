@@ -99,6 +99,7 @@ function textOf(report: DangerReport): string {
   });
   return [
     `The danger of ${kind} along ${report.replay}`,
+    `bound: ${report.complete ? "every interleaving" : "not every interleaving"}, ${report.states} states`,
     ...sentences,
     "",
     columns([["", kind, "steps to it", "task", "path", "step"], ...rows], [0, 2]),
