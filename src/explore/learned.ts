@@ -175,7 +175,8 @@ export class Learned {
           "Learned: a function of the state read something else than before in the same situation",
         );
       const number = this.packing.get(packed, read);
-      if (number >= this.size.array[at]) this.grow(at, Math.max(this.packing.counts[read], number + 1));
+      // A power of two, so that a node moves seldom; most see a few of the values that a component has.
+      if (number >= this.size.array[at]) this.grow(at, 1 << (32 - Math.clz32(number)));
       branch = this.first.array[at] + number;
       at = this.branches.array[branch];
     }
