@@ -21,9 +21,10 @@ const whole =
 const kernelOption = (): Option =>
   new Option("-k, --kernel <name>", "kernel to run; default v4.20 (guplab kernels lists them)");
 const maxStatesOption = (): Option =>
-  new Option("--max-states <n>", "give up after so many states; default as many as fit into 4 GiB").argParser(
-    whole(1),
-  );
+  new Option(
+    "--max-states <n>",
+    "give up after so many states, and walk at random instead; default as many as fit into 4 GiB",
+  ).argParser(whole(1));
 const jsonOption = (): Option => new Option("--json", "print one JSON document and nothing else");
 
 function command(): Command {

@@ -4,6 +4,7 @@
 import { exploreGraph, faultsOf } from "../explore/graph.js";
 import type { SearchOptions, SearchResult, Witness } from "../explore/search.js";
 import { fewestSwitches, type Simplest, switchesOf } from "../explore/simplest.js";
+import type { Meeting } from "../explore/walk.js";
 import { lockReportText } from "../machine/lockdep.js";
 import { formatSchedule } from "../machine/schedule.js";
 import { DISPLAY, type Figure, lanes } from "../plot/index.js";
@@ -20,7 +21,7 @@ export interface ExploreOptions {
   /** Name of a kernel; default v4.20. */
   readonly kernel?: string;
   readonly parameters?: Values;
-  /** Give up after this many states; default as many as fit into 4 GiB. */
+  /** Give up after this many states, and walk at random instead; default as many as fit into 4 GiB. */
   readonly maxStates?: number;
   /** Called now and then; returning false interrupts the search. */
   readonly progress?: SearchOptions["progress"];
@@ -37,6 +38,16 @@ export interface SimplestWay {
   readonly steps: number;
   /** Whether no way has fewer switches, and none with as many has fewer steps: false when the search was cut short. */
   readonly proven: boolean;
+  readonly replay: string;
+}
+
+/** A fault that a search which was cut short did not come to, but a random walk did. */
+export interface MetByWalk {
+  readonly kind: FaultKind;
+  readonly steps: number;
+  /** Number of the first walk that met it, and how many were made. */
+  readonly first: number;
+  readonly walks: number;
   readonly replay: string;
 }
 
@@ -64,6 +75,8 @@ export interface VerdictReport {
     readonly switches: number;
     readonly steps: readonly WitnessStep[];
   } | null;
+  /** What random walks met where the search was cut short, and the search had not: not the shortest ways. */
+  readonly met?: readonly MetByWalk[];
   /** For each kind of fault; null when there was no room for them. Only where the option `simplest` asks for it. */
   readonly simplest?: readonly SimplestWay[] | null;
   /** The named steps of the simplest way to the worst fault. */
@@ -126,6 +139,20 @@ const sizeOf = (steps: number, switches: number): string =>
 const simplestLine = ({ kind, switches, steps, proven }: SimplestWay): string =>
   `${kind}: reached with ${counted(switches, "context switch", "context switches")} in ${counted(steps, "step")}, ` +
   (proven ? "no way has fewer switches" : "a way with fewer switches is not ruled out");
+
+/** How many walks are made where a search was cut short, with which seed, and after how many steps one is given up. */
+export const WALKS = { strategy: "sticky", walks: 256, seed: 1, depth: 1, maxSteps: 2000 } as const;
+
+/** What random walks meet of what a search that was cut short did not come to: deep faults are often met at once. */
+function metByWalks(
+  world: World,
+  { witnesses }: SearchResult,
+): readonly (Meeting & { readonly of: number })[] {
+  const { meetings, walks } = world.walk({ ...WALKS, progress: () => true });
+  return meetings
+    .filter(({ kind }) => !witnesses.some((found) => found.kind === kind))
+    .map((meeting) => ({ ...meeting, of: walks }));
+}
 
 /** Search, and find the simplest ways where they are wanted: undefined where not, null where there is no room for them. */
 function searched(
@@ -193,16 +220,27 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
   const { letters, name, kernel } = world;
   const drivers = Number(world.parameters.drivers ?? 1);
   const pages = Number(world.parameters.pages ?? 1) * drivers;
-  const { result, simple } = searched(world, options);
+  let interrupted = false;
+  const { result, simple } = searched(world, {
+    ...options,
+    progress: (seen) => {
+      interrupted ||= options.progress?.(seen) === false;
+      return !interrupted;
+    },
+  });
+  const walked = result.complete || interrupted ? [] : metByWalks(world, result);
   const replayOf = ({ schedule }: Pick<Witness, "schedule">): string =>
     `${name}@${kernel.name}:${formatSchedule(schedule, letters)}`;
-  const bySeverity = [...result.witnesses].sort(
-    (a, b) => SEVERITY.indexOf(a.kind) - SEVERITY.indexOf(b.kind),
+  const severely = <W extends Witness>(found: readonly W[]): W[] =>
+    [...found].sort((a, b) => SEVERITY.indexOf(a.kind) - SEVERITY.indexOf(b.kind));
+  const bySeverity = severely(result.witnesses);
+  const worst: Witness | undefined = severely([...result.witnesses, ...walked]).find(({ kind }) =>
+    isFault(kind),
   );
-  const worst: Witness | undefined = bySeverity.find(({ kind }) => isFault(kind));
   const verdict = worst ? "fault" : result.complete ? "safe" : "incomplete";
   // A search that was cut short has not shown that all is well.
-  const outcomes = verdict === "incomplete" ? [] : outcomesOf(result.witnesses.map(({ kind }) => kind));
+  const outcomes =
+    verdict === "incomplete" ? [] : outcomesOf([...result.witnesses, ...walked].map(({ kind }) => kind));
   const steps = worst ? namedSteps(name, kernel.name, worst.schedule) : [];
   const witness = worst ? { replay: replayOf(worst), switches: switchesOf(worst.schedule), steps } : null;
   const ways = simple
@@ -237,6 +275,13 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
     switches: switchesOf(found.schedule),
     replay: replayOf(found),
   }));
+  const met: readonly MetByWalk[] = severely(walked).map((found) => ({
+    kind: found.kind,
+    steps: found.schedule.length,
+    first: found.first,
+    walks: found.of,
+    replay: replayOf(found),
+  }));
   const report: VerdictReport = {
     scenario: name,
     kernel: kernel.name,
@@ -247,6 +292,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
     states: result.states,
     transitions: result.transitions,
     witness,
+    ...(met.length > 0 ? { met } : {}),
     ...(options.simplest ? { simplest: simplest ?? null, simplestSteps } : {}),
     lockdep: world.lockdep.reports.map((each) => kernel.names.text(lockReportText(each))),
     ...(options.certificate ? { certificate: certificateOf(world, result) } : {}),
@@ -264,6 +310,10 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
       `${name} on ${kernel.name}: ${headline}`,
       `bound: ${bound}`,
       ...shortest.map(({ kind, steps: count }) => `${kind}: reached in ${count} steps, no way is shorter`),
+      ...met.map(
+        ({ kind, steps: count, first, walks }) =>
+          `${kind}: met in ${count} steps by random walk ${first} of ${walks}, a shorter way is not ruled out`,
+      ),
       ...(simplest ?? []).map(simplestLine),
       ...(options.simplest && witness && simplest === undefined
         ? ["the fewest context switches: not known, the states have no room beside their last tasks"]

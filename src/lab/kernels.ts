@@ -6,7 +6,7 @@ import { findKernel, type KernelVersion } from "../patches/kernels.js";
 import { isSince, type Names } from "../patches/names.js";
 import type { Patch } from "../patches/patch.js";
 import type { FaultKind } from "../trace/recording.js";
-import { type ExploreOptions, explore } from "./explore.js";
+import { type ExploreOptions, explore, WALKS } from "./explore.js";
 import { isFault, SEVERITY } from "./outcomes.js";
 import { linesOf, pathsBelow } from "./paths.js";
 import { askersOf, ruleIn, ruleListing } from "./rules.js";
@@ -140,7 +140,8 @@ export interface Bisection extends Omit<BisectionReport, "patch"> {
 }
 
 const textOf = ({ outcome, states, runs, complete }: Judged): string => {
-  const extent = runs > 0 ? `${runs} runs` : `${states} states`;
+  const walks = complete ? "" : ` and ${WALKS.walks} random walks`;
+  const extent = runs > 0 ? `${runs} runs` : `${states} states${walks}`;
   if (outcome.length === 0) return `nothing found in ${extent}`;
   if (runs > 0) return `${outcome.join(", ")} (${extent})`;
   return `${outcome.join(", ")} (${complete ? "every interleaving" : "not every interleaving"}, ${extent})`;

@@ -90,7 +90,7 @@ describe("guplab explore", () => {
   test("--timing adds the processor time, --max-states a bound", () => {
     const timed = JSON.parse(guplab(["explore", "kara-2018-private", "--json", "--timing"]).stdout);
     expect(timed.cpuSeconds).toBeGreaterThan(0);
-    const bounded = guplab(["explore", "kara-2018", "--max-states", "5000", "--json"]);
+    const bounded = guplab(["explore", "kara-2018-touch", "--max-states", "5000", "--json"]);
     expect(bounded.status).toBe(0);
     expect(JSON.parse(bounded.stdout).verdict).toBe("incomplete");
   });
