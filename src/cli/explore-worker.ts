@@ -26,8 +26,9 @@ const stopped = new Int32Array(order.stop);
 const say = (said: Said): void => parentPort?.postMessage(said);
 let about = "";
 
-const progress: ExploreOptions["progress"] = ({ states, frontier, depth }) => {
-  const extent = states > 0 ? `${states} states, ${frontier} to expand, ${depth} steps deep` : "";
+const progress: ExploreOptions["progress"] = ({ states, frontier, depth, found }) => {
+  const met = found.length > 0 ? `; found: ${found.join(", ")}` : "";
+  const extent = states > 0 ? `${states} states, ${frontier} to expand, ${depth} steps deep${met}` : "";
   say({ seen: `${about}${extent}` });
   return Atomics.load(stopped, 0) === 0;
 };

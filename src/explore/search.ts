@@ -23,6 +23,8 @@ export interface Progress {
   readonly frontier: number;
   /** Steps of the longest shortest way so far. */
   readonly depth: number;
+  /** The kinds of fault to which a shortest way is known. */
+  readonly found: readonly FaultKind[];
 }
 
 export interface SearchOptions {
@@ -216,7 +218,8 @@ class Search {
         }
         if ((this.at & 0xfff) === 0) {
           const { count } = seen;
-          const goOn = progress({ states: count, transitions, frontier: count - this.at, depth });
+          const found = this.witnesses.map(({ kind }) => kind);
+          const goOn = progress({ states: count, transitions, frontier: count - this.at, depth, found });
           if (!goOn || count > maxStates || seen.bytes > maxBytes) {
             complete = false;
             break;

@@ -147,6 +147,9 @@ const textOf = ({ outcome, states, runs, complete }: Judged): string => {
   return `${outcome.join(", ")} (${complete ? "every interleaving" : "not every interleaving"}, ${extent})`;
 };
 
+/** A search's figures before it has seen anything. */
+const AT_NOUGHT = { states: 0, transitions: 0, frontier: 0, depth: 0, found: [] };
+
 /**
  * What some seeded runs of a scenario meet, the worst first; nothing where they meet nothing.
  *
@@ -161,7 +164,7 @@ export function outcomesOfRuns(
   const world = open(scenario, { kernel, record: false });
   const start = world.moment();
   const kinds = new Set<FaultKind>();
-  for (let seed = 1; seed <= runs && progress({ states: 0, transitions: 0, frontier: 0, depth: 0 }); seed++) {
+  for (let seed = 1; seed <= runs && progress(AT_NOUGHT); seed++) {
     world.goTo(start);
     const finished = runToEnd(world, seed, RUN_STEPS);
     for (const { kind } of world.k.faults) kinds.add(kind);

@@ -28,7 +28,10 @@ export function study(
   progress?: ExploreOptions["progress"],
 ): Studied {
   if (what === "check") {
-    const checked = check(of, (seen) => progress?.({ ...seen, transitions: 0, frontier: 0 }) ?? true);
+    const checked = check(
+      of,
+      (seen) => progress?.({ ...seen, transitions: 0, frontier: 0, found: [] }) ?? true,
+    );
     return { text: String(checked), report: checked.toJSON(), code: checked.confirmed ? 0 : 3 };
   }
   const made =
