@@ -1,10 +1,14 @@
 /**
  * The machine as a Promela model, for Spin: a second opinion on the search, and a measure of its speed.
  *
- * Written down is what the search has learned of the steps (learned.ts): each leaf of a decision tree is one transition, its reads the guard and
- * its writes the effect, in one atomic sequence. A task is a process whose labels are the values of its own component, every other component that
- * varies is a variable of as many bits as it needs, and all begin at 0. So Spin, without partial order reduction and told to keep variables
- * that no step reads, stores exactly as many states as the search found. A step that changes nothing is left out: Spin refuses it. Given to spin with -DFAULT_<kind>, the model fails an assertion where that fault happens in a step.
+ * Written down is what the search has learned of the steps (learned.ts): each leaf of a decision tree is an option, its reads the guard and
+ * its writes the effect. A task is a process whose labels are the values of its own component, every other component that varies is a
+ * variable of as many bits as it needs, and all begin at 0. So Spin, without partial order reduction and told to keep variables that no
+ * step reads, stores exactly as many states as the search found. A step that changes nothing is left out: Spin refuses it. Given to spin
+ * with -DFAULT_<kind>, the model fails an assertion where that fault happens in a step.
+ *
+ * Steps from one place to another are options of one deterministic sequence, those with the same effect one option: Spin makes a case of a
+ * switch of each sequence, and a C compiler that is to optimize takes for ever over a switch with as many cases as there are leaves.
  *
  * What the model does not have is what is asked of states (LOST, STALE, deadlock with daemons that could still move), and the names of
  * values: a comment says which cell each variable is.
@@ -21,6 +25,9 @@ export interface PromelaOptions {
   readonly nameOf: (component: number) => string;
 }
 
+/** Options of a sequence: Spin takes no longer ones than this with their effects. */
+const SEQUENCE = 64;
+
 /** A task whose place others look at has it in a variable, too. */
 const placeVariable = (task: number): string => `place${task}`;
 const variable = (component: number): string => `c${component}`;
@@ -31,6 +38,16 @@ interface Step {
   readonly guard: readonly (readonly [component: number, number: number])[];
   readonly writes: readonly (readonly [component: number, number: number])[];
   readonly faults: readonly string[];
+}
+
+function grouped<K, V>(values: readonly V[], keyOf: (value: V) => K): Map<K, V[]> {
+  const groups = new Map<K, V[]>();
+  for (const value of values) {
+    const known = groups.get(keyOf(value));
+    if (known) known.push(value);
+    else groups.set(keyOf(value), [value]);
+  }
+  return groups;
 }
 
 /** A transition of a task, its own component apart from the rest. */
@@ -76,25 +93,38 @@ export function toPromela(engine: Engine, options: PromelaOptions): string {
   const bits = (component: number): number => 32 - Math.clz32(packing.counts[component] - 1);
   const places = Array.from({ length: tasks }, (_, task) => task).filter((task) => looked.has(task));
 
-  const optionOf = ({ to, guard, writes, faults }: Step, task: number): string => {
-    const test = guard.map(([component, number]) => `${reader(component)} == ${number}`).join(" && ");
-    const acts = [
+  const guardOf = ({ guard }: Step): string =>
+    guard.length === 0
+      ? "true"
+      : guard.map(([component, number]) => `${reader(component)} == ${number}`).join(" && ");
+  const effectOf = ({ to, writes, faults }: Step, task: number): string =>
+    [
       // What never varies has no variable.
       ...writes
         .filter(([component]) => packing.counts[component] > 1)
         .map(([component, number]) => `${variable(component)} = ${number}`),
       ...(places.includes(task) ? [`${placeVariable(task)} = ${to}`] : []),
-      ...faults.map((kind) => kind),
-    ];
-    const guarded = test === "" ? "true" : test;
-    const body = acts.length === 0 ? guarded : `atomic { ${[guarded, ...acts].join("; ")} }`;
-    return `\t:: ${body}; goto end_${to}`;
+      ...faults,
+    ].join("; ");
+  /** The options of the steps from one place to another. */
+  const optionsOf = (to: number, from: readonly Step[], task: number): string[] => {
+    const alike = grouped(from, (step) => effectOf(step, task));
+    const anyOf = (each: readonly Step[]): string => each.map((step) => `(${guardOf(step)})`).join(" || ");
+    const still = alike.get("");
+    alike.delete("");
+    const options = [...alike].map(([effect, each]) => `\t\t:: ${anyOf(each)} -> ${effect}`);
+    const sequences: string[] = still === undefined ? [] : [`\t:: ${anyOf(still)}; goto end_${to}`];
+    for (let at = 0; at < options.length; at += SEQUENCE)
+      sequences.push(
+        ["\t:: d_step { if", ...options.slice(at, at + SEQUENCE), `\t\tfi }; goto end_${to}`].join("\n"),
+      );
+    return sequences;
   };
   const proctype = (task: number): string => {
-    const from = new Map<number, Step[]>();
-    for (const step of steps[task]) from.set(step.from, [...(from.get(step.from) ?? []), step]);
+    const from = grouped(steps[task], (step) => step.from);
     const labels = Array.from({ length: packing.counts[task] }, (_, place) => {
-      const options = (from.get(place) ?? []).map((step) => optionOf(step, task));
+      const ways = grouped(from.get(place) ?? [], (step) => step.to);
+      const options = [...ways].flatMap(([to, each]) => optionsOf(to, each, task));
       // Where a task never goes on, it waits for ever.
       const body = options.length > 0 ? ["\tif", ...options, "\tfi"] : ["\tfalse"];
       return [`end_${place}:`, ...body].join("\n");
