@@ -6,7 +6,7 @@ import { bisect } from "../lab/kernels.js";
 import { type Studied, type StudyRequest, study } from "../lab/study.js";
 import { walks } from "../lab/walks.js";
 
-/** What the thread is started with. `stop` is one Int32; a 1 in it ends the search. */
+/** What the thread is started with. `stop` is one Int32: when it becomes more, what is being done ends, with what there is. */
 export interface SearchOrder {
   readonly explore?: SearchRequest;
   readonly bisect?: BisectRequest;
@@ -23,19 +23,30 @@ export type Said =
 
 const order = workerData as SearchOrder;
 const stopped = new Int32Array(order.stop);
+let heeded = 0;
+const goOn = (): boolean => {
+  const asked = Atomics.load(stopped, 0);
+  if (asked === heeded) return true;
+  heeded = asked;
+  return false;
+};
 const say = (said: Said): void => parentPort?.postMessage(said);
 let about = "";
 
-const progress: ExploreOptions["progress"] = ({ states, frontier, depth, found }) => {
+const progress: ExploreOptions["progress"] = ({ states, frontier, depth, found, again }) => {
   const met = found.length > 0 ? `; found: ${found.join(", ")}` : "";
-  const extent = states > 0 ? `${states} states, ${frontier} to expand, ${depth} steps deep${met}` : "";
+  const doing =
+    again === undefined
+      ? `${frontier} to expand, ${depth} steps deep`
+      : `every step made again: ${Math.floor(100 * again)} %`;
+  const extent = states > 0 ? `${states} states, ${doing}${met}` : "";
   say({ seen: `${about}${extent}` });
-  return Atomics.load(stopped, 0) === 0;
+  return goOn();
 };
 
 try {
   if (order.explore) {
-    const verdict = explore(order.explore.scenario, { ...order.explore, progress, simplest: true });
+    const verdict = explore(order.explore.scenario, { ...order.explore, progress });
     say({ found: { text: String(verdict), report: verdict.toJSON() } });
   }
   if (order.walk) {
@@ -43,7 +54,7 @@ try {
       ...order.walk,
       progress: ({ strategy, walks: done, steps }) => {
         say({ seen: `${strategy}: ${done} walks, ${steps} steps` });
-        return Atomics.load(stopped, 0) === 0;
+        return goOn();
       },
     });
     say({ found: { text: String(made), report: made.toJSON(), faulty: made.faulty } });

@@ -104,10 +104,10 @@ export class NodeHost implements Host {
     }
   }
 
-  /** End a search that is under way; gives whether there was one. */
+  /** End a search that is under way, or what is made of its answer; gives whether there was one. */
   interrupt(): boolean {
     if (this.stop === null) return false;
-    Atomics.store(this.stop, 0, 1);
+    Atomics.add(this.stop, 0, 1);
     return true;
   }
 }

@@ -90,13 +90,19 @@ ${EXIT_CODES}`,
     .addOption(new Option("--pages <n>", "pages of each read").argParser(whole(1)))
     .addOption(new Option("--drivers <n>", "processes that read").argParser(whole(1)))
     .addOption(maxStatesOption())
+    .addOption(
+      new Option(
+        "--fewest <what>",
+        "switches: also the way with the fewest context switches, which takes as long again; default steps",
+      ).choices(["steps", "switches"]),
+    )
     .option("--timing", "add the processor time that the search took, in seconds")
     .option("--certificate <file>", "write what a complete search claims there, for guplab check")
     .addOption(
       new Option(
         "--emit-promela <file>",
         "search, and write the steps there as a model for Spin; no verdict",
-      ).conflicts(["certificate", "timing", "json"]),
+      ).conflicts(["certificate", "timing", "json", "fewest"]),
     )
     .addOption(jsonOption())
     .addHelpText(
@@ -109,6 +115,7 @@ guplab scenarios lists what can be searched, guplab repl -e 'scenario W13' what 
 Examples:
   guplab explore kara-2018-quiet
   guplab explore kara-2018 --json --timing
+  guplab explore dio-write-race --fewest switches
   guplab explore kara-2018 --drivers 2 --max-states 1000000
 ${EXIT_CODES}`,
     )

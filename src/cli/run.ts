@@ -4,7 +4,6 @@ import { join } from "node:path";
 import type { Strategy } from "../explore/walk.js";
 import { readCertificate } from "../lab/certificate.js";
 import { isFault } from "../lab/outcomes.js";
-import { promela } from "../lab/promela.js";
 import { type Run, run } from "../lab/run.js";
 import type { StudyRequest } from "../lab/study.js";
 import { open, parseReplay } from "../lab/world.js";
@@ -78,6 +77,7 @@ interface ExploreFlags {
   readonly pages?: number;
   readonly drivers?: number;
   readonly maxStates?: number;
+  readonly fewest?: "steps" | "switches";
   readonly timing?: true;
   readonly certificate?: string;
   readonly emitPromela?: string;
@@ -130,11 +130,10 @@ export async function exploreCommand(scenario: string, flags: ExploreFlags): Pro
     .map((name) => `,${name}=${flags[name]}`);
   const { name, kernel } = open(`${scenario}${sizes.join("")}`, { kernel: flags.kernel, record: false });
   if (flags.emitPromela !== undefined) {
-    // In this thread: Ctrl-C ends it, and nothing is written.
-    new NodeHost().write(
-      flags.emitPromela,
-      promela(name, { kernel: kernel.name, maxStates: flags.maxStates }),
-    );
+    const host = interruptible();
+    const request = { of: name, kernel: kernel.name, kind: undefined, maxStates: flags.maxStates };
+    const { text } = await host.study({ what: "promela", ...request });
+    host.write(flags.emitPromela, text);
     process.stdout.write(`wrote ${flags.emitPromela}: its first lines say how Spin takes it\n`);
     return;
   }
@@ -144,6 +143,7 @@ export async function exploreCommand(scenario: string, flags: ExploreFlags): Pro
     scenario: name,
     kernel: kernel.name,
     maxStates: flags.maxStates,
+    simplest: flags.fewest === "switches",
     certificate: flags.certificate !== undefined,
   });
   const { user, system } = process.cpuUsage(before);

@@ -172,7 +172,10 @@ export interface Visitor {
   readonly state?: (state: number, faults: readonly FaultKind[]) => void;
 }
 
-/** Make every step of a graph once more, from the machine's live state, which is the graph's first. It is left there. */
+/**
+ * Make every step of a graph once more, from the machine's live state, which is the graph's first. It is left there, also when the visitor
+ * throws.
+ */
 export function replayGraph(graph: StateGraph, faces: Faces, visitor: Visitor): void {
   const machine = faces(null);
   const { first, to, task, tree } = graph;
@@ -182,31 +185,34 @@ export function replayGraph(graph: StateGraph, faces: Faces, visitor: Visitor): 
   const way: { state: number; edge: number }[] = [{ state: 0, edge: first[0] }];
   saved.set(live, 0);
   const { before, step, state } = visitor;
-  while (way.length > 0) {
-    const depth = way.length - 1;
-    const here = way[depth];
-    if (here.edge === first[here.state + 1]) {
-      way.pop();
-      continue;
+  try {
+    while (way.length > 0) {
+      const depth = way.length - 1;
+      const here = way[depth];
+      if (here.edge === first[here.state + 1]) {
+        way.pop();
+        continue;
+      }
+      const edge = here.edge++;
+      const base = depth * words;
+      for (let word = 0; word < words; word++) live[word] = saved[base + word];
+      before?.(edge, here.state);
+      const faults = machine.step(task[edge]);
+      step?.(edge, faults);
+      const next = to[edge];
+      if (tree[next] !== edge) continue;
+      state?.(next, wrongWith(machine));
+      if (base + 2 * words > saved.length) {
+        const room = new Uint32Array(saved.length * 2);
+        room.set(saved);
+        saved = room;
+      }
+      saved.set(live, base + words);
+      way.push({ state: next, edge: first[next] });
     }
-    const edge = here.edge++;
-    const base = depth * words;
-    for (let word = 0; word < words; word++) live[word] = saved[base + word];
-    before?.(edge, here.state);
-    const faults = machine.step(task[edge]);
-    step?.(edge, faults);
-    const next = to[edge];
-    if (tree[next] !== edge) continue;
-    state?.(next, wrongWith(machine));
-    if (base + 2 * words > saved.length) {
-      const room = new Uint32Array(saved.length * 2);
-      room.set(saved);
-      saved = room;
-    }
-    saved.set(live, base + words);
-    way.push({ state: next, edge: first[next] });
+  } finally {
+    live.set(saved.subarray(0, words));
   }
-  live.set(saved.subarray(0, words));
 }
 
 /** Where a kind of fault is: the steps that report it, and the states that have it. */

@@ -4,10 +4,10 @@
  */
 import { dangerAlong, dangerOf, type RunDanger, type Status } from "../explore/danger.js";
 import { backward, type Faults, isWhole } from "../explore/graph.js";
-import { INPUT, parseSchedule } from "../machine/schedule.js";
+import { parseSchedule } from "../machine/schedule.js";
 import type { FaultKind } from "../trace/recording.js";
 import { namedSteps, type WitnessStep } from "./explore.js";
-import { type Bounds, mapOf } from "./graphs.js";
+import { type Bounds, mapOf, refuseOrders } from "./graphs.js";
 import { isFault, SEVERITY } from "./outcomes.js";
 import { columns } from "./text.js";
 import { applySchedule, open, parseReplay } from "./world.js";
@@ -118,8 +118,7 @@ export function danger(replay: string, options: DangerOptions = {}): DangerOfRun
   const parsed = parseReplay(replay);
   const run = open(parsed.scenario, { kernel: parsed.kernel, record: false });
   const schedule = parseSchedule(parsed.schedule, run.letters, run.inputs);
-  if (schedule.some((task) => task >= INPUT))
-    throw new Error(`${run.name} takes orders: what can happen to it depends on what is said`);
+  refuseOrders(run);
   applySchedule(run, parsed.schedule);
   const { graph, faults } = mapOf(parsed.scenario, parsed.kernel, options);
   const own = run.faults.map(({ kind }) => kind);

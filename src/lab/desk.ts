@@ -20,6 +20,8 @@ export interface SearchRequest {
   readonly kernel: string;
   /** Undefined: as many as fit into explore()'s memory. */
   readonly maxStates: number | undefined;
+  /** Whether the way with the fewest context switches is looked for as well; default not. */
+  readonly simplest?: boolean;
   /** Whether the report has a certificate; default not. */
   readonly certificate?: boolean;
 }

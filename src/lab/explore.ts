@@ -1,8 +1,8 @@
 /**
  * Verdicts: what can happen to a scenario under every interleaving, with the shortest way to it.
  */
-import { exploreGraph, faultsOf } from "../explore/graph.js";
-import type { SearchOptions, SearchResult, Witness } from "../explore/search.js";
+import { exploreGraph } from "../explore/graph.js";
+import type { Progress, SearchResult, Witness } from "../explore/search.js";
 import { fewestSwitches, type Simplest, switchesOf } from "../explore/simplest.js";
 import type { Meeting } from "../explore/walk.js";
 import { lockReportText } from "../machine/lockdep.js";
@@ -10,7 +10,7 @@ import { formatSchedule } from "../machine/schedule.js";
 import { DISPLAY, type Figure, lanes } from "../plot/index.js";
 import type { FaultKind } from "../trace/recording.js";
 import type { Certificate } from "./certificate.js";
-import { completeBounds } from "./graphs.js";
+import { completeBounds, faultsIn, refuseOrders } from "./graphs.js";
 import { isFault, SEVERITY } from "./outcomes.js";
 import { outcomesOf, run } from "./run.js";
 import type { Values } from "./scenario.js";
@@ -23,8 +23,8 @@ export interface ExploreOptions {
   readonly parameters?: Values;
   /** Give up after this many states, and walk at random instead; default as many as fit into 4 GiB. */
   readonly maxStates?: number;
-  /** Called now and then; returning false interrupts the search. */
-  readonly progress?: SearchOptions["progress"];
+  /** Called now and then; returning false interrupts the search. `again`: the part of the steps that were made once more after it. */
+  readonly progress?: (seen: Progress & { readonly again?: number }) => boolean;
   /** Also find the way with the fewest context switches to each kind of fault; default false. It takes as long again, and more room. */
   readonly simplest?: boolean;
   /** Also give a certificate that somebody else can check (certificate.ts); default false. Only a complete search has one. */
@@ -77,7 +77,7 @@ export interface VerdictReport {
   } | null;
   /** What random walks met where the search was cut short, and the search had not: not the shortest ways. */
   readonly met?: readonly MetByWalk[];
-  /** For each kind of fault; null when there was no room for them. Only where the option `simplest` asks for it. */
+  /** For each kind of fault; null when there was no room for them, or no time. Only where the option `simplest` asks for it. */
   readonly simplest?: readonly SimplestWay[] | null;
   /** The named steps of the simplest way to the worst fault. */
   readonly simplestSteps?: readonly WitnessStep[];
@@ -154,7 +154,7 @@ function metByWalks(
     .map((meeting) => ({ ...meeting, of: walks }));
 }
 
-/** Search, and find the simplest ways where they are wanted: undefined where not, null where there is no room for them. */
+/** Search, and find the simplest ways where they are wanted: undefined where not, null where there is no room or time for them. */
 function searched(
   world: World,
   options: ExploreOptions,
@@ -162,10 +162,8 @@ function searched(
   const bounds = { ...completeBounds(options), fingerprint: options.certificate === true };
   if (!options.simplest) return { result: world.explore(bounds) };
   const explored = exploreGraph(world.faces, bounds);
-  return {
-    result: explored.result,
-    simple: fewestSwitches(explored.graph, faultsOf(explored, world.faces)),
-  };
+  const faults = faultsIn(explored, world, options.progress);
+  return { result: explored.result, simple: faults && fewestSwitches(explored.graph, faults) };
 }
 
 /** What a complete search claims. */
@@ -212,11 +210,12 @@ export function stepTable(steps: readonly WitnessStep[]): string {
  * Visit every interleaving of a scenario.
  *
  * @param scenario name, with parameters after commas
- * @throws Error with one sentence when a name or parameter does not fit
+ * @throws Error with one sentence when a name or parameter does not fit, or the scenario waits for orders
  * @example explore("kara-2018-quiet").verdict // "safe"
  */
 export function explore(scenario: string, options: ExploreOptions = {}): Verdict {
   const world = open(scenario, { ...options, record: false });
+  refuseOrders(world);
   const { letters, name, kernel } = world;
   const drivers = Number(world.parameters.drivers ?? 1);
   const pages = Number(world.parameters.pages ?? 1) * drivers;
@@ -315,8 +314,8 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
           `${kind}: met in ${count} steps by random walk ${first} of ${walks}, a shorter way is not ruled out`,
       ),
       ...(simplest ?? []).map(simplestLine),
-      ...(options.simplest && witness && simplest === undefined
-        ? ["the fewest context switches: not known, the states have no room beside their last tasks"]
+      ...(options.simplest && witness && !simplest
+        ? ["the fewest context switches: not known, for want of room or because it was interrupted"]
         : []),
       ...report.lockdep.map((each) => `lockdep: ${each}`),
       ...(witness ? [""] : []),

@@ -19,20 +19,59 @@ export const completeBounds = ({ maxStates, progress }: Bounds) => ({
   progress: progress ?? (() => true),
 });
 
+/** @throws Error with one sentence when a world waits for orders: a search gives none, and would call it safe */
+export function refuseOrders(world: World): void {
+  if (world.takesOrders)
+    throw new Error(`${world.name} takes orders: what can happen to it depends on what is said`);
+}
+
+class Interrupted extends Error {}
+/** Steps between two looks at who waits. */
+const LOOK = 1 << 16;
+
+/**
+ * What is wrong where in a graph: every step is made again, with word of how far that is.
+ *
+ * @param also told of each step, while the machine stands before it
+ * @returns null when it was interrupted
+ */
+export function faultsIn(
+  explored: Explored,
+  world: World,
+  progress: NonNullable<ExploreOptions["progress"]> = () => true,
+  also: (edge: number) => void = () => {},
+): Faults | null {
+  const { states, transitions, depth, witnesses } = explored.result;
+  const found = witnesses.map(({ kind }) => kind);
+  let made = 0;
+  try {
+    return faultsOf(explored, world.faces, (edge) => {
+      also(edge);
+      if (++made % LOOK !== 0) return;
+      const again = made / explored.graph.edges;
+      if (!progress({ states, transitions, frontier: 0, depth, found, again })) throw new Interrupted();
+    });
+  } catch (error) {
+    if (error instanceof Interrupted) return null;
+    throw error;
+  }
+}
+
 /**
  * Search a scenario and keep its graph, with what is wrong where and which step each edge is.
  *
- * @throws Error with one sentence when a name does not fit, or the scenario waits for orders
+ * @throws Error with one sentence when a name does not fit, the scenario waits for orders, or it was interrupted after the search
  */
 export function mapOf(scenario: string, kernel: string | undefined, bounds: Bounds): Mapped {
   const world = open(scenario, { kernel, record: false });
-  if (world.takesOrders)
-    throw new Error(`${world.name} takes orders: what can happen to it depends on what is said`);
+  refuseOrders(world);
   const explored = exploreGraph(world.faces, completeBounds(bounds));
   const made = new Uint16Array(explored.graph.edges);
   const { task } = explored.graph;
-  const faults = faultsOf(explored, world.faces, (edge) => {
+  const faults = faultsIn(explored, world, bounds.progress, (edge) => {
     made[edge] = world.machine.pcOf(task[edge]);
   });
+  if (faults === null)
+    throw new Error(`${world.name}: interrupted before it was known what goes wrong where`);
   return { ...explored, world, faults, made };
 }

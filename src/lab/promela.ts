@@ -1,7 +1,7 @@
 /** A scenario as a Promela model for Spin (explore/promela.ts). */
 import { toPromela } from "../explore/promela.js";
 import type { ExploreOptions } from "./explore.js";
-import { completeBounds } from "./graphs.js";
+import { completeBounds, refuseOrders } from "./graphs.js";
 import { open } from "./world.js";
 
 /**
@@ -12,6 +12,7 @@ import { open } from "./world.js";
  */
 export function promela(scenario: string, options: Omit<ExploreOptions, "parameters"> = {}): string {
   const world = open(scenario, { kernel: options.kernel, record: false });
+  refuseOrders(world);
   const { name, kernel, machine } = world;
   const shared = machine.memory.cells().filter((cell) => machine.ownerOf(cell) < 0);
   const taskNames = machine.tasks.map((task) => task.name);

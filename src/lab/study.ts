@@ -3,9 +3,10 @@ import { check } from "./certificate.js";
 import { danger } from "./danger.js";
 import type { ExploreOptions } from "./explore.js";
 import { orderings } from "./orderings.js";
+import { promela } from "./promela.js";
 
 export interface StudyRequest {
-  readonly what: "danger" | "orderings" | "check";
+  readonly what: "danger" | "orderings" | "check" | "promela";
   /** A scenario with its parameters, a replay line, or the text of a certificate. */
   readonly of: string;
   readonly kernel: string;
@@ -34,6 +35,8 @@ export function study(
     );
     return { text: String(checked), report: checked.toJSON(), code: checked.confirmed ? 0 : 3 };
   }
+  if (what === "promela")
+    return { text: promela(of, { kernel, maxStates, progress }), report: null, code: 0 };
   const made =
     what === "danger"
       ? danger(of, { kind, maxStates, progress })

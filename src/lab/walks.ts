@@ -5,6 +5,7 @@
 import { STRATEGIES, type Strategy, type WalkOptions } from "../explore/walk.js";
 import { formatSchedule } from "../machine/schedule.js";
 import type { FaultKind } from "../trace/recording.js";
+import { refuseOrders } from "./graphs.js";
 import { isFault, SEVERITY } from "./outcomes.js";
 import { open } from "./world.js";
 
@@ -115,6 +116,7 @@ export function walks(scenario: string, options: WalksOptions = {}): Walks {
     if (!Number.isInteger(value) || value < 1)
       throw new Error(`${name} is a whole number from 1 on, not ${value}`);
   const world = open(scenario, { kernel: options.kernel, record: false });
+  refuseOrders(world);
   const { name, kernel, letters } = world;
   let complete = true;
   const made = (only === undefined ? (Object.keys(STRATEGIES) as Strategy[]) : [only]).map((strategy) => {

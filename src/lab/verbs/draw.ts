@@ -17,13 +17,20 @@ export const explore = verb({
   args: {
     scenario: optional(scenarioName, "its name, and parameters after commas; default the present one"),
   },
-  options: { states: optional(count(1), "give up after so many states; default as many as fit into 4 GiB") },
-  run: async (desk, { scenario: name, states }) => {
+  options: {
+    states: optional(count(1), "give up after so many states; default as many as fit into 4 GiB"),
+    fewest: optional(
+      oneOf("fewest", ["steps", "switches"]),
+      "switches: also the way with the fewest context switches, which takes as long again; default steps",
+    ),
+  },
+  run: async (desk, { scenario: name, states, fewest }) => {
     if (name !== undefined) findScenario(name.split(",")[0]);
     const { text, report } = await desk.host.explore({
       scenario: name ?? desk.world.name,
       kernel: desk.world.kernel.name,
       maxStates: states,
+      simplest: fewest === "switches",
     });
     return { text, json: report, code: report.verdict === "fault" ? 3 : 0 };
   },
