@@ -14,6 +14,7 @@ import { readRecorded } from "./lab/compare/recorded.js";
 import { danger } from "./lab/danger.js";
 import { explore } from "./lab/explore.js";
 import { bisect, kernelDiff } from "./lab/kernels.js";
+import { liveness } from "./lab/liveness.js";
 import { orderings } from "./lab/orderings.js";
 import { run } from "./lab/run.js";
 import { scenarios } from "./lab/scenarios.js";
@@ -30,6 +31,7 @@ export const lab = {
   check,
   danger,
   orderings,
+  liveness,
   why,
   walks,
   open,
@@ -66,6 +68,13 @@ export {
   patchesOf,
   patchLog,
 } from "./lab/kernels.js";
+export {
+  type EndlessReport,
+  type LivenessOfScenario,
+  type LivenessOptions,
+  type LivenessReport,
+  liveness,
+} from "./lab/liveness.js";
 export { type Orderings, type OrderingsOptions, type OrderingsReport, orderings } from "./lab/orderings.js";
 export { type Plots, plotsOf, type Run, type RunOptions, type RunReport, run } from "./lab/run.js";
 export type { Parameter, Scenario } from "./lab/scenario.js";

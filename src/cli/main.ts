@@ -225,6 +225,31 @@ ${EXIT_CODES}`,
     );
 
   program
+    .command("liveness")
+    .description("tell what may go on for ever in a scenario: livelock, endless waits, starvation")
+    .argument("<scenario>", "name or number, with parameters after commas")
+    .addOption(kernelOption())
+    .addOption(maxStatesOption())
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+A run that never ends counts when it is weakly fair: a task that can move from some moment on does move.
+LIVELOCK: a process makes steps for ever and does not come to its end. WAITS: it can never move again, while others go on.
+STARVATION: it can move again and again, and another is always first; no fault, for the locks here have no queues.
+Each comes with a replay line that leads there, and with the round that is made for ever from there.
+
+Examples:
+  guplab liveness kara-2018-quiet
+  guplab liveness pressure -k 2026
+
+Exit codes: 0 nothing goes on for ever for certain, 1 a usage or input error, 3 something does: no way leads out of it.`,
+    )
+    .action(async (scenario: string, options) =>
+      (await import("./run.js")).livenessCommand(scenario, options),
+    );
+
+  program
     .command("nb")
     .description("run, check or render notebooks, with Node alone")
     .argument(

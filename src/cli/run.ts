@@ -117,6 +117,16 @@ export async function orderingsCommand(
   await studyCommand({ what: "orderings", ...request }, flags);
 }
 
+/** Tell what may go on for ever in a scenario. @throws Error with one sentence */
+export async function livenessCommand(
+  scenario: string,
+  flags: { readonly kernel?: string; readonly maxStates?: number; readonly json?: true },
+): Promise<void> {
+  const { name, kernel } = open(scenario, { kernel: flags.kernel, record: false });
+  const request = { of: name, kernel: kernel.name, kind: undefined, maxStates: flags.maxStates };
+  await studyCommand({ what: "liveness", ...request }, flags);
+}
+
 async function studyCommand(request: StudyRequest, { json }: { readonly json?: true }): Promise<void> {
   const { text, report, code } = await interruptible().study(request);
   process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${text}\n`);

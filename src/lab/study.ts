@@ -2,11 +2,12 @@
 import { check } from "./certificate.js";
 import { danger } from "./danger.js";
 import type { ExploreOptions } from "./explore.js";
+import { liveness } from "./liveness.js";
 import { orderings } from "./orderings.js";
 import { promela } from "./promela.js";
 
 export interface StudyRequest {
-  readonly what: "danger" | "orderings" | "check" | "promela";
+  readonly what: "danger" | "orderings" | "liveness" | "check" | "promela";
   /** A scenario with its parameters, a replay line, or the text of a certificate. */
   readonly of: string;
   readonly kernel: string;
@@ -37,6 +38,11 @@ export function study(
   }
   if (what === "promela")
     return { text: promela(of, { kernel, maxStates, progress }), report: null, code: 0 };
+  if (what === "liveness") {
+    const told = liveness(of, { kernel, maxStates, progress });
+    const code = told.endless.some(({ certain }) => certain) ? 3 : 0;
+    return { text: String(told), report: told.toJSON(), code };
+  }
   const made =
     what === "danger"
       ? danger(of, { kind, maxStates, progress })

@@ -96,10 +96,10 @@ describe("guplab explore", () => {
   });
 
   it("--certificate writes none of a search that was cut short, whose verdict is printed", () => {
-    const args = ["explore", "kara-2018", "--max-states", "5000", "--certificate", "none.json"];
+    const args = ["explore", "kara-2018-touch", "--max-states", "5000", "--certificate", "none.json"];
     const { status, stdout, stderr } = guplab(...args);
     expect(status).toBe(1);
-    expect(stdout).toMatch(/^kara-2018 on v4\.20: INCOMPLETE$/m);
+    expect(stdout).toMatch(/^kara-2018-touch on v4\.20: INCOMPLETE$/m);
     expect(stderr).toBe("guplab: no certificate was written: the search is not complete\n");
     expect(existsSync(join(folder, "none.json"))).toBe(false);
   });

@@ -125,6 +125,32 @@ export const orderings = verb({
   },
 });
 
+export const liveness = verb({
+  name: "liveness",
+  help: "What may go on for ever in a scenario: livelock, endless waits",
+  details: [
+    "Every interleaving is searched from the scenario's start, which takes seconds to minutes; Ctrl-C ends it. A run that never ends counts when it is weakly fair: a task that can move from some moment on does move. LIVELOCK: a process makes steps for ever and does not come to its end. WAITS: it can never move again, while others go on. STARVATION: it can move again and again, and another is always first; that is no fault here, because the locks of this machine have no queues.",
+    "Each comes with the line that leads there, for the verb replay, and with the schedule of the round that is made for ever from there.",
+  ],
+  example: "liveness dio-flusher",
+  args: {
+    scenario: optional(scenarioName, "its name, and parameters after commas; default the present one"),
+  },
+  options: { states: optional(count(1), "give up after so many states; default as many as fit into 4 GiB") },
+  run: async (desk, { scenario: name, states }) => {
+    if (name !== undefined) findScenario(name.split(",")[0]);
+    const { world, host } = desk;
+    const { text, report, code } = await host.study({
+      what: "liveness",
+      of: name ?? world.name,
+      kernel: world.kernel.name,
+      kind: undefined,
+      maxStates: states,
+    });
+    return { text, json: report, code };
+  },
+});
+
 export const bisect = verb({
   name: "bisect",
   help: "Find the patch that changes the outcome of a scenario between two kernels",
