@@ -17,6 +17,7 @@ import { bisect, kernelDiff } from "./lab/kernels.js";
 import { liveness } from "./lab/liveness.js";
 import { orderings } from "./lab/orderings.js";
 import { run } from "./lab/run.js";
+import { safety } from "./lab/safety.js";
 import { scenarios } from "./lab/scenarios.js";
 import { Session } from "./lab/session.js";
 import { walks } from "./lab/walks.js";
@@ -32,6 +33,7 @@ export const lab = {
   danger,
   orderings,
   liveness,
+  safety,
   why,
   walks,
   open,
@@ -77,6 +79,14 @@ export {
 } from "./lab/liveness.js";
 export { type Orderings, type OrderingsOptions, type OrderingsReport, orderings } from "./lab/orderings.js";
 export { type Plots, plotsOf, type Run, type RunOptions, type RunReport, run } from "./lab/run.js";
+export {
+  type MissReport,
+  type Safety,
+  type SafetyOptions,
+  type SafetyReport,
+  safety,
+  type TestReport,
+} from "./lab/safety.js";
 export type { Parameter, Scenario } from "./lab/scenario.js";
 export { scenarios } from "./lab/scenarios.js";
 export { Session } from "./lab/session.js";

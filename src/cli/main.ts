@@ -246,7 +246,32 @@ Examples:
 Exit codes: 0 nothing goes on for ever for certain, 1 a usage or input error, 3 something does: no way leads out of it.`,
     )
     .action(async (scenario: string, options) =>
-      (await import("./run.js")).livenessCommand(scenario, options),
+      (await import("./run.js")).questionCommand("liveness", scenario, options),
+    );
+
+  program
+    .command("safety")
+    .description(
+      "tell what a safe verdict rests on: which tests were made, which never, and the nearest miss",
+    )
+    .argument("<scenario>", "name or number, with parameters after commas")
+    .addOption(kernelOption())
+    .addOption(maxStatesOption())
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+Each test on which a fault depends is counted: in how many states it was made, in how many of them on a pinned page.
+VACUOUS is said where nobody ever pinned a page, or no test was made. The nearest miss is the test that would have failed
+had it been made a few steps earlier; its line leads to that moment. Every step is made again: some ten times a search.
+
+Examples:
+  guplab safety kara-2018-private
+  guplab safety W5 -k 2026
+${EXIT_CODES}`,
+    )
+    .action(async (scenario: string, options) =>
+      (await import("./run.js")).questionCommand("safety", scenario, options),
     );
 
   program

@@ -117,14 +117,15 @@ export async function orderingsCommand(
   await studyCommand({ what: "orderings", ...request }, flags);
 }
 
-/** Tell what may go on for ever in a scenario. @throws Error with one sentence */
-export async function livenessCommand(
+/** Tell what may go on for ever in a scenario, or what its verdict rests on. @throws Error with one sentence */
+export async function questionCommand(
+  what: "liveness" | "safety",
   scenario: string,
   flags: { readonly kernel?: string; readonly maxStates?: number; readonly json?: true },
 ): Promise<void> {
   const { name, kernel } = open(scenario, { kernel: flags.kernel, record: false });
   const request = { of: name, kernel: kernel.name, kind: undefined, maxStates: flags.maxStates };
-  await studyCommand({ what: "liveness", ...request }, flags);
+  await studyCommand({ what, ...request }, flags);
 }
 
 async function studyCommand(request: StudyRequest, { json }: { readonly json?: true }): Promise<void> {

@@ -104,6 +104,8 @@ export class Kernel implements Running {
   readonly swapper_space: InodeNr;
   readonly locks: readonly Int16Array[];
   private readonly code: readonly Instruction[];
+  /** Told of each test on which a fault depends: what it says when it fails, whether it does, and the page. Default nobody. */
+  testing: ((test: string, failed: boolean, page: Pfn) => void) | null = null;
 
   /** The number of the step that runs, counted from 1: the clock of events and faults. 0 is the start. */
   tick = 0;
@@ -226,9 +228,21 @@ export class Kernel implements Running {
     return error;
   }
 
+  /** A test on which a fault depends is made: told to who counts them (lab/safety.ts). Gives the condition, which is true where it fails. */
+  tested(condition: boolean, test: string, page: Pfn): boolean {
+    if (this.testing !== null) this.testing(test, condition, page);
+    return condition;
+  }
+
+  /** Report a fault if its condition holds. Gives the condition. */
+  fault_on(condition: boolean, kind: FaultKind, message: string, page: Pfn): boolean {
+    if (this.tested(condition, message, page)) this.fault(kind, message, page);
+    return condition;
+  }
+
   /** BUG_ON: when it holds, the task dies here with all that it holds. Gives the condition. */
   BUG_ON(condition: boolean, message: string, page: Pfn): boolean {
-    if (condition) {
+    if (this.tested(condition, message, page)) {
       this.fault("BUG", message, page);
       this.dying = true;
     }
@@ -237,7 +251,7 @@ export class Kernel implements Running {
 
   /** WARN_ON_ONCE: reports the first time since boot. `site` is the bit that remembers. */
   WARN_ON_ONCE(condition: boolean, site: number, message: string, page: Pfn): boolean {
-    if (condition && (this.pgdat.warned[0] & (1 << site)) === 0) {
+    if (this.tested(condition, message, page) && (this.pgdat.warned[0] & (1 << site)) === 0) {
       this.pgdat.warned[0] |= 1 << site;
       this.fault("WARN", message, page);
     }

@@ -1,7 +1,7 @@
 /**
- * What may go on for ever in a scenario: a process that goes round and round, that waits for what never comes, or that another one is
- * always ahead of (explore/liveness.ts says what counts). Each is told with what the process does or waits for, a replay line that
- * leads there, and the round that is made for ever.
+ * What may go on for ever in a scenario: a process that goes round and round, that waits for what never comes, or that
+ * another one is always ahead of (explore/liveness.ts says what counts). Each is told with what the process does or waits
+ * for, a replay line that leads there, and the round that is made for ever.
  *
  * The search's verdict does not know of it: each state of such a run is as it should be.
  */
@@ -52,8 +52,8 @@ export interface LivenessOfScenario extends LivenessReport {
 }
 
 /**
- * Whether a process that does not move in a state has not come to its end there, and waits for something of the kernel's: not for the dead
- * (that is HANG), and not for the scenario, which keeps it away.
+ * Whether a process that does not move in a state has not come to its end there, and waits for something of the kernel's:
+ * not for the dead (that is HANG), and not for the scenario, which keeps it away.
  */
 function unfinishedIn(world: World, graph: StateGraph): (task: number, state: number) => boolean {
   const machine = world.faces(null);

@@ -5,9 +5,10 @@ import type { ExploreOptions } from "./explore.js";
 import { liveness } from "./liveness.js";
 import { orderings } from "./orderings.js";
 import { promela } from "./promela.js";
+import { safety } from "./safety.js";
 
 export interface StudyRequest {
-  readonly what: "danger" | "orderings" | "liveness" | "check" | "promela";
+  readonly what: "danger" | "orderings" | "liveness" | "safety" | "check" | "promela";
   /** A scenario with its parameters, a replay line, or the text of a certificate. */
   readonly of: string;
   readonly kernel: string;
@@ -42,6 +43,10 @@ export function study(
     const told = liveness(of, { kernel, maxStates, progress });
     const code = told.endless.some(({ certain }) => certain) ? 3 : 0;
     return { text: String(told), report: told.toJSON(), code };
+  }
+  if (what === "safety") {
+    const told = safety(of, { kernel, maxStates, progress });
+    return { text: String(told), report: told.toJSON(), code: told.verdict === "fault" ? 3 : 0 };
   }
   const made =
     what === "danger"

@@ -311,6 +311,16 @@ export class World {
     }
   }
 
+  /** What the scenario asks of the states besides the tests in the paths. */
+  get oracles(): readonly Oracle[] {
+    return this.setup.oracles ?? [];
+  }
+
+  /** Whether an oracle finds something wrong now, whenever it is meant to be asked. */
+  fails({ check }: Oracle): boolean {
+    return check(this.view) !== null;
+  }
+
   /** What the oracles that judge a run's end find now. */
   verdictsAtEnd(): readonly (Pick<Oracle, "kind"> & { readonly page: Pfn; readonly message: string })[] {
     return (this.setup.oracles ?? []).flatMap(({ when, check, kind }) => {

@@ -70,7 +70,8 @@ export const is_valid_gup_args = path(
   [
     leave((k, f) => {
       const rule = broken(k, f);
-      if (rule === null) return f.flags | f.to_set | (f.locked === LOCKED_NULL ? 0 : FOLL_UNLOCKABLE);
+      if (!k.tested(rule !== null, "is_valid_gup_args: WARN_ON_ONCE(invalid flags)", NONE))
+        return f.flags | f.to_set | (f.locked === LOCKED_NULL ? 0 : FOLL_UNLOCKABLE);
       const message = `is_valid_gup_args: WARN_ON_ONCE(${rule})`;
       if (!k.faults.some((fault) => fault.message === message)) k.fault("WARN", message, NONE);
       return -ERRNO.EINVAL;

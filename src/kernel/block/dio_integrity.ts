@@ -41,6 +41,10 @@ export function check_guards(k: Kernel, pages: PagesNr, at: number, part: number
   const made = guard[row(k, pages, at, part)];
   guard[row(k, pages, at, part)] = 0;
   const page = page_of(k, pages, at);
-  if (made !== k.content.version[page * k.geometry.parts + part] + 1)
-    k.fault("TORN", "DMA: the sum made when O_DIRECT submitted does not match what was fetched", page);
+  k.fault_on(
+    made !== k.content.version[page * k.geometry.parts + part] + 1,
+    "TORN",
+    "DMA: the sum made when O_DIRECT submitted does not match what was fetched",
+    page,
+  );
 }

@@ -62,7 +62,7 @@ function check_guard(k: Kernel, page: Pfn, part: number): boolean {
   if (guard.length === 0) return true;
   const right = guard[at] === k.content.version[at] + 1;
   guard[at] = 0;
-  if (!right) k.fault("TORN", "disk: the sum made at submission does not match what was fetched", page);
+  k.fault_on(!right, "TORN", "disk: the sum made at submission does not match what was fetched", page);
   return right;
 }
 

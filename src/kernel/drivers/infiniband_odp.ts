@@ -199,9 +199,8 @@ export const pagefault_mr = path(
     }),
     // From here on ib_umem_odp_map_dma_pages.
     step("mmget_not_zero", (k, f) => {
-      if (mmget_not_zero(k, f.notifier)) return;
-      f.ret = -ERRNO.EINVAL;
-      k.fault("WARN", "ib_umem_odp_map_dma_pages: WARN_ON(!mmget_not_zero(umem_odp->umem.owning_mm))", NONE);
+      const message = "ib_umem_odp_map_dma_pages: WARN_ON(!mmget_not_zero(umem_odp->umem.owning_mm))";
+      if (k.fault_on(!mmget_not_zero(k, f.notifier), "WARN", message, NONE)) f.ret = -ERRNO.EINVAL;
     }),
     given((_, f) => f.ret !== 0, [leave()]),
     down_read(mmap_sem, (k, f) => mm_of(k, f.at)),

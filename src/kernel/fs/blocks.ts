@@ -312,9 +312,21 @@ const slot_of_page = (k: Kernel, page: Pfn): Slot => k.slotOf(page_mapping(k, pa
  */
 export function read_block(k: Kernel, page: Pfn, part: number): number {
   const found = disk_version(k, page_mapping(k, page), page_index(k, page), part);
-  if (found !== FOREIGN) return found;
-  k.fault("INFOLEAK", "disk: the block still has bytes of another file, or of a deleted page", page);
-  return 0;
+  const message = "disk: the block still has bytes of another file, or of a deleted page";
+  return k.fault_on(found === FOREIGN, "INFOLEAK", message, page) ? 0 : found;
+}
+
+/** Whether a page may be written to the block that its bio names. */
+function check_block(k: Kernel, page: Pfn, nr: number): void {
+  if (k.fault_on(nr === NONE, "UAF", "disk: a page is written, and its file has no block for it", page))
+    return;
+  const { refs } = k.of(disk_block);
+  const slot = slot_of_page(k, page);
+  const shared = "disk: a shared block is overwritten, the other file's bytes are gone";
+  k.fault_on(refs[nr] > 1, "UAF", shared, page);
+  const foreign = k.of(extent).block[slot] !== nr + 1 && k.of(cow_fork).block[slot] !== nr + 1;
+  if (k.tested(foreign, "disk: a block is written that is not the file's", page))
+    k.fault("UAF", `disk: a block is written that is ${refs[nr] === 0 ? "free" : "another file's"}`, page);
 }
 
 /**
@@ -331,16 +343,8 @@ export function write_block(k: Kernel, page: Pfn, part: number): void {
     return;
   }
   const nr = bi_sector[page] - 1;
-  if (nr === NONE) {
-    if (part === 0) k.fault("UAF", "disk: a page is written, and its file has no block for it", page);
-    return;
-  }
-  if (part === 0 && k.of(disk_block).refs[nr] > 1)
-    k.fault("UAF", "disk: a shared block is overwritten, the other file's bytes are gone", page);
-  if (part === 0 && k.of(extent).block[slot] !== nr + 1 && k.of(cow_fork).block[slot] !== nr + 1) {
-    const free = k.of(disk_block).refs[nr] === 0;
-    k.fault("UAF", `disk: a block is written that is ${free ? "free" : "another file's"}`, page);
-  }
+  if (part === 0) check_block(k, page, nr);
+  if (nr === NONE) return;
   k.block.version[nr * parts + part] = version;
   k.of(block_owner).slot[nr * parts + part] = slot + 1;
 }

@@ -58,9 +58,10 @@ export function keep_promise(k: Kernel, mapping: InodeNr, start: number, end: nu
     const slot = k.slotOf(mapping, index);
     for (let part = 0; part < parts; part++) {
       const promised = version[slot * parts + part];
-      if (error !== 0 || promised <= recovered_version(k, mapping, index, part)) continue;
+      if (error !== 0) continue;
+      const missing = promised > recovered_version(k, mapping, index, part);
       const message = `fsync: returned 0, and part ${part} of page ${index} is not on the disk`;
-      k.fault("LOST", message, k.xa_slot.page[slot] - 1);
+      k.fault_on(missing, "LOST", message, k.xa_slot.page[slot] - 1);
     }
   }
   version.fill(0);

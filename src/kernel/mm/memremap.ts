@@ -110,7 +110,9 @@ function inode_of(k: Kernel, at: Slot): InodeNr {
  * not the file's any more.
  */
 export function device_stores(k: Kernel, page: Pfn): void {
-  if (!is_zone_device_page(k, page) || k.of(device_page).freed_pins[page - k.device_start] === 0) return;
+  if (!is_zone_device_page(k, page)) return;
+  const freed = k.of(device_page).freed_pins[page - k.device_start] !== 0;
+  if (!k.tested(freed, "DMA: the device writes into a block that was freed under it", page)) return;
   const owner = dax_owner(k, page);
   const whose = owner === NONE ? "is free" : `belongs to file ${inode_of(k, owner)}`;
   const message = `DMA: the device writes into a block that was freed under it and ${whose}`;

@@ -79,7 +79,8 @@ export function forget_orphan(k: Kernel, page: Pfn): void {
   const { from, kept } = k.of(orphan);
   if ((from[page] ?? 0) === 0) return;
   const verdict = orphan_verdict(k, page);
-  if (verdict !== null) k.fault(verdict, `free_page: ${MESSAGES[verdict]}`, page);
+  for (const kind of ["LOST", "STALE"] as const)
+    k.fault_on(verdict === kind, kind, `free_page: ${MESSAGES[kind]}`, page);
   from[page] = 0;
   kept[page] = 0;
   const { parts } = k.geometry;

@@ -139,8 +139,8 @@ export function page_ref_add(k: Kernel, page: Pfn, by: number): void {
 /** Another reference of a page that has one. Whether it has is asked with CONFIG_DEBUG_VM only. */
 export function get_page(k: Kernel, page: Pfn): void {
   const at = head(k, page);
-  if (k.page._refcount[at] <= 0 && k.has("debug_vm"))
-    k.BUG_ON(true, "get_page: VM_BUG_ON_PAGE(page_ref_count(page) <= 0)", page);
+  if (k.has("debug_vm"))
+    k.BUG_ON(k.page._refcount[at] <= 0, "get_page: VM_BUG_ON_PAGE(page_ref_count(page) <= 0)", page);
   page_ref_add(k, at, 1);
 }
 

@@ -154,14 +154,16 @@ function bad_page(k: Kernel, page: Pfn, reason: string): void {
 function free_pages_check(k: Kernel, page: Pfn): boolean {
   // Without CONFIG_DEBUG_VM a page is looked at when it leaves its CPU's list, and its flags have been cleared by then.
   const check_flags = k.has("debug_vm") ? PAGE_FLAGS_CHECK_AT_FREE : 0;
-  if (page_expected_state(k, page, check_flags)) return false;
+  const bad = !page_expected_state(k, page, check_flags);
+  if (!k.tested(bad, "free_pages_check: bad_page: BUG: Bad page state", page)) return false;
   bad_page(k, page, bad_reason(k, page, check_flags, "FREE"));
   return true;
 }
 
 /** check_new_page. Gives whether the page is bad. */
 function check_new_page(k: Kernel, page: Pfn): boolean {
-  if (page_expected_state(k, page, PAGE_FLAGS_CHECK_AT_PREP)) return false;
+  const bad = !page_expected_state(k, page, PAGE_FLAGS_CHECK_AT_PREP);
+  if (!k.tested(bad, "check_new_page: bad_page: BUG: Bad page state", page)) return false;
   bad_page(k, page, bad_reason(k, page, PAGE_FLAGS_CHECK_AT_PREP, "PREP"));
   return true;
 }
@@ -171,11 +173,9 @@ export const is_free = (k: Kernel, page: Pfn): boolean => k.page.lru_prev[page] 
 
 /** Give a page that has no references and is on no list back (free_unref_page). */
 export function free_page(k: Kernel, page: Pfn): void {
-  if (is_free(k, page)) {
-    // Its CPU's list would have it twice; CONFIG_DEBUG_LIST finds it where the two are neighbours, and does not add it.
-    k.fault("WARN", "__list_add_valid: list_add double add: the page is free already", page);
-    return;
-  }
+  // Its CPU's list would have it twice; CONFIG_DEBUG_LIST finds it where the two are neighbours, and does not add it.
+  const twice = "__list_add_valid: list_add double add: the page is free already";
+  if (k.fault_on(is_free(k, page), "WARN", twice, page)) return;
   forget_orphan(k, page);
   forget_users(k, page);
   // PageMappingFlags: an anonymous page keeps its mapping until here.

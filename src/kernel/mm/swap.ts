@@ -96,8 +96,8 @@ export function put_page(k: Kernel, tail: Pfn): void {
     put_devmap_managed_page(k, page);
     return;
   }
-  if (page_count(k, page) === 0 && k.has("debug_vm"))
-    k.BUG_ON(true, "put_page_testzero: VM_BUG_ON_PAGE(page_ref_count(page) == 0)", page);
+  if (k.has("debug_vm"))
+    k.BUG_ON(page_count(k, page) === 0, "put_page_testzero: VM_BUG_ON_PAGE(page_ref_count(page) == 0)", page);
   page_ref_add(k, page, -1);
   if (page_count(k, page) !== 0) return;
   if (k.compound && PageHead(k, page)) {

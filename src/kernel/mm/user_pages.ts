@@ -123,7 +123,8 @@ export function write_part(k: Kernel, page: Pfn, part: number): void {
   k.content.version[page * k.geometry.parts + part]++;
   if (k.page.device[page] === 0) set_device_wrote(k, page, 1);
   device_stores(k, page);
-  if (is_free(k, page) || (PageCompound(k, page) && page_count(k, compound_head(k, page)) === 0))
+  const free = is_free(k, page) || (PageCompound(k, page) && page_count(k, compound_head(k, page)) === 0);
+  if (k.tested(free, "DMA: the device writes into a page that was freed under it and is free", page))
     report_uaf(k, page, "is free");
 }
 
@@ -131,7 +132,9 @@ export function write_part(k: Kernel, page: Pfn, part: number): void {
 export function dma_write(k: Kernel, pages: PagesNr, at: number, part: number): void {
   const page = page_of(k, pages, at);
   write_part(k, page, part);
-  if (page_lost(k, pages, at) && !is_free(k, page)) report_uaf(k, page, "is somebody else's by now");
+  const lost = page_lost(k, pages, at) && !is_free(k, page);
+  if (k.tested(lost, "DMA: the device writes into a page that is somebody else's by now", page))
+    report_uaf(k, page, "is somebody else's by now");
 }
 
 /** Bytes go where their writer has no reference; said once for each way. */

@@ -140,19 +140,27 @@ export function __remove_mapping(k: Kernel, page: Pfn, reclaimed: boolean): bool
   }
   // An oracle, no test of the kernel's: what is freed now can be had from the disk, or it is gone.
   if (!PageSwapCache(k, page)) {
-    if (is_newer_than_disk(k, page, k.page.mapping[page]))
-      k.fault("LOST", "__remove_mapping: a page is freed with bytes that are not on the disk", page);
-    if (is_nowhere_else(k, page, k.page.mapping[page]))
-      k.fault(
-        "LOST",
-        "__remove_mapping: a page of a file in memory is freed with bytes that are nowhere else",
-        page,
-      );
+    k.fault_on(
+      is_newer_than_disk(k, page, k.page.mapping[page]),
+      "LOST",
+      "__remove_mapping: a page is freed with bytes that are not on the disk",
+      page,
+    );
+    k.fault_on(
+      is_nowhere_else(k, page, k.page.mapping[page]),
+      "LOST",
+      "__remove_mapping: a page of a file in memory is freed with bytes that are nowhere else",
+      page,
+    );
     const remembered = reclaimed && page_is_file_cache(k, page);
     __delete_from_page_cache(k, page, remembered ? workingset_eviction(k, page) : 0);
   } else {
-    if (is_newer_than_swap(k, page))
-      k.fault("LOST", "__remove_mapping: a page is freed with bytes that are not in its place in swap", page);
+    k.fault_on(
+      is_newer_than_swap(k, page),
+      "LOST",
+      "__remove_mapping: a page is freed with bytes that are not in its place in swap",
+      page,
+    );
     __delete_from_swap_cache(k, page);
   }
   return true;
