@@ -246,16 +246,18 @@ export class Engine {
 
   /** Ask what is asked of the current state, of whose tasks so many can move and so many wait for locks. */
   judge(moved: number, waiting: number, report: (kinds: readonly FaultKind[]) => void): void {
-    const wrong = (fn: number): boolean => {
-      const list = this.ask(fn);
-      if (list !== 0) report(this.lists[list]);
-      return list !== 0;
-    };
-    for (let fn = this.firstQuestion; fn < this.firstForEver; fn++) wrong(fn);
+    for (let fn = this.firstQuestion; fn < this.firstForEver; fn++) this.isWrong(fn, report);
     let forEver = false;
-    if (waiting > 0) for (let fn = this.firstForEver; fn < this.circle && !forEver; fn++) forEver = wrong(fn);
-    if (waiting > 1 && !forEver) forEver = wrong(this.circle);
-    if (moved === 0 && !forEver) wrong(this.still);
+    if (waiting > 0)
+      for (let fn = this.firstForEver; fn < this.circle && !forEver; fn++) forEver = this.isWrong(fn, report);
+    if (waiting > 1 && !forEver) forEver = this.isWrong(this.circle, report);
+    if (moved === 0 && !forEver) this.isWrong(this.still, report);
+  }
+
+  private isWrong(fn: number, report: (kinds: readonly FaultKind[]) => void): boolean {
+    const list = this.ask(fn);
+    if (list !== 0) report(this.lists[list]);
+    return list !== 0;
   }
 
   /** Whether nothing more will happen that matters. */

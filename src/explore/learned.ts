@@ -32,6 +32,9 @@ export interface Transition {
 }
 
 const UNKNOWN = 0;
+/** Of a node: its component comes first, then the number of its branches, then these. */
+const SIZE = 1;
+const FIRST = 2;
 
 /** An array of integers that grows. */
 class Growing {
@@ -61,14 +64,13 @@ class Growing {
 }
 
 export class Learned {
-  /** Per function: UNKNOWN, the number of a node, or ~leaf. */
+  /** Per function: UNKNOWN, where its first node is, or ~leaf. */
   private readonly roots: Int32Array;
-  /** Per node: the component that is read there, and where its branches are and how many. Node 0 is none. */
-  private readonly component = new Growing([0]);
-  private readonly first = new Growing([0]);
-  private readonly size = new Growing([0]);
-  /** Branches: UNKNOWN, a node, or ~leaf. */
-  private readonly branches = new Growing();
+  /**
+   * The nodes, each in one piece: the component that is read there, how many branches follow, and the branches by number: UNKNOWN, where
+   * another node is, or ~leaf. Nothing is at 0.
+   */
+  private readonly tree = new Growing([0]);
   /** Per leaf. */
   private readonly answers = new Growing();
   private readonly firstWrite = new Growing([0]);
@@ -92,15 +94,12 @@ export class Learned {
   leafOf(fn: number, packed: Int32Array): number {
     let at = this.roots[fn];
     const { word, shift, mask } = this.packing;
-    const component = this.component.array;
-    const first = this.first.array;
-    const size = this.size.array;
-    const branches = this.branches.array;
+    const tree = this.tree.array;
     while (at > 0) {
-      const read = component[at];
+      const read = tree[at];
       const number = (packed[word[read]] >>> shift[read]) & mask[read];
-      if (number >= size[at]) return -1;
-      at = branches[first[at] + number];
+      if (number >= tree[at + SIZE]) return -1;
+      at = tree[at + FIRST + number];
     }
     return ~at;
   }
@@ -153,32 +152,30 @@ export class Learned {
 
   /** Remember what came of a function in a state; gives the new leaf. */
   learn(fn: number, packed: Int32Array, { reads, writes, answer }: Evaluation): number {
+    const { tree } = this;
     let branch = -1;
     let at = this.roots[fn];
     const lead = (to: number): void => {
       if (branch < 0) this.roots[fn] = to;
-      else this.branches.array[branch] = to;
+      else tree.array[branch] = to;
     };
     for (const read of reads) {
       if (this.packing.counts[read] === 1) {
         this.constant[fn].add(read);
         continue;
       }
-      if (at === UNKNOWN) {
-        at = this.component.push(read);
-        this.first.push(0);
-        this.size.push(0);
-        lead(at);
-      }
-      if (at < 0 || this.component.array[at] !== read)
+      if (at < 0 || (at > 0 && tree.array[at] !== read))
         throw new Error(
           "Learned: a function of the state read something else than before in the same situation",
         );
       const number = this.packing.get(packed, read);
-      // A power of two, so that a node moves seldom; most see a few of the values that a component has.
-      if (number >= this.size.array[at]) this.grow(at, 1 << (32 - Math.clz32(number)));
-      branch = this.first.array[at] + number;
-      at = this.branches.array[branch];
+      if (at === UNKNOWN || number >= tree.array[at + SIZE]) {
+        // A power of two, so that a node moves seldom; most see a few of the values that a component has.
+        at = this.node(read, 1 << (32 - Math.clz32(number)), at);
+        lead(at);
+      }
+      branch = at + FIRST + number;
+      at = tree.array[branch];
     }
     if (at !== UNKNOWN)
       throw new Error("Learned: a function of the state read less than before in the same situation");
@@ -207,9 +204,9 @@ export class Learned {
     const walk = (at: number, reads: readonly (readonly [number, number])[]): void => {
       if (at === UNKNOWN) return;
       if (at > 0) {
-        const component = this.component.array[at];
-        for (let number = 0; number < this.size.array[at]; number++)
-          walk(this.branches.array[this.first.array[at] + number], [...reads, [component, number]]);
+        const { array } = this.tree;
+        for (let number = 0; number < array[at + SIZE]; number++)
+          walk(array[at + FIRST + number], [...reads, [array[at], number]]);
         return;
       }
       const writes: [number, number][] = [];
@@ -221,13 +218,14 @@ export class Learned {
     return found;
   }
 
-  private grow(node: number, size: number): void {
-    const { branches } = this;
-    const first = branches.reserve(size);
-    branches.length += size;
-    const old = this.first.array[node];
-    branches.array.copyWithin(first, old, old + this.size.array[node]);
-    this.first.array[node] = first;
-    this.size.array[node] = size;
+  /** Where there is room for a node of so many branches; those of the one that it takes the place of are there already. */
+  private node(component: number, size: number, old: number): number {
+    const { tree } = this;
+    const at = tree.reserve(FIRST + size);
+    tree.length += FIRST + size;
+    if (old !== UNKNOWN) tree.array.copyWithin(at, old, old + FIRST + tree.array[old + SIZE]);
+    tree.array[at] = component;
+    tree.array[at + SIZE] = size;
+    return at;
   }
 }
