@@ -89,6 +89,7 @@ ${EXIT_CODES}`,
     .addOption(kernelOption())
     .addOption(new Option("--pages <n>", "pages of each read").argParser(whole(1)))
     .addOption(new Option("--drivers <n>", "processes that read").argParser(whole(1)))
+    .option("--power-cut", "the power can go at any step: the same as power-cut=yes after the scenario")
     .addOption(maxStatesOption())
     .addOption(
       new Option(
@@ -116,6 +117,7 @@ Examples:
   guplab explore kara-2018-quiet
   guplab explore kara-2018 --json --timing
   guplab explore dio-write-race --fewest switches
+  guplab explore W5,fs=xfs --power-cut
   guplab explore kara-2018 --drivers 2 --max-states 1000000
 ${EXIT_CODES}`,
     )

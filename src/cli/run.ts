@@ -76,6 +76,7 @@ interface ExploreFlags {
   readonly kernel?: string;
   readonly pages?: number;
   readonly drivers?: number;
+  readonly powerCut?: true;
   readonly maxStates?: number;
   readonly fewest?: "steps" | "switches";
   readonly timing?: true;
@@ -139,7 +140,11 @@ export async function exploreCommand(scenario: string, flags: ExploreFlags): Pro
   const sizes = (["pages", "drivers"] as const)
     .filter((name) => flags[name] !== undefined)
     .map((name) => `,${name}=${flags[name]}`);
-  const { name, kernel } = open(`${scenario}${sizes.join("")}`, { kernel: flags.kernel, record: false });
+  const cut = flags.powerCut ? ",power-cut=yes" : "";
+  const { name, kernel } = open(`${scenario}${sizes.join("")}${cut}`, {
+    kernel: flags.kernel,
+    record: false,
+  });
   if (flags.emitPromela !== undefined) {
     const host = interruptible();
     const request = { of: name, kernel: kernel.name, kind: undefined, maxStates: flags.maxStates };

@@ -8,6 +8,7 @@ import type { Packing } from "./packing.js";
  * becomes of it depends on the others.
  */
 export class Watching implements Watch {
+  wiping = false;
   private on = false;
   private reads: number[] = [];
   private readonly seen = new Set<number>();
@@ -31,7 +32,8 @@ export class Watching implements Watch {
   write(cell: number): void {
     if (!this.on) return;
     const component = this.componentOf[cell];
-    if (this.joint[component]) this.read(cell);
+    // What is wiped is wiped whole.
+    if (this.joint[component] && !this.wiping) this.read(cell);
     this.written.add(component);
   }
 

@@ -13,6 +13,8 @@ export const CONFIGS = {
   checksum:
     "the disks check what they fetch, of O_DIRECT writes too, against a sum that was made at submission",
   fsync_oracle: "what fsync promises is compared with what is on the disk when it returns",
+  power_cut:
+    "the power can go at any step; what fsync had promised by then is compared with what recovery finds",
   throttle: "processes that dirty too much sleep in balance_dirty_pages",
   buffer_heads_limit: "buffer_heads_over_limit: reclaim strips active pages of their buffers",
   swap: "a swap area: anonymous pages are reclaimed as well",

@@ -228,7 +228,7 @@ export class Kernel implements Running {
     return error;
   }
 
-  /** A test on which a fault depends is made: told to who counts them (lab/safety.ts). Gives the condition, which is true where it fails. */
+  /** A test on which a fault depends is made, and told to who counts them. Gives the condition, which is true where it fails. */
   tested(condition: boolean, test: string, page: Pfn): boolean {
     if (this.testing !== null) this.testing(test, condition, page);
     return condition;

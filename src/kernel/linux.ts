@@ -18,6 +18,7 @@ import {
   umem_odp_table,
 } from "./drivers/infiniband_odp.js";
 import { nvme_dev_table } from "./drivers/nvme.js";
+import { acknowledgedTables } from "./fs/acknowledged.js";
 import { blockTables } from "./fs/blocks.js";
 import { btrfs_file_write_iter, btrfs_sync_file } from "./fs/btrfs/file.js";
 import {
@@ -66,6 +67,7 @@ import { hugetlbfs_set_page_dirty } from "./fs/hugetlbfs.js";
 import { iomap_releasepage, iomap_set_page_dirty } from "./fs/iomap.js";
 import { journalHeadTables } from "./fs/jbd2/journal_head.js";
 import { journalTables } from "./fs/jbd2.js";
+import { powerTables } from "./fs/power_failure.js";
 import { generic_file_write_iter } from "./fs/read_write.js";
 import { shmem_writepage, shmemSwapTable } from "./fs/shmem_swap.js";
 import { __generic_file_fsync, noop_fsync } from "./fs/sync.js";
@@ -217,6 +219,8 @@ export const tables: readonly Table[] = [
   ...diskTables,
   dioIntegrityTable,
   ...fsyncTables,
+  ...acknowledgedTables,
+  ...powerTables,
   ...zoneTables,
   ...scanControlTables,
   ...swapTables,

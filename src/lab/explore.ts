@@ -12,6 +12,7 @@ import type { FaultKind } from "../trace/recording.js";
 import type { Certificate } from "./certificate.js";
 import { completeBounds, faultsIn, refuseOrders } from "./graphs.js";
 import { isFault, SEVERITY } from "./outcomes.js";
+import { CUT_BOUND, POWER_CUT } from "./power_cut.js";
 import { outcomesOf, run } from "./run.js";
 import type { Values } from "./scenario.js";
 import { fill } from "./text.js";
@@ -308,6 +309,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
     [
       `${name} on ${kernel.name}: ${headline}`,
       `bound: ${bound}`,
+      ...(world.parameters[POWER_CUT] === "yes" ? [CUT_BOUND] : []),
       ...shortest.map(({ kind, steps: count }) => `${kind}: reached in ${count} steps, no way is shorter`),
       ...met.map(
         ({ kind, steps: count, first, walks }) =>

@@ -6,6 +6,7 @@ import { type SearchOptions, type SearchResult, search } from "../explore/search
 import { type WalkOptions, type WalkResult, walk } from "../explore/walk.js";
 import { mkfs } from "../kernel/fs/blocks.js";
 import { init_journal } from "../kernel/fs/jbd2.js";
+import { power_is_off } from "../kernel/fs/power_failure.js";
 import { completeGeometry } from "../kernel/geometry.js";
 import { Kernel, kernelTables } from "../kernel/kernel.js";
 import { hugetlb_init } from "../kernel/mm/hugetlb.js";
@@ -40,6 +41,7 @@ import {
 import { WORD } from "../trace/words.js";
 import { Hanging } from "./hanging.js";
 import { lostWrites, misplaced, staleWrites } from "./lost.js";
+import { POWER_CUT, withPowerCut } from "./power_cut.js";
 import {
   completeParameters,
   type Oracle,
@@ -278,6 +280,7 @@ export class World {
   /** Why a task cannot move, as a sentence. */
   whyNot(task: number): string {
     const { name } = this.plans[task];
+    if (this.off) return `${name} cannot move: the power has gone`;
     if (this.machine.isDead(task)) return `${name} cannot move: a BUG killed it`;
     if (this.machine.finished(task)) return `${name} cannot move: it has finished`;
     if (this.heldBack(task)) return `${name} cannot move: the scenario holds it back`;
@@ -301,6 +304,7 @@ export class World {
 
   /** Ask the scenario's oracles about the step that a task has made, its instruction `made`; each speaks once. */
   private judge(task: number, made: number): void {
+    if (this.off) return;
     for (const { when, check, kind } of this.setup.oracles ?? []) {
       if (when !== "always") continue;
       const wrong = check(this.view);
@@ -316,13 +320,19 @@ export class World {
     return this.setup.oracles ?? [];
   }
 
-  /** Whether an oracle finds something wrong now, whenever it is meant to be asked. */
+  /** Whether an oracle finds something wrong now, whenever it is meant to be asked. Of a machine without power nothing is asked. */
   fails({ check }: Oracle): boolean {
-    return check(this.view) !== null;
+    return !this.off && check(this.view) !== null;
+  }
+
+  /** Whether the power has gone. */
+  get off(): boolean {
+    return this.k.has("power_cut") && power_is_off(this.k);
   }
 
   /** What the oracles that judge a run's end find now. */
   verdictsAtEnd(): readonly (Pick<Oracle, "kind"> & { readonly page: Pfn; readonly message: string })[] {
+    if (this.off) return [];
     return (this.setup.oracles ?? []).flatMap(({ when, check, kind }) => {
       const wrong = when === "end" ? check(this.view) : null;
       return wrong === null ? [] : [{ kind, ...wrong }];
@@ -377,12 +387,12 @@ export class World {
 
   /** Pages with bytes that will never be on the disk (lost.ts). */
   lostWrites(): readonly Pfn[] {
-    return lostWrites(this.k, this.isSettled);
+    return this.off ? [] : lostWrites(this.k, this.isSettled);
   }
 
   /** Pages written after their file had let go of them (lost.ts). */
   staleWrites(): readonly Pfn[] {
-    return staleWrites(this.k, this.isSettled);
+    return this.off ? [] : staleWrites(this.k, this.isSettled);
   }
 
   /** The recording so far. */
@@ -456,6 +466,17 @@ export class World {
     const cells = machine.memory.cells();
     // What happened before the first step: a call that is refused before it could sleep.
     const before = [...new Set(k.faults.map(({ kind }) => kind))];
+    const questions = [
+      ...Array.from(
+        { length: k.geometry.pages },
+        (_, page) => () => misplaced(k, page as Pfn, this.isSettled),
+      ),
+      ...(setup.oracles ?? []).map(
+        ({ when, check, kind }) =>
+          () =>
+            (when === "always" || this.settled()) && check(this.view) !== null ? kind : null,
+      ),
+    ];
     return {
       tasks: plans.length,
       state: machine.memory.state,
@@ -476,17 +497,7 @@ export class World {
       waitsForLock: (task) => waitsForLock(machine, task),
       paused: (task) => machine.paused(task),
       over: () => this.settled(),
-      questions: [
-        ...Array.from(
-          { length: k.geometry.pages },
-          (_, page) => () => misplaced(k, page as Pfn, this.isSettled),
-        ),
-        ...(setup.oracles ?? []).map(
-          ({ when, check, kind }) =>
-            () =>
-              (when === "always" || this.settled()) && check(this.view) !== null ? kind : null,
-        ),
-      ],
+      questions: k.has("power_cut") ? questions.map((each) => () => (this.off ? null : each())) : questions,
       forEver: (task) => (this.hanging.lostOwner(task) >= 0 ? "HANG" : null),
       circle: () => (this.hanging.deadlock() !== null ? "DEADLOCK" : null),
       still: () =>
@@ -526,7 +537,8 @@ export function open(scenario: string, options: WorldOptions = {}): World {
     }
     parameters[key] = /^-?\d+$/.test(value) ? Number(value) : value;
   }
-  return new World(findScenario(name), { ...options, parameters });
+  const found = findScenario(name);
+  return new World(POWER_CUT in parameters ? withPowerCut(found) : found, { ...options, parameters });
 }
 
 /** The parts of a replay line: `scenario@kernel:schedule`. */

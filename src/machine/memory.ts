@@ -147,7 +147,7 @@ export class Memory {
    */
   constructor(
     tables: readonly (readonly [Struct, number])[],
-    watch: Watch | null = null,
+    private readonly watch: Watch | null = null,
     bytes: ArrayBuffer | null = null,
   ) {
     for (const [table, rows] of tables) {
@@ -183,6 +183,15 @@ export class Memory {
         : column;
       if (spec.kind === "state") cell += rows;
     }
+  }
+
+  /** Make the state zero but for some structs. */
+  wipe(kept: readonly Struct[]): void {
+    if (this.watch !== null) this.watch.wiping = true;
+    for (const { struct, field, spec } of this.placed)
+      if (spec.kind === "state" && !kept.some(({ id }) => id === struct.id))
+        (this.columns[struct.id] as Record<string, Numbers>)[field].fill(0);
+    if (this.watch !== null) this.watch.wiping = false;
   }
 
   /** The cells of the state, as a watch numbers them. */

@@ -10,6 +10,8 @@
 export interface Watch {
   read(cell: number): void;
   write(cell: number): void;
+  /** Set while everything that is written becomes zero, whatever it was: Memory.wipe. */
+  wiping?: boolean;
 }
 
 /** What a column is made of. */

@@ -21,6 +21,7 @@ import type { Kernel, Table } from "../kernel.js";
 import { page_index, page_mapping } from "../mm/filemap.js";
 import { FS } from "../operations.js";
 import { type DiskNr, type InodeNr, NONE, type Pfn, type Slot } from "../types.js";
+import { forget_acknowledged } from "./acknowledged.js";
 
 /** Number of a block: disk after disk, each has `geometry.blocks`. */
 export type BlockNr = number & { readonly block_nr?: never };
@@ -155,6 +156,7 @@ export function release_delayed(k: Kernel, mapping: InodeNr, index: number): voi
   if (extent_state(k, mapping, index) !== EXTENT.delayed) return;
   k.of(sb_info).s_dirtyclusters_counter[k.inode.disk[mapping]]--;
   k.of(extent).state[k.slotOf(mapping, index)] = EXTENT.hole;
+  forget_acknowledged(k, k.slotOf(mapping, index));
 }
 
 /**
@@ -228,6 +230,7 @@ export function unmap_extent(k: Kernel, mapping: InodeNr, index: number): BlockN
   if (nr === NONE) return NONE;
   state[slot] = EXTENT.hole;
   block[slot] = 0;
+  forget_acknowledged(k, slot);
   give_up_ownership(k, nr, slot);
   return nr;
 }

@@ -9,6 +9,7 @@ import { xa_get_mark } from "../mm/filemap.js";
 import { PageDirty } from "../mm/page.js";
 import { written_version } from "../mm/written.js";
 import { type InodeNr, NONE } from "../types.js";
+import { acknowledge } from "./acknowledged.js";
 import { recovered_version } from "./power_cut.js";
 
 const fsync_promise = struct("fsync_promise", {
@@ -62,6 +63,7 @@ export function keep_promise(k: Kernel, mapping: InodeNr, start: number, end: nu
       const missing = promised > recovered_version(k, mapping, index, part);
       const message = `fsync: returned 0, and part ${part} of page ${index} is not on the disk`;
       k.fault_on(missing, "LOST", message, k.xa_slot.page[slot] - 1);
+      acknowledge(k, slot, part, promised);
     }
   }
   version.fill(0);

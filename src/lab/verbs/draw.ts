@@ -12,6 +12,7 @@ export const explore = verb({
   help: "Visit every interleaving of a scenario, and print the shortest way to a fault",
   details: [
     "The search begins at the scenario's start, not at this tick, and takes seconds to minutes. Ctrl-C ends it: the answer is then incomplete, with the bound reached. replay LINE goes where the printed schedule leads.",
+    "With power-cut=yes after the scenario's name the power can go at any step: explore W5,fs=xfs,power-cut=yes. What fsync and msync had promised by then is compared with what recovery finds on the disk.",
   ],
   example: "explore kara-2018-quiet",
   args: {
