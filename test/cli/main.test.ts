@@ -205,6 +205,26 @@ test.each([["scenarios"], ["kernels"]])("guplab %s: a list, and as JSON", (name)
   expect(JSON.parse(guplab([name, "--json"]).stdout).length).toBeGreaterThan(0);
 });
 
+describe("what a verdict rests on", () => {
+  test("explore --power-cut is power-cut=yes", () => {
+    const { status, stdout } = guplab(["explore", "kara-2018-private", "--power-cut", "--json"]);
+    expect([status, JSON.parse(stdout).scenario]).toEqual([0, "kara-2018-private,power-cut=yes"]);
+  });
+
+  test("safety: 0 for a safe verdict, vacuous or not; 3 for a fault", () => {
+    const { status, stdout } = guplab(["safety", "W5", "-k", "2026", "--json"]);
+    expect([status, JSON.parse(stdout).verdict]).toEqual([0, "safe"]);
+    expect(JSON.parse(stdout).vacuous).toContain("no page is pinned");
+    expect(guplab(["safety", "fork-write"]).status).toBe(3);
+  });
+
+  test("liveness: 3 where something goes on for ever for certain", () => {
+    const { status, stdout } = guplab(["liveness", "pressure", "-k", "2026"]);
+    expect([status, stdout.split("\n")[0]]).toEqual([3, "pressure on 2026: SOMETHING GOES ON FOR EVER"]);
+    expect(guplab(["liveness", "trunc-cache"]).status).toBe(0);
+  });
+});
+
 test.each([[[]], [["run"]], [["explore"]], [["nb"]], [["repl"]]])(
   "%j --help teaches with examples",
   (command) => {

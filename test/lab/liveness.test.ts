@@ -54,6 +54,7 @@ describe("liveness", () => {
     ).toBe(0);
   });
 
+  // The machine has three pages, fewer than a batch, and the process that waits does not reclaim pages itself (config direct_reclaim).
   it("pressure on 2026: pages that wait in a batch to be put on the LRU are found by nobody, memory stays short", () => {
     const told = liveness("pressure", { kernel: "2026" });
     const waits = told.endless.find(({ what }) => what === "waits");
