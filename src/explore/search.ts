@@ -36,6 +36,10 @@ export interface SearchOptions {
   readonly progress: (seen: Progress) => boolean;
   /** Called for each transition, with the numbers of its states: 0 is the first, the others as they are met. */
   readonly edge?: (from: number, task: number, to: number) => void;
+  /** Told of all that is wrong: in a state, or in the step that a task makes from it (-1: in the state itself). */
+  readonly wrong?: (state: number, task: number, kinds: readonly FaultKind[]) => void;
+  /** Told of each state that is expanded, in the order of their numbers; it is the engine's current one. */
+  readonly visit?: (state: number, engine: Engine) => void;
   /** Whether to say the fingerprint of the states (fingerprint.ts); default no. */
   readonly fingerprint?: boolean;
   /** Told, when the search is complete, of the engine that knows what every step of every state does. */
@@ -101,6 +105,7 @@ class Search {
   }
 
   private report(kinds: readonly FaultKind[], task: number): void {
+    this.options.wrong?.(this.at, task, kinds);
     for (const kind of kinds) {
       if (this.found.has(kind)) continue;
       this.found.add(kind);
@@ -167,6 +172,7 @@ class Search {
       if (++batch.count === Batch.MOST) this.flush();
     }
     engine.judge(moved, waiting, this.reportState);
+    options.visit?.(at, engine);
     return moved;
   }
 
