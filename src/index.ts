@@ -16,6 +16,7 @@ import { explore } from "./lab/explore.js";
 import { bisect, kernelDiff } from "./lab/kernels.js";
 import { liveness } from "./lab/liveness.js";
 import { orderings } from "./lab/orderings.js";
+import { rate, rateModel } from "./lab/rate.js";
 import { run } from "./lab/run.js";
 import { safety } from "./lab/safety.js";
 import { scenarios } from "./lab/scenarios.js";
@@ -32,6 +33,8 @@ export const lab = {
   check,
   danger,
   orderings,
+  rate,
+  rateModel,
   liveness,
   safety,
   why,
@@ -78,6 +81,22 @@ export {
   liveness,
 } from "./lab/liveness.js";
 export { type Orderings, type OrderingsOptions, type OrderingsReport, orderings } from "./lab/orderings.js";
+export {
+  type CurveOptions,
+  METHODS,
+  type Method,
+  RateModel,
+  type RateModelOptions,
+  type RateOf,
+  type RateOptions,
+  type RateReport,
+  rate,
+  rateModel,
+  type Sensitivity,
+  TIMES,
+  type TimeName,
+  type TimesGiven,
+} from "./lab/rate.js";
 export { type Plots, plotsOf, type Run, type RunOptions, type RunReport, run } from "./lab/run.js";
 export {
   type MissReport,

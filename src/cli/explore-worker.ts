@@ -59,7 +59,13 @@ try {
     });
     say({ found: { text: String(made), report: made.toJSON(), faulty: made.faulty } });
   }
-  if (order.study) say({ found: study(order.study, progress) });
+  if (order.study) {
+    const doing = (what: string): boolean => {
+      say({ seen: what });
+      return goOn();
+    };
+    say({ found: study(order.study, progress, doing) });
+  }
   if (order.bisect) {
     const { scenario, good, bad, maxStates, runs } = order.bisect;
     const searching = (kernel: string): void => {

@@ -277,6 +277,66 @@ ${EXIT_CODES}`,
     );
 
   program
+    .command("rate")
+    .description(
+      "tell how long it takes until a scenario meets a fault, from every interleaving and times that you give",
+    )
+    .argument("<scenario>", "name or number, with parameters after commas")
+    .addOption(kernelOption())
+    .option("--step <time>", "an ordinary step of a processor; default 1us")
+    .option("--dma <time>", "a device's transfer; default 1ms")
+    .option("--disk <time>", "the disk's latency; default 1ms")
+    .option(
+      "--kswapd <time>",
+      "from one look of kswapd at the pages until the next: memory pressure; default 1s",
+    )
+    .option("--flusher <time>", "from one writeback until the next; default 5s, dirty_writeback_interval")
+    .option("--commit <time>", "from one commit of the journal until the next; default 5s")
+    .option("--timeout <time>", "sleeps of the kernel that are a part of a second; default 100ms")
+    .option("--io-timeout <time>", "until NVMe gives a request up; default 30s")
+    .option("--think <time>", "what a process does in between, and between two runs; default 10ms")
+    .addOption(
+      new Option(
+        "--pinned <n>",
+        "pages that are pinned at every moment, on average, by runs side by side; default: one run after the other",
+      ).argParser(whole(1)),
+    )
+    .option("--kind <kind>", "which fault, such as BUG; default the worst that can be reached")
+    .addOption(
+      new Option(
+        "--method <name>",
+        "exact: from the equations; brute: runs by lot, counted; sampling: runs by a lot that prefers what leads to the fault, weighed; all",
+      ).choices(["exact", "brute", "sampling", "all"]),
+    )
+    .addOption(new Option("--cycles <n>", "runs by lot; default 100000").argParser(whole(1)))
+    .addOption(new Option("-s, --seed <n>", "of the lot; default 1").argParser(whole(0)))
+    .addOption(maxStatesOption())
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+Every interleaving is searched first; then each step takes a time, exponentially distributed around its mean, and the mean time
+to the fault follows from the graph. Nobody measured these times: every rate that is printed is synthetic, and stands beside the
+times it was made of. A time is a number and ns, us, ms, s, min, h or d. Only what the scenario waits for can be given.
+
+A run begins at the scenario's start and ends when every process is gone and all is written; the next one begins after the
+think time. With --pinned runs go on side by side, independent of each other, as many as it takes for so many pages to be
+pinned at every moment. Told are also the likeliest way, and with which power of each time the mean time goes.
+
+Examples:
+  guplab rate dio-write-race --dma 10ms --think 1s
+  guplab rate kara-2018 --dma 10ms --kswapd 100ms --pinned 64
+  guplab rate dio-write-race --method all --json
+${EXIT_CODES}`,
+    )
+    .action(async (scenario: string, { ioTimeout, ...options }) =>
+      (await import("./run.js")).rateCommand(scenario, {
+        ...options,
+        ...(ioTimeout === undefined ? {} : { io_timeout: ioTimeout }),
+      }),
+    );
+
+  program
     .command("nb")
     .description("run, check or render notebooks, with Node alone")
     .argument(

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Strategy } from "../explore/walk.js";
 import { readCertificate } from "../lab/certificate.js";
 import { isFault } from "../lab/outcomes.js";
+import type { Method, TimeName } from "../lab/rate.js";
 import { type Run, run } from "../lab/run.js";
 import type { StudyRequest } from "../lab/study.js";
 import { open, parseReplay } from "../lab/world.js";
@@ -127,6 +128,25 @@ export async function questionCommand(
   const { name, kernel } = open(scenario, { kernel: flags.kernel, record: false });
   const request = { of: name, kernel: kernel.name, kind: undefined, maxStates: flags.maxStates };
   await studyCommand({ what, ...request }, flags);
+}
+
+interface RateFlags extends Partial<Record<TimeName, string>> {
+  readonly kernel?: string;
+  readonly kind?: string;
+  readonly pinned?: number;
+  readonly method?: Method;
+  readonly cycles?: number;
+  readonly seed?: number;
+  readonly maxStates?: number;
+  readonly json?: true;
+}
+
+/** Tell how long it takes until a scenario meets a fault, with times that are given. @throws Error with one sentence */
+export async function rateCommand(scenario: string, flags: RateFlags): Promise<void> {
+  const { kernel: wanted, kind, pinned, method, cycles, seed, maxStates, json, ...times } = flags;
+  const { name, kernel } = open(scenario, { kernel: wanted, record: false });
+  const rate = { times, pinned, method, cycles, seed };
+  await studyCommand({ what: "rate", of: name, kernel: kernel.name, kind, maxStates, rate }, { json });
 }
 
 async function studyCommand(request: StudyRequest, { json }: { readonly json?: true }): Promise<void> {

@@ -39,7 +39,7 @@ export interface DangerOfRun extends DangerReport {
 }
 
 /** @throws Error with one sentence when there is no such kind */
-function readKind(asked: string): FaultKind {
+export function readKind(asked: string): FaultKind {
   const kind = SEVERITY.find((each) => each === asked.toUpperCase());
   if (kind === undefined)
     throw new Error(`there is no kind of fault "${asked}"; known: ${SEVERITY.join(", ")}`);
@@ -47,7 +47,7 @@ function readKind(asked: string): FaultKind {
 }
 
 /** The kind that is asked for, or the worst there is. @throws Error with one sentence when it was not found */
-function kindFor(asked: FaultKind | undefined, own: readonly FaultKind[], faults: Faults): FaultKind {
+export function kindFor(asked: FaultKind | undefined, own: readonly FaultKind[], faults: Faults): FaultKind {
   const known = SEVERITY.filter((kind) => faults.has(kind));
   if (asked !== undefined) {
     if (known.includes(asked)) return asked;

@@ -5,10 +5,11 @@ import type { ExploreOptions } from "./explore.js";
 import { liveness } from "./liveness.js";
 import { orderings } from "./orderings.js";
 import { promela } from "./promela.js";
+import { type RateOptions, rate } from "./rate.js";
 import { safety } from "./safety.js";
 
 export interface StudyRequest {
-  readonly what: "danger" | "orderings" | "liveness" | "safety" | "check" | "promela";
+  readonly what: "danger" | "orderings" | "liveness" | "safety" | "check" | "promela" | "rate";
   /** A scenario with its parameters, a replay line, or the text of a certificate. */
   readonly of: string;
   readonly kernel: string;
@@ -16,6 +17,8 @@ export interface StudyRequest {
   readonly kind: string | undefined;
   /** Undefined: as many as fit into explore()'s memory. */
   readonly maxStates: number | undefined;
+  /** For rate: its times, and how to find out. */
+  readonly rate?: Omit<RateOptions, "doing" | "kind">;
 }
 
 export interface Studied {
@@ -25,11 +28,21 @@ export interface Studied {
   readonly code: 0 | 3;
 }
 
-/** Do what a request asks. @throws Error with one sentence when it does not fit */
+/**
+ * Do what a request asks.
+ *
+ * @param doing called now and then with what is being done, where it is no search; returning false ends it
+ * @throws Error with one sentence when it does not fit
+ */
 export function study(
-  { what, of, kernel, kind, maxStates }: StudyRequest,
+  { what, of, kernel, kind, maxStates, rate: how }: StudyRequest,
   progress?: ExploreOptions["progress"],
+  doing?: (what: string) => boolean,
 ): Studied {
+  if (what === "rate") {
+    const made = rate(of, { ...how, kernel, kind, maxStates, progress, doing });
+    return { text: String(made), report: made.toJSON(), code: made.verdict === "never" ? 0 : 3 };
+  }
   if (what === "check") {
     const checked = check(
       of,

@@ -40,3 +40,10 @@ export function glossary(rows: readonly (readonly [term: string, about: string])
 /** Blocks of text with an empty line between. */
 export const blocks = (...parts: readonly string[]): string =>
   parts.filter((part) => part !== "").join("\n\n");
+
+/**
+ * A number with three digits, in the form that a program reads: "1.23e+8".
+ *
+ * @example threeDigits(123456789) === "1.23e+8"
+ */
+export const threeDigits = (value: number): string => value.toExponential(2);

@@ -2,6 +2,7 @@
  * Random walks through a scenario: how often each strategy meets what. For machines with too many states to see them all
  * (explore.ts), and to know what random testing is worth where all states were seen.
  */
+import { wilson } from "../explore/lot.js";
 import { STRATEGIES, type Strategy, type WalkOptions } from "../explore/walk.js";
 import { formatSchedule } from "../machine/schedule.js";
 import type { FaultKind } from "../trace/recording.js";
@@ -64,24 +65,6 @@ export interface Walks extends WalksReport {
   readonly faulty: boolean;
   toJSON(): WalksReport;
   toString(): string;
-}
-
-/** Two-sided 95 % of the normal distribution. */
-const Z = 1.959964;
-
-/**
- * Wilson's interval for the probability of something that happened in `hits` of `trials`: it holds its level also where hits are few
- * (Wilson, J. Am. Stat. Assoc. 22, 1927). With no hit its upper end is near the rule of three, 3 / trials.
- *
- * @example wilson(0, 1000)[1] < 0.004
- */
-export function wilson(hits: number, trials: number): [low: number, high: number] {
-  if (trials === 0) return [0, 1];
-  const share = hits / trials;
-  const spread = Z * Math.sqrt((share * (1 - share)) / trials + Z ** 2 / (4 * trials ** 2));
-  const middle = share + Z ** 2 / (2 * trials);
-  const scale = 1 + Z ** 2 / trials;
-  return [Math.max(0, (middle - spread) / scale), Math.min(1, (middle + spread) / scale)];
 }
 
 const percent = (share: number): string => `${Number((100 * share).toPrecision(2))} %`;

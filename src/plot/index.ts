@@ -6,6 +6,7 @@ export { type PageOptions, toHtml, toPage } from "./html.js";
 export { lanes } from "./lanes.js";
 export { pageLife } from "./life.js";
 export { type PinOptions, pinCounts } from "./pins.js";
+export { type Curve, type MeanTimes, meanTimes, type Tornado, tornado } from "./rates.js";
 export { reclaimProgress } from "./reclaim.js";
 export { type SvgOptions, toSvg } from "./svg.js";
 export { type TerminalOptions, toTerminal } from "./terminal.js";

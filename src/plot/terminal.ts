@@ -99,11 +99,15 @@ function panelOf(figure: Figure, name: string, axis: Axis): Panel {
     ? "areas"
     : traces.some((t) => t.fill !== undefined)
       ? "bars"
-      : traces.every((t) => t.mode === "markers" || t.line?.shape === "linear")
+      : traces.every((t) => t.mode === "markers" || (t.line?.shape === "linear" && isLevel(t)))
         ? "rows"
         : "lines";
   return { axis, traces, shapes, kind };
 }
+
+/** Whether a line only ever runs along a row. */
+const isLevel = ({ y }: Trace): boolean =>
+  y.every((value, at) => at === 0 || value === null || y[at - 1] === null || y[at - 1] === value);
 
 /** Bars print their last value behind the axis. */
 const endRoom = (panels: readonly Panel[]): number =>
@@ -178,10 +182,12 @@ function xAxisLines(figure: Figure, gutter: number, scale: Scale): string[] {
   const beside = title.length <= scale.width / 3;
   const room = beside ? scale.width - title.length - 2 : scale.width;
   let free = 0;
-  for (const value of niceTicks(xaxis.range[0], xaxis.range[1], Math.max(2, Math.floor(scale.width / 12)))) {
+  const values =
+    xaxis.tickvals ?? niceTicks(xaxis.range[0], xaxis.range[1], Math.max(2, Math.floor(scale.width / 12)));
+  for (const [at, value] of values.entries()) {
     const column = columnOf(scale, value);
     rule[column] = "┬";
-    const label = tickLabel(value);
+    const label = xaxis.ticktext?.[at] ?? tickLabel(value);
     const from = Math.max(0, column - Math.floor(label.length / 2));
     if (from < free || from + label.length > room) continue;
     for (let i = 0; i < label.length; i++) labels[from + i] = label[i];
@@ -212,7 +218,7 @@ function sampleOf(trace: Trace, data: readonly Trace[]): Cell[] {
   if (trace.mode === "markers") return [markerCell(trace), BLANK].slice(0, 1);
   if (trace.stackgroup !== undefined) return [areaCell(trace), areaCell(trace)];
   const color = inkOf(trace.line!.color);
-  if (trace.line!.shape === "linear")
+  if (trace.line!.shape === "linear" && isLevel(trace))
     return [
       { glyph: "━", color },
       { glyph: "━", color },
@@ -476,7 +482,7 @@ const DASHED: Pen = { h: "╌", v: "╎", leftDown: "╮", leftUp: "╯", upRigh
 /** The look of a line: by its place in its panel, so that lines differ without colour. */
 function penOf(trace: Trace, data: readonly Trace[]): Pen {
   if (trace.line?.dash !== undefined && trace.line.dash !== "solid") return DASHED;
-  const place = data.filter((t) => t.yaxis === trace.yaxis).indexOf(trace);
+  const place = data.filter((t) => t.yaxis === trace.yaxis).findIndex(({ name }) => name === trace.name);
   return PENS[place % PENS.length];
 }
 
@@ -486,8 +492,28 @@ function drawLines(panel: Panel, height: number, scale: Scale): Drawing {
     const row = cells[rowOf(panel, height, y0)];
     for (let c = 0; c < scale.width; c++) row[c] = { glyph: "┄", color: COLOR.dim };
   }
-  for (const trace of panel.traces) drawStep(cells, trace, panel, height, scale);
+  for (const trace of panel.traces)
+    drawStep(cells, trace.line?.shape === "linear" ? columnwise(trace, scale) : trace, panel, height, scale);
   return { labels: tickLabels(panel, height), cells };
+}
+
+/** A straight line as a step line with a point for each column that it crosses. Where it has nulls it goes on from the next point. */
+function columnwise(trace: Trace, { range, width }: Scale): Trace {
+  const points = trace.x.flatMap((x, at) => {
+    const y = trace.y[at];
+    return x === null || y === null ? [] : [{ x, y }];
+  });
+  const made: { x: number; y: number }[] = points.slice(0, 1);
+  points.slice(1).forEach((to, at) => {
+    const from = points[at];
+    const steps = Math.max(1, Math.round(((to.x - from.x) / (range[1] - range[0])) * width));
+    for (let step = 1; step <= steps; step++)
+      made.push({
+        x: from.x + ((to.x - from.x) * step) / steps,
+        y: from.y + ((to.y - from.y) * step) / steps,
+      });
+  });
+  return { ...trace, x: made.map(({ x }) => x), y: made.map(({ y }) => y) };
 }
 
 function drawStep(cells: Grid, trace: Trace, panel: Panel, height: number, scale: Scale): void {

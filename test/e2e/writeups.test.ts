@@ -26,7 +26,7 @@ test.each(readdirSync(notebooks).filter((name) => name.endsWith(".ipynb")))("%s"
   const figures = notebook.cells
     .flatMap((cell) => (cell.cell_type === "code" ? cell.outputs : []))
     .filter((output) => output.output_type === "display_data").length;
-  expect(figures).toBeGreaterThan(5);
+  expect(figures).toBeGreaterThan(3);
   const file = join(folder, `${name}.html`);
   writeFileSync(file, renderNotebook(notebook, { title: notebookTitle(notebook) ?? name, plotly: true }));
 

@@ -1,17 +1,12 @@
-/** Chains with rates: against closed forms, against other ways to solve them, and the three ways to an answer against each other. */
+/**
+ * Chains with rates: against closed forms, against other ways to solve them, and the three ways to an answer
+ * against each other.
+ */
 import { describe, expect, it } from "vitest";
+import { type Chain, chainOf, meanTimeToFault, type Rates } from "../../src/explore/chain.js";
 import { faultsOf, replayGraph, type StateGraph } from "../../src/explore/graph.js";
-import {
-  bruteForce,
-  type Chain,
-  chainOf,
-  distances,
-  importanceSampling,
-  meanTimeToFault,
-  type Rates,
-  sensitivities,
-  solve,
-} from "../../src/explore/rates.js";
+import { bruteForce, distances, importanceSampling, likeliest } from "../../src/explore/lot.js";
+import { sensitivities, solve } from "../../src/explore/rates.js";
 import { exploreTimed } from "../../src/explore/timed.js";
 import { open } from "../../src/lab/world.js";
 import { Random } from "../../src/machine/random.js";
@@ -224,7 +219,7 @@ describe("cycles that never end", () => {
   it("make the mean length infinite, and leave the probability as it is", () => {
     const solved = solve(made, rates);
     expect(solved).toMatchObject({ probability: 1 / 7, length_s: Infinity, exact: true });
-    expect(meanTimeToFault(solved, 1)).toBe(Infinity);
+    expect(meanTimeToFault(solved, { restart_s: 1 })).toBe(Infinity);
     expect(made.stuck).toBe(2);
   });
 
@@ -261,13 +256,13 @@ describe("cycles that never end", () => {
   });
 
   it("are not made by lot", () => {
-    const options = { cycles: 1, seed: 1, restart_s: 0 };
+    const options = { cycles: 1, seed: 1, clock: { restart_s: 0 } };
     expect(() => bruteForce(made, rates, options)).toThrow("cycles that never end cannot be made by lot");
     expect(() => importanceSampling(made, rates, options)).toThrow(/never end/);
   });
 
   it("a fault that is never met has no mean time", () => {
-    expect(meanTimeToFault({ probability: 0, length_s: 1 }, 1)).toBe(Infinity);
+    expect(meanTimeToFault({ probability: 0, length_s: 1, pinned_s: 1 }, { restart_s: 1 })).toBe(Infinity);
   });
 });
 
@@ -276,13 +271,17 @@ describe("the distance from the fault", () => {
     const made = birthDeath(4);
     const distance = distances(made, Float64Array.of(1, 3));
     expect(distance[made.start]).toBeCloseTo(3 * Math.log(4), 12);
+    expect(likeliest(made, Float64Array.of(1, 3))).toMatchObject({
+      kinds: [UP, UP, UP],
+      probability: expect.closeTo(1 / 64, 12),
+    });
   });
 });
 
 describe("estimates by lot", () => {
   const rates = Float64Array.of(1, 4);
   const made = birthDeath(5);
-  const truth = meanTimeToFault(solve(made, rates), 0.5);
+  const truth = meanTimeToFault(solve(made, rates), { restart_s: 0.5 });
 
   /** How many of 200 intervals hold the true value. */
   const held = (estimate: (seed: number) => { low_s: number; high_s: number }): number => {
@@ -297,26 +296,34 @@ describe("estimates by lot", () => {
   // 190 of 200 are expected, with a standard deviation of 3.
   it("brute force: 95 % of the intervals hold the true value", () => {
     expect(
-      Math.abs(held((seed) => bruteForce(made, rates, { cycles: 4000, seed, restart_s: 0.5 })) - 190),
+      Math.abs(
+        held((seed) => bruteForce(made, rates, { cycles: 4000, seed, clock: { restart_s: 0.5 } })) - 190,
+      ),
     ).toBeLessThan(10);
   });
 
   it.each([0.5, 0.8])("importance sampling with bias %d: so do its intervals", (bias) => {
     const estimate = (seed: number) =>
-      importanceSampling(made, rates, { cycles: 500, seed, restart_s: 0.5, bias, plainCycles: 500 });
+      importanceSampling(made, rates, {
+        cycles: 500,
+        seed,
+        clock: { restart_s: 0.5 },
+        bias,
+        plainCycles: 500,
+      });
     expect(Math.abs(held(estimate) - 190)).toBeLessThan(10);
   });
 
   it("no fault in n cycles: fewer than 3 in n, and no mean time is told", () => {
     const rare = birthDeath(30);
-    const made = bruteForce(rare, rates, { cycles: 3000, seed: 1, restart_s: 2 });
+    const made = bruteForce(rare, rates, { cycles: 3000, seed: 1, clock: { restart_s: 2 } });
     expect(made).toMatchObject({ faults: 0, meanTime_s: null, high_s: Infinity, cycles: 3000 });
     const { length_s } = solve(rare, rates);
     expect(made.low_s / (1000 * (length_s + 2))).toBeCloseTo(1, 1);
   });
 
   it("the same seed gives the same, and progress can end it", () => {
-    const options = { cycles: 5000, seed: 3, restart_s: 0 };
+    const options = { cycles: 5000, seed: 3, clock: { restart_s: 0 } };
     expect(bruteForce(made, rates, options)).toEqual(bruteForce(made, rates, options));
     const cut = bruteForce(made, rates, { ...options, progress: (cycles) => cycles < 2000 });
     expect(cut.cycles).toBe(2048);
@@ -329,7 +336,11 @@ describe("real scenarios", () => {
     const world = open("dio-write-race", { record: false });
     const { machine } = world;
     const kindOf = (task: number): number => (machine.paused(task) ? 1 + task : 0);
-    const timed = exploreTimed(world.faces, { maxStates: 1e9, progress: () => true }, kindOf);
+    const pins = world.k.page.pins;
+    const cells = machine.memory
+      .cells()
+      .flatMap(({ struct, field }, cell) => (struct.name === "page" && field === "pins" ? [cell] : []));
+    const timed = exploreTimed(world.faces, { maxStates: 1e9, progress: () => true }, kindOf, cells);
     const { graph } = timed;
     let checked = 0;
     replayGraph(graph, world.faces, {
@@ -337,10 +348,14 @@ describe("real scenarios", () => {
         expect(timed.kind[edge]).toBe(kindOf(graph.task[edge]));
         checked++;
       },
-      state: (state) => expect(timed.rest[state]).toBe(world.settled() ? 1 : 0),
+      state: (state) => {
+        expect(timed.rest[state]).toBe(world.settled() ? 1 : 0);
+        expect(timed.counted[state]).toBe(pins.filter((count) => count > 0).length);
+      },
     });
     expect(checked).toBe(graph.edges);
     expect(timed.faults).toEqual(faultsOf(timed, world.faces));
+    expect(Math.max(...timed.counted)).toBeGreaterThan(0);
   });
 
   it("dio-write-race, one cycle in a thousand: the three ways agree", () => {
@@ -352,8 +367,8 @@ describe("real scenarios", () => {
     expect(solved.exact).toBe(true);
     expect(solved.probability).toBeGreaterThan(3e-4);
     expect(solved.probability).toBeLessThan(3e-3);
-    const truth = meanTimeToFault(solved, 0.01);
-    const options = { seed: 7, restart_s: 0.01 };
+    const truth = meanTimeToFault(solved, { restart_s: 0.01 });
+    const options = { seed: 7, clock: { restart_s: 0.01 } };
     for (const estimate of [
       bruteForce(made, rates, { ...options, cycles: 200_000 }),
       importanceSampling(made, rates, { ...options, cycles: 20_000 }),
@@ -370,7 +385,12 @@ describe("sensitivities", () => {
     const { chain: made, kinds } = worldChain("dio-write-race", "TORN");
     const rates = Float64Array.from(kinds, (kind) => (kind === "step" ? 1e6 : 1e3));
     const tie = [...kinds.keys()];
-    const by = sensitivities(made, rates, 1, { tie: [...tie, tie.length], restart: tie.length });
+    const by = sensitivities(
+      made,
+      rates,
+      { restart_s: 1 },
+      { tie: [...tie, tie.length], restart: tie.length },
+    );
     const sum = by.reduce((a, b) => a + b, 0);
     expect(by).toHaveLength(kinds.length + 1);
     expect(sum).toBeCloseTo(1, 7);
@@ -378,14 +398,19 @@ describe("sensitivities", () => {
 
   it("of births and deaths are those of the closed form", () => {
     const [up, down, top] = [1, 100, 6];
-    const [byUp] = sensitivities(birthDeath(top), Float64Array.of(up, down), 0);
+    const [byUp] = sensitivities(birthDeath(top), Float64Array.of(up, down), { restart_s: 0 });
     // The mean time goes with up^-5: five births in a row, against deaths.
     expect(byUp).toBeGreaterThan(4.9);
     expect(byUp).toBeLessThan(5.1);
   });
 
   it("what was not asked any more is not a number", () => {
-    const by = sensitivities(birthDeath(3), Float64Array.of(1, 2), 0, { progress: () => false });
+    const by = sensitivities(
+      birthDeath(3),
+      Float64Array.of(1, 2),
+      { restart_s: 0 },
+      { progress: () => false },
+    );
     expect([...by]).toEqual([Number.NaN, Number.NaN]);
   });
 });

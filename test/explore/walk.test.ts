@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { wilson } from "../../src/explore/lot.js";
 import { STRATEGIES, type Strategy, walk } from "../../src/explore/walk.js";
 import { run } from "../../src/lab/run.js";
-import { walks, wilson } from "../../src/lab/walks.js";
+import { walks } from "../../src/lab/walks.js";
 import { Random } from "../../src/machine/random.js";
 import { counters } from "./counters.js";
 

@@ -2,10 +2,24 @@
 import { STRATEGIES, type Strategy } from "../../explore/walk.js";
 import { type Figure, toPage, toSvg, toTerminal } from "../../plot/index.js";
 import type { Desk } from "../desk.js";
+import { formatDuration, readDuration } from "../durations.js";
 import { SEVERITY } from "../outcomes.js";
+import { METHODS, type Method, TIMES, type TimeName } from "../rate.js";
 import { findScenario } from "../scenarios.js";
 import { kernelName, scenarioName } from "./kinds.js";
-import { count, file, oneOf, optional, pfn, type Result, required, result, verb, word } from "./verb.js";
+import {
+  count,
+  file,
+  none,
+  oneOf,
+  optional,
+  pfn,
+  type Result,
+  required,
+  result,
+  verb,
+  word,
+} from "./verb.js";
 
 export const explore = verb({
   name: "explore",
@@ -172,6 +186,72 @@ export const safety = verb({
   },
   options: { states: optional(count(1), "give up after so many states; default as many as fit into 4 GiB") },
   run: (desk, values) => studyOf(desk, "safety", values),
+});
+
+/** A time that is written as people write it. */
+const duration = {
+  read: (text: string) => {
+    readDuration(text);
+    return text;
+  },
+  choices: none,
+};
+
+const timeOption = (name: TimeName) =>
+  optional(duration, `${TIMES[name].help}; default ${formatDuration(TIMES[name].standard)}`);
+
+export const rate = verb({
+  name: "rate",
+  help: "How long it takes until a scenario meets a fault, with times that you give",
+  details: [
+    "Every interleaving is searched from the scenario's start, which takes seconds to minutes; Ctrl-C ends it. Then each step takes a time, exponentially distributed around its mean (a number and ns, us, ms, s, min, h or d), and the mean time to the fault follows from the graph. Nobody measured these times: what is printed is synthetic, and stands beside the times it was made of. A run ends when every process is gone and all is written; the next one begins after the think time. With --pinned runs go on side by side, independent of each other, as many as it takes for so many pages to be pinned at every moment.",
+    `Methods: ${Object.entries(METHODS)
+      .map(([name, meaning]) => `${name} (${meaning})`)
+      .join(", ")}.`,
+  ],
+  example: "rate dio-write-race --dma 10ms --think 1s",
+  args: {
+    scenario: optional(scenarioName, "its name, and parameters after commas; default the present one"),
+  },
+  options: {
+    step: timeOption("step"),
+    dma: timeOption("dma"),
+    disk: timeOption("disk"),
+    kswapd: timeOption("kswapd"),
+    flusher: timeOption("flusher"),
+    commit: timeOption("commit"),
+    timeout: timeOption("timeout"),
+    io_timeout: timeOption("io_timeout"),
+    think: timeOption("think"),
+    pinned: optional(
+      count(1),
+      "pages that are pinned at every moment, on average, by runs side by side; default: one run after the other",
+    ),
+    kind: optional(
+      word(() => SEVERITY),
+      "kind of fault, such as BUG; default the worst that can be reached",
+    ),
+    method: optional(
+      oneOf("method", Object.keys(METHODS) as Method[]),
+      `${Object.keys(METHODS).join(", ")}; default exact`,
+    ),
+    cycles: optional(count(1), "runs by lot; default 100000"),
+    seed: optional(count(0), "of the lot; default 1"),
+    states: optional(count(1), "give up after so many states; default as many as fit into 4 GiB"),
+  },
+  run: async (desk, { scenario: name, pinned, kind, method, cycles, seed, states, ...times }) => {
+    if (name !== undefined) findScenario(name.split(",")[0]);
+    const { world, host } = desk;
+    const { text, report, code } = await host.study({
+      what: "rate",
+      of: name ?? world.name,
+      kernel: world.kernel.name,
+      kind,
+      maxStates: states,
+      rate: { times, pinned, method, cycles, seed },
+    });
+    return { text, json: report, code };
+  },
 });
 
 export const bisect = verb({

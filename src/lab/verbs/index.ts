@@ -6,7 +6,7 @@
  * A verb that cannot do what it is asked throws an Error with one sentence, and the desk is as it was.
  */
 import { kernel, listKernels, listScenarios, scenario, seed } from "./choose.js";
-import { bisect, danger, explore, liveness, orderings, plot, safety, walk } from "./draw.js";
+import { bisect, danger, explore, liveness, orderings, plot, rate, safety, walk } from "./draw.js";
 import { open, quit, save, source } from "./files.js";
 import { helpFor } from "./help.js";
 import { layout } from "./layout.js";
@@ -52,6 +52,7 @@ export const verbs: readonly Verb[] = [
   orderings,
   liveness,
   safety,
+  rate,
   bisect,
   plot,
   save,
