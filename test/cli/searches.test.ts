@@ -48,6 +48,21 @@ describe("guplab orderings", () => {
   });
 });
 
+describe("guplab rate", () => {
+  it("says how often, and that it is synthetic; 0 where it never happens", () => {
+    const { status, stdout, stderr } = guplab("rate", "dio-write-race", "--dma", "10ms", "--think", "1s");
+    expect([status, stderr]).toEqual([3, ""]);
+    expect(stdout).toMatch(
+      /^mean time to TORN: 3\.35 minutes \(2\.01e\+2 s\) \[synthetic: step=1us dma=10ms/m,
+    );
+    const report = JSON.parse(guplab("rate", "dio-write-race", "--pinned", "2", "--json").stdout);
+    expect(report.synthetic).toMatchObject({ pinned: 2, times_s: { dma: 1e-3 } });
+    expect(report.exact.exact).toBe(true);
+    const never = guplab("rate", "kara-2018-quiet");
+    expect([never.status, never.stderr]).toEqual([0, ""]);
+  });
+});
+
 describe("guplab walk", () => {
   it("counts what is met, the same twice; 0 where nothing is", () => {
     const once = guplab("walk", "kara-2018-quiet", "--walks", "50", "--json");
@@ -154,6 +169,10 @@ describe("bad input: 1, one sentence, nothing written", () => {
     [["orderings", "kara-2018-quiet"], /no fault was found that could need an ordering$/],
     [["orderings", "nope"], /^there is no scenario "nope"/],
     [["orderings", "dio-write-race", "--max-states", "0"], /'0' is invalid/],
+    [["rate", "dio-write-race", "--dma", "soon"], /^"soon" is no time: write a number and ns, us, ms, /],
+    [["rate", "dio-write-race", "--kswapd", "1s"], /^dio-write-race has no time "kswapd": /],
+    [["rate", "dio-write-race", "--pinned", "0"], /'0' is invalid/],
+    [["rate", "dio-write-race", "--method", "guess"], /Allowed choices are exact, brute, sampling, all\.$/],
     [["walk", "kara-2018-quiet", "--strategy", "frob"], /Allowed choices are pct, sticky, uniform\.$/],
     [["walk", "kara-2018-quiet", "--walks", "0"], /'0' is invalid\. It is a whole number from 1 /],
     [["walk", "kara-2018-quiet", "--depth", "0"], /'0' is invalid/],
