@@ -5,6 +5,7 @@ import { type ExploreOptions, explore } from "../lab/explore.js";
 import { bisect } from "../lab/kernels.js";
 import { type Studied, type StudyRequest, study } from "../lab/study.js";
 import { walks } from "../lab/walks.js";
+import { Meter } from "./meter.js";
 
 /** What the thread is started with. `stop` is one Int32: when it becomes more, what is being done ends, with what there is. */
 export interface SearchOrder {
@@ -31,16 +32,16 @@ const goOn = (): boolean => {
   return false;
 };
 const say = (said: Said): void => parentPort?.postMessage(said);
+const meter = new Meter(() => performance.now());
 let about = "";
 
 const progress: ExploreOptions["progress"] = ({ states, frontier, depth, found, again }) => {
   const met = found.length > 0 ? `; found: ${found.join(", ")}` : "";
-  const doing =
+  const extent =
     again === undefined
-      ? `${frontier} to expand, ${depth} steps deep`
-      : `every step made again: ${Math.floor(100 * again)} %`;
-  const extent = states > 0 ? `${states} states, ${doing}${met}` : "";
-  say({ seen: `${about}${extent}` });
+      ? meter.line({ states, frontier, depth })
+      : `${states} states, every step made again: ${Math.floor(100 * again)} %`;
+  say({ seen: `${about}${states > 0 ? `${extent}${met}` : ""}` });
   return goOn();
 };
 
