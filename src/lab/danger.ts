@@ -5,10 +5,12 @@
 import { dangerAlong, dangerOf, type RunDanger, type Status } from "../explore/danger.js";
 import { backward, type Faults, isWhole } from "../explore/graph.js";
 import { parseSchedule } from "../machine/schedule.js";
+import { dangerLanes, type Figure } from "../plot/index.js";
 import type { FaultKind } from "../trace/recording.js";
 import { namedSteps, type WitnessStep } from "./explore.js";
 import { type Bounds, mapOf, refuseOrders } from "./graphs.js";
 import { isFault, SEVERITY } from "./outcomes.js";
+import { run } from "./run.js";
 import { columns } from "./text.js";
 import { applySchedule, open, parseReplay } from "./world.js";
 
@@ -34,6 +36,8 @@ export interface DangerReport extends Pick<RunDanger, "certainFrom" | "impossibl
 }
 
 export interface DangerOfRun extends DangerReport {
+  /** The run's lanes, coloured by what is so after each step, with the point of no return. */
+  figure(): Figure;
   toJSON(): DangerReport;
   toString(): string;
 }
@@ -106,6 +110,12 @@ function textOf(report: DangerReport): string {
   ].join("\n");
 }
 
+/** A report as lanes. @throws Error with one sentence when the run has no step */
+export function dangerFigure(report: DangerReport): Figure {
+  if (report.steps.length === 0) throw new Error("this run has no step: there is nothing to draw");
+  return dangerLanes(run(report.replay).recording, report);
+}
+
 /**
  * The danger along a run, from a search of all that could have happened instead.
  *
@@ -116,19 +126,19 @@ function textOf(report: DangerReport): string {
 export function danger(replay: string, options: DangerOptions = {}): DangerOfRun {
   const asked = options.kind === undefined ? undefined : readKind(options.kind);
   const parsed = parseReplay(replay);
-  const run = open(parsed.scenario, { kernel: parsed.kernel, record: false });
-  const schedule = parseSchedule(parsed.schedule, run.letters, run.inputs);
-  refuseOrders(run);
-  applySchedule(run, parsed.schedule);
+  const world = open(parsed.scenario, { kernel: parsed.kernel, record: false });
+  const schedule = parseSchedule(parsed.schedule, world.letters, world.inputs);
+  refuseOrders(world);
+  applySchedule(world, parsed.schedule);
   const { graph, faults } = mapOf(parsed.scenario, parsed.kernel, options);
-  const own = run.faults.map(({ kind }) => kind);
+  const own = world.faults.map(({ kind }) => kind);
   const kind = kindFor(asked, own, faults);
   const places = faults.get(kind);
   if (!places) throw new Error(`danger: no places of ${kind}`);
   const along = dangerAlong(graph, places, dangerOf(graph, backward(graph), places), schedule);
   const [start, ...moments] = along.moments.map(({ status, steps }) => ({ status, stepsToFault: steps }));
   const report: DangerReport = {
-    replay: run.replay,
+    replay: world.replay,
     kind,
     complete: isWhole(graph),
     states: graph.states,
@@ -136,7 +146,15 @@ export function danger(replay: string, options: DangerOptions = {}): DangerOfRun
     impossibleFrom: along.impossibleFrom,
     happenedAt: along.happenedAt,
     start,
-    steps: namedSteps(run.name, run.kernel.name, schedule).map((step, at) => ({ ...step, ...moments[at] })),
+    steps: namedSteps(world.name, world.kernel.name, schedule).map((step, at) => ({
+      ...step,
+      ...moments[at],
+    })),
   };
-  return { ...report, toJSON: () => report, toString: () => textOf(report) };
+  return {
+    ...report,
+    figure: () => dangerFigure(report),
+    toJSON: () => report,
+    toString: () => textOf(report),
+  };
 }

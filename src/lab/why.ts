@@ -5,7 +5,9 @@
  * come from, not that it must. It is made by doing the run again on a machine whose columns tell what is read and changed.
  */
 import { INPUT, parseSchedule } from "../machine/schedule.js";
+import { type Figure, whyChain } from "../plot/index.js";
 import { decodePageFlags, pg } from "../trace/words.js";
+import { run } from "./run.js";
 import { Touching } from "./touching.js";
 import { parseReplay } from "./world.js";
 
@@ -38,6 +40,8 @@ export interface WhyReport {
 }
 
 export interface Why extends WhyReport {
+  /** The chain as a figure; null when no step has changed the cell. */
+  figure(): Figure | null;
   toJSON(): WhyReport;
   toString(): string;
 }
@@ -63,6 +67,10 @@ function linesOf(cause: Cause, depth: number): string[] {
     ...because.flatMap((each) => linesOf(each, depth + 1)),
   ];
 }
+
+/** A report as a figure; null when no step has changed the cell. */
+export const whyFigure = ({ replay, cause }: WhyReport): Figure | null =>
+  cause === null ? null : whyChain(run(replay).recording, cause);
 
 /**
  * Why a cell is what it is at the end of a run.
@@ -141,6 +149,7 @@ export function why(replay: string, cell: string, { depth = 3 }: WhyOptions = {}
   };
   return {
     ...report,
+    figure: () => whyFigure(report),
     toJSON: () => report,
     toString: () =>
       report.cause === null

@@ -170,7 +170,7 @@ export interface MimeBundle {
 export const DISPLAY: unique symbol = Symbol.for("Jupyter.display") as never;
 
 export interface Figure {
-  /** Short name of the kind of figure: "pins", "dirty", "reclaim", "lanes", "life". */
+  /** Short name of the kind of figure: "pins", "dirty", "reclaim", "lanes", "life", "danger", "why". */
   readonly kind: string;
   readonly data: readonly Trace[];
   readonly layout: Layout;

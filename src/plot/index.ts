@@ -1,4 +1,5 @@
 /** Figures from recordings, and the ways to show them. */
+export { type DangerMoment, type DangerStory, dangerLanes } from "./danger.js";
 export { DIRTY_CLASSES, type DirtyClass, type DirtyWords, dirtyClass, dirtyStates } from "./dirty.js";
 export { mimeBundle } from "./display.js";
 export { DISPLAY, type Figure, type Layout, type MimeBundle, type Trace } from "./figure.js";
@@ -11,3 +12,4 @@ export { reclaimProgress } from "./reclaim.js";
 export { type SvgOptions, toSvg } from "./svg.js";
 export { type TerminalOptions, toTerminal } from "./terminal.js";
 export type { AxisOptions } from "./timeline.js";
+export { type CauseStory, whyChain } from "./why.js";

@@ -1,7 +1,7 @@
 /** Lanes: who did what when, a row for each task. */
 import { MARK, type Recording } from "../trace/recording.js";
 import { WORD } from "../trace/words.js";
-import { compose, type PanelTrace } from "./compose.js";
+import { compose, type Panel, type PanelTrace } from "./compose.js";
 import { MAX_POINTS } from "./downsample.js";
 import { type Annotation, COLOR, type Figure } from "./figure.js";
 import { textWidth } from "./text.js";
@@ -26,15 +26,7 @@ interface Lane {
  * @example lanes(recording)
  */
 export function lanes(recording: Recording, options: AxisOptions = {}): Figure {
-  const whole = timeline(recording, options);
-  const rows = lanesOf(recording);
-  const steps = stepsOf(recording, whole, rows);
-  const named = steps.length <= MAX_NAMED;
-  // Room that the names need above a lane and to the right of the last step.
-  const longest = named ? Math.max(0, ...steps.map(({ step }) => textWidth(step, NAME_SIZE))) : 0;
-  const rise = named ? 12 + 0.91 * longest : 0;
-  const rowHeight = 34 + rise;
-  const line = { ...whole, end: whole.end + ((whole.end - whole.start) * 0.45 * longest) / 780 };
+  const { line, rows, steps, named, panel } = frameOf(recording, options);
   const waits = waitsOf(recording, line, rows);
   const faults = faultsOf(recording, line, rows);
   return compose({
@@ -45,22 +37,39 @@ export function lanes(recording: Recording, options: AxisOptions = {}): Figure {
     hovermode: "closest",
     panels: [
       {
-        title: "",
-        height: rows.length * rowHeight,
-        range: [-17 / rowHeight, rows.length - 17 / rowHeight],
-        ticks: { values: rows.map(({ y }) => y), labels: rows.map(({ name }) => name) },
+        ...panel,
         traces: [
           ...(waits.x.length > 0 ? [waitTrace(waits)] : []),
           stepTrace(named ? steps : thin(steps, line, rows.length)),
           ...(faults.length > 0 ? [faultTrace(faults)] : []),
         ],
-        annotations: named ? steps.map(stepName) : [],
       },
     ],
     caption: `A row for each task${named ? ", its steps named" : `; ${steps.length} steps, one tick each`}. ${
       waits.x.length > 0 ? "A thick grey line: the task waits. " : ""
     }${faults.length > 0 ? "A cross: a fault." : ""}`.trim(),
   });
+}
+
+/** A lane for each task, with its steps and the room for their names: what every figure with lanes begins with. */
+export function frameOf(recording: Recording, options: AxisOptions = {}) {
+  const whole = timeline(recording, options);
+  const rows = lanesOf(recording);
+  const steps = stepsOf(recording, whole, rows);
+  const named = steps.length <= MAX_NAMED;
+  // Room that the names need above a lane and to the right of the last step.
+  const longest = named ? Math.max(0, ...steps.map(({ step }) => textWidth(step, NAME_SIZE))) : 0;
+  const rise = named ? 12 + 0.91 * longest : 0;
+  const rowHeight = 34 + rise;
+  const line: Timeline = { ...whole, end: whole.end + ((whole.end - whole.start) * 0.45 * longest) / 780 };
+  const panel: Omit<Panel, "traces"> = {
+    title: "",
+    height: rows.length * rowHeight,
+    range: [-17 / rowHeight, rows.length - 17 / rowHeight],
+    ticks: { values: rows.map(({ y }) => y), labels: rows.map(({ name }) => name) },
+    annotations: named ? steps.map(stepName) : [],
+  };
+  return { line, rows, steps, named, panel };
 }
 
 /** Tasks that ran, first to run on top. */
@@ -76,7 +85,7 @@ function lanesOf(recording: Recording): Lane[] {
 const isMark = (recording: Recording, i: number): boolean =>
   recording.info.steps[recording.step[i]].path === MARK;
 
-interface StepPoint {
+export interface StepPoint {
   readonly x: number;
   readonly y: number;
   readonly step: string;

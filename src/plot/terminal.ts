@@ -99,7 +99,8 @@ function panelOf(figure: Figure, name: string, axis: Axis): Panel {
     ? "areas"
     : traces.some((t) => t.fill !== undefined)
       ? "bars"
-      : traces.every((t) => t.mode === "markers" || (t.line?.shape === "linear" && isLevel(t)))
+      : traces.some((t) => t.mode === "markers") ||
+          traces.every((t) => t.line?.shape === "linear" && isLevel(t))
         ? "rows"
         : "lines";
   return { axis, traces, shapes, kind };

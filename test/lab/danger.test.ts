@@ -4,6 +4,7 @@ import { danger } from "../../src/lab/danger.js";
 import { explore } from "../../src/lab/explore.js";
 import { run } from "../../src/lab/run.js";
 import { parseReplay } from "../../src/lab/world.js";
+import { toSvg, toTerminal } from "../../src/plot/index.js";
 
 describe("danger", () => {
   it("dio-write-race: once the bytes change while the device reads them, the write is torn", () => {
@@ -42,6 +43,31 @@ describe("danger", () => {
       expect(told.steps.slice(at - 1, -1).every(({ status }) => status === "certain")).toBe(true);
     },
   );
+
+  it("as a figure: each step in the colour of what is so after it, and the point of no return", () => {
+    const figure = danger("dio-write-race@v4.20:w10t1m2").figure();
+    const named = (name: string) => figure.data.find((trace) => trace.name === name)?.x;
+    expect(named("TORN can be reached and avoided")).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(named("no way avoids TORN")).toEqual([11, 12]);
+    expect(named("TORN has happened")).toEqual([13]);
+    expect(named("fewest steps to it")).toHaveLength(14);
+    expect(figure.caption).toContain(
+      "The point of no return is step 11, access: after it no way avoids TORN.",
+    );
+    expect(figure.caption).toContain("Replay: dio-write-race@v4.20:w10t1m2");
+    expect(figure.layout.annotations.map(({ text }) => text)).toContain(
+      "point of no return: step 11, access",
+    );
+    expect(toSvg(figure)).toContain("point of no return: step 11, access");
+    expect(toTerminal(figure, { columns: 80, rows: 24, color: false })).toContain("The danger of TORN");
+  });
+
+  it("as a figure of a run that has no point of no return, and of one that has made no step", () => {
+    const avoided = danger("misuse@v4.20:p1v1").figure();
+    expect(avoided.layout.annotations.some(({ text }) => text.startsWith("point of no return"))).toBe(false);
+    expect(toSvg(avoided)).not.toContain("NaN");
+    expect(() => danger("misuse@v4.20:").figure()).toThrow("this run has no step: there is nothing to draw");
+  });
 
   it("says in one sentence what does not fit", () => {
     expect(() => danger("nonsense")).toThrow(/is no replay line/);

@@ -1,6 +1,7 @@
 /** Why a word is what it is: the last change, and what its step saw of others. */
 import { describe, expect, it } from "vitest";
 import { why } from "../../src/lab/why.js";
+import { toSvg, toTerminal } from "../../src/plot/index.js";
 
 const CRASH = "kara-2018@v4.20:r13k6r2k6f12d4k7m3r6f4";
 
@@ -20,6 +21,21 @@ describe("why", () => {
     const { cause } = why("dio-write-race@v4.20:w10t1m2", "content 0 version");
     expect(cause).toMatchObject({ task: "toucher", tick: 11, before: 1, after: 2 });
     expect(cause?.because[0]).toMatchObject({ task: "writer", tick: 5, cell: "content 0 version" });
+  });
+
+  it("as a figure: a row for each change, linked to the step that read it", () => {
+    const figure = why(CRASH, "page 0 PG_private").figure();
+    expect(figure?.layout.title.text).toBe("Why page 0 PG_private is 0");
+    expect(figure?.layout.yaxis.ticktext?.slice(0, 2)).toEqual([
+      "page 0 PG_private 1→0",
+      "page 0 b_state 13→5",
+    ]);
+    const [links, ...tasks] = figure?.data ?? [];
+    expect(links.x.slice(0, 4)).toEqual([41, 48, 48, null]);
+    expect(tasks.map(({ name }) => name)).toEqual(["kswapd", "disk", "flusher"]);
+    expect(figure && toSvg(figure)).toContain("48 kswapd: try_to_free_buffers");
+    expect(figure && toTerminal(figure, { columns: 80, rows: 24, color: false })).toContain("Why page 0");
+    expect(why("dio-write-race@v4.20:", "content 0 version").figure()).toBeNull();
   });
 
   it("a chain is as deep as is wished", () => {

@@ -1,25 +1,15 @@
 /** Verbs that search and draw. */
 import { STRATEGIES, type Strategy } from "../../explore/walk.js";
-import { type Figure, toPage, toSvg, toTerminal } from "../../plot/index.js";
+import { type Figure, toTerminal } from "../../plot/index.js";
+import { type DangerReport, dangerFigure } from "../danger.js";
 import type { Desk } from "../desk.js";
 import { formatDuration, readDuration } from "../durations.js";
 import { SEVERITY } from "../outcomes.js";
 import { METHODS, type Method, TIMES, type TimeName } from "../rate.js";
 import { findScenario } from "../scenarios.js";
+import { figureFiles, writeFigure } from "./figures.js";
 import { kernelName, scenarioName } from "./kinds.js";
-import {
-  count,
-  file,
-  none,
-  oneOf,
-  optional,
-  pfn,
-  type Result,
-  required,
-  result,
-  verb,
-  word,
-} from "./verb.js";
+import { count, none, oneOf, optional, pfn, type Result, required, result, verb, word } from "./verb.js";
 
 export const explore = verb({
   name: "explore",
@@ -101,8 +91,11 @@ export const danger = verb({
       "kind of fault, such as BUG; default the run's worst, or the worst that can be reached",
     ),
   },
-  options: { states: optional(count(1), "give up after so many states; default as many as fit into 4 GiB") },
-  run: async (desk, { kind, states }) => {
+  options: {
+    states: optional(count(1), "give up after so many states; default as many as fit into 4 GiB"),
+    ...figureFiles,
+  },
+  run: async (desk, { kind, states, ...files }) => {
     const { replay, kernel } = desk.world;
     const { text, report } = await desk.host.study({
       what: "danger",
@@ -111,7 +104,8 @@ export const danger = verb({
       kind,
       maxStates: states,
     });
-    return result(text, report);
+    const written = await writeFigure(desk, () => dangerFigure(report as DangerReport), files);
+    return result(written.length > 0 ? `${text}\n\nwrote ${written.join(" and ")}` : text, report);
   },
 });
 
@@ -289,20 +283,13 @@ export const plot = verb({
     figure: required(oneOf("figure", FIGURES), FIGURES.join(", ")),
     pfn: optional(pfn, "for life: which page"),
   },
-  options: {
-    file: optional(file, "write an HTML page that needs nothing else"),
-    svg: optional(file, "write a picture"),
-  },
-  run: async (desk, { figure: name, pfn: number, file: html, svg }) => {
+  options: figureFiles,
+  run: async (desk, { figure: name, pfn: number, ...files }) => {
     if (number !== undefined && name !== "life")
       throw new Error(`only life takes a page: write plot ${name}, or plot life ${number}`);
     const { plot: plots } = desk.session.report();
     const figure = name === "life" ? plots.life(number) : plots[name]();
-    const { host } = desk;
-    if (html !== undefined)
-      host.write(html, toPage([figure], { title: figure.layout.title.text, plotly: await host.plotly() }));
-    if (svg !== undefined) host.write(svg, toSvg(figure));
-    const written = [html, svg].filter((path) => path !== undefined);
+    const written = await writeFigure(desk, () => figure, files);
     if (written.length > 0) return result(`wrote ${written.join(" and ")}`, { figure: name, written });
     return result(chart(desk, figure), {
       figure: name,

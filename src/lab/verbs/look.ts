@@ -1,4 +1,5 @@
 /** Verbs that look at a run: tasks, pages, steps, faults, memory, counters, paths. */
+import type { Figure } from "../../plot/index.js";
 import { patchesOf, patchLog } from "../kernels.js";
 import { linesOf, pathsOf } from "../paths.js";
 import { countersOf, faultLine, lossesOf } from "../run.js";
@@ -15,6 +16,7 @@ import {
   taskViews,
 } from "../views.js";
 import { why as reasons } from "../why.js";
+import { figureFiles, writeFigure } from "./figures.js";
 import { kernelName } from "./kinds.js";
 import { count, type Kind, none, optional, pfn, required, result, verb, word } from "./verb.js";
 
@@ -165,10 +167,17 @@ export const why = verb({
     field: required(word(none), "a field, or a flag such as PG_dirty"),
     depth: optional(count(1), "how many changes a chain has at most; default 3"),
   },
-  run: (desk, { of, field, depth }) => {
+  options: figureFiles,
+  run: async (desk, { of, field, depth, ...files }) => {
     const cell = `${of.includes(":") ? of.replace(":", " ") : `page ${of}`} ${field}`;
     const told = reasons(desk.world.replay, cell, { depth });
-    return result(String(told), told.toJSON());
+    const { cause } = told;
+    if (cause === null) return result(String(told), told.toJSON());
+    const written = await writeFigure(desk, () => told.figure() as Figure, files);
+    return result(
+      written.length > 0 ? `${told}\n\nwrote ${written.join(" and ")}` : String(told),
+      told.toJSON(),
+    );
   },
 });
 
