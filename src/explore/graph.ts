@@ -11,6 +11,7 @@
  */
 import type { FaultKind } from "../trace/recording.js";
 import { type Faces, wrongWith } from "./engine.js";
+import { Growing } from "./growing.js";
 import { type SearchOptions, type SearchResult, search } from "./search.js";
 
 /** No edge, no state. */
@@ -28,26 +29,6 @@ export interface StateGraph {
   readonly task: Uint8Array;
   /** The edge by which a state was found: the last one of a shortest way to it; NOWHERE for state 0. */
   readonly tree: Uint32Array;
-}
-
-/** Numbers that become more. */
-export class Growing {
-  private room = new Uint32Array(1 << 10);
-  length = 0;
-
-  push(value: number): void {
-    if (this.length === this.room.length) {
-      const room = new Uint32Array(this.length * 2);
-      room.set(this.room);
-      this.room = room;
-    }
-    this.room[this.length++] = value;
-  }
-
-  /** What there is; a view. */
-  get values(): Uint32Array {
-    return this.room.subarray(0, this.length);
-  }
 }
 
 /** Collects the edges that a search reports. */

@@ -12,6 +12,7 @@
  * That a step is a function of the state is not taken on trust: when it reads other components than it did before
  * in the same situation, that is a fault of guplab, and it throws.
  */
+import { Growing } from "./growing.js";
 import { hashOf, type Packing } from "./packing.js";
 
 /** What came of evaluating a function once. */
@@ -35,33 +36,6 @@ const UNKNOWN = 0;
 /** Of a node: its component comes first, then the number of its branches, then these. */
 const SIZE = 1;
 const FIRST = 2;
-
-/** An array of integers that grows. */
-class Growing {
-  array: Int32Array;
-  length: number;
-  constructor(first: readonly number[] = []) {
-    this.array = new Int32Array(1 << 10);
-    this.array.set(first);
-    this.length = first.length;
-  }
-
-  push(value: number): number {
-    this.reserve(1);
-    this.array[this.length] = value;
-    return this.length++;
-  }
-
-  /** So many zeros at the end; gives the first of them. */
-  reserve(more: number): number {
-    if (this.length + more > this.array.length) {
-      const array = new Int32Array(Math.max(this.array.length * 2, this.length + more));
-      array.set(this.array);
-      this.array = array;
-    }
-    return this.length;
-  }
-}
 
 export class Learned {
   /** Per function: UNKNOWN, where its first node is, or ~leaf. */

@@ -14,10 +14,10 @@ import {
   exploreGraph,
   type Faults,
   type GraphOptions,
-  Growing,
   NOWHERE,
   type Places,
 } from "./graph.js";
+import { Growing } from "./growing.js";
 
 export interface Timed extends Explored {
   /** For each edge, what `kindOf` says of its task. */

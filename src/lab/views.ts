@@ -27,6 +27,7 @@ import type { Fault, Recording } from "../trace/recording.js";
 import {
   BUFFER_BIT,
   decodePageFlags,
+  GUP_PIN_COUNTING_BIAS,
   LRU_PLACE,
   PTE_BIT,
   page_maybe_dma_pinned,
@@ -208,6 +209,7 @@ function holders(world: World, page: Pfn): Holder[] {
   add("buffers", PagePrivate(k, page) ? 1 : 0);
   add("PTE", k.page.mapcount[page]);
   add("gup", k.page.pins[page]);
+  const foll_pin = known.length;
   const { cpus } = k.geometry;
   const parked = (batch: number): number =>
     k.pagevec_page.page
@@ -227,6 +229,16 @@ function holders(world: World, page: Pfn): Holder[] {
     add("isolator", Math.min(1, rest()));
   const users = machine.tasks.filter((_, task) => looksUp(world, task) && machine.page(task) === page);
   if (rest() === users.length) for (const { name } of users) add(name, 1);
+  // One of a pin's references was taken for that of a get, which costs only one.
+  const more = GUP_PIN_COUNTING_BIAS - 1;
+  const pinned = k.knows(compound_pincount) ? Math.min(k.page.pins[page], Math.floor(rest() / more)) : 0;
+  if (pinned > 0) {
+    const gets = k.page.pins[page] - pinned;
+    known.splice(foll_pin - 1, 1, ...(gets > 0 ? [{ who: "gup", references: gets }] : []), {
+      who: `for ${pinned} ${pinned === 1 ? "pin" : "pins"} (FOLL_PIN)`,
+      references: pinned * GUP_PIN_COUNTING_BIAS,
+    });
+  }
   add("a lookup or fault under way", rest());
   return known;
 }

@@ -331,6 +331,15 @@ describe("looking", () => {
     }
   });
 
+  test("since v5.7 a pin's references are told as one pin's, whoever looks", async () => {
+    await say("scenario kara-2018; kernel v6.5; until pinned");
+    const [page] = await jsonOf<Page[]>("pages");
+    expect(page.refcount).toBe(1027);
+    expect(page.holders).toContainEqual({ who: "for 1 pin (FOLL_PIN)", references: 1024 });
+    expect(page.holders.reduce((total, { references }) => total + references, 0)).toBe(page.refcount);
+    expect(await textOf("page 0")).not.toContain("lookup or fault under way");
+  });
+
   test("a page in the order of drgn's show_page_info: flags, refcount, mapcount, mapping, vma", async () => {
     const lines = (await textOf("until pinned; page 0")).split("\n").slice(1);
     expect(lines.map((line) => line.trim().split(/\s{2,}/)[0])).toEqual([
