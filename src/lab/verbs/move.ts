@@ -1,6 +1,8 @@
 /** Verbs that move a run on and back. */
 import type { Desk } from "../desk.js";
 import { eventNames, MOMENTS, watchFor } from "../events.js";
+import { isFault } from "../outcomes.js";
+import { faultLine } from "../run.js";
 import { columns } from "../text.js";
 import { made, taskOrCount, where } from "./kinds.js";
 import { count, none, optional, required, result, verb, word } from "./verb.js";
@@ -154,6 +156,12 @@ export const replay = verb({
         `"${line}" is no replay line: it reads scenario@kernel:schedule, for example kara-2018@v4.20:r14f14`,
       );
     desk.start(line);
-    return where(desk);
+    const { text, json } = where(desk);
+    const { faults } = desk.world;
+    return result(
+      [text, ...faults.map(faultLine)].join("\n"),
+      { ...(json as object), faults },
+      faults.filter(({ kind }) => isFault(kind)),
+    );
   },
 });

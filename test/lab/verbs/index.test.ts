@@ -279,6 +279,13 @@ describe("moving", () => {
     await expect(say(`goto ${tick}`)).rejects.toThrow("has not happened");
   });
 
+  test("a line that leads to a fault tells it, with the code of a fault", async () => {
+    const crash = await say("replay kara-2018@v4.20:r13k6r2k6f12d4k7m3r6f4");
+    expect(crash.code).toBe(3);
+    expect(crash.text).toContain("BUG at tick 63, flusher, pfn 0: page_buffers: BUG_ON(!PagePrivate(page))");
+    expect((await say("replay kara-2018@v4.20:r13k6")).code).toBe(0);
+  });
+
   test("a seed and a line that replays it", async () => {
     await say("seed 7; run");
     const { replay } = desk.world;
