@@ -100,6 +100,7 @@ export class Engine {
   /** Numbers of what the state became by a step that was not learned. */
   private readonly numbers: Int32Array;
   private readonly cellNumbers: ReadonlyMap<PackedCell, number>;
+  private readonly componentOf: Int32Array;
 
   /**
    * @param widen lets a component's numbers have more bits, in every state that somebody keeps; `current` is the engine's. Default: nobody
@@ -114,6 +115,7 @@ export class Engine {
     this.tasks = tasks;
     this.cellNumbers = new Map(cells.map((cell, at) => [cell, at]));
     const componentOf = new Int32Array(cells.length);
+    this.componentOf = componentOf;
     const components: PackedCell[][] = Array.from({ length: tasks }, () => []);
     cells.forEach((cell, at) => {
       const owner = this.machine.ownerOf(at);
@@ -220,6 +222,15 @@ export class Engine {
       hash += hashOf(component, number) - hashOf(component, old);
     }
     return hash | 0;
+  }
+
+  /** The cells that are nobody's own and have had one value only. */
+  constantCells(): number[] {
+    const { packing, machine } = this;
+    return machine.cells.flatMap((_, at) => {
+      const component = this.componentOf[at];
+      return component >= this.tasks && packing.counts[component] === 1 ? [at] : [];
+    });
   }
 
   /** Per component, what each of its numbers adds to the two sums of a state's fingerprint. */

@@ -63,6 +63,8 @@ export interface SearchResult {
   readonly bytes: number;
   /** The shortest way to each kind of fault, in the order in which they were found. */
   readonly witnesses: readonly Witness[];
+  /** The cells that are nobody's own and have the same value in every state that was seen, as Explorable.cells numbers them. */
+  readonly constant: readonly number[];
   /** Of all states, where the options ask for it and the search is complete. */
   readonly fingerprint: string | null;
 }
@@ -245,7 +247,9 @@ class Search {
       options.learned(engine, seen.count);
     }
     const fingerprint = options.fingerprint && complete ? this.fingerprint() : null;
-    return { complete, states: seen.count, transitions, depth, bytes: seen.bytes, witnesses, fingerprint };
+    const constant = engine.constantCells();
+    const { count: states, bytes } = seen;
+    return { complete, states, transitions, depth, bytes, witnesses, constant, fingerprint };
   }
 }
 

@@ -5,6 +5,7 @@ import { exploreGraph } from "../explore/graph.js";
 import type { Progress, SearchResult, Witness } from "../explore/search.js";
 import { fewestSwitches, type Simplest, switchesOf } from "../explore/simplest.js";
 import type { Meeting } from "../explore/walk.js";
+import { page } from "../kernel/structs.js";
 import { lockReportText } from "../machine/lockdep.js";
 import { formatSchedule } from "../machine/schedule.js";
 import { DISPLAY, type Figure, lanes } from "../plot/index.js";
@@ -76,6 +77,8 @@ export interface VerdictReport {
     readonly switches: number;
     readonly steps: readonly WitnessStep[];
   } | null;
+  /** Why a safe verdict says nothing; only where it does. guplab safety says what another one rests on. */
+  readonly vacuous?: string;
   /** What random walks met where the search was cut short, and the search had not: not the shortest ways. */
   readonly met?: readonly MetByWalk[];
   /** For each kind of fault; null when there was no room for them, or no time. Only where the option `simplest` asks for it. */
@@ -167,6 +170,18 @@ function searched(
   return { result: explored.result, simple: faults && fewestSwitches(explored.graph, faults) };
 }
 
+/** Why a scenario in which nothing goes wrong says nothing about pins; null where it does. */
+function vacuity({ machine }: World, { constant }: SearchResult): string | null {
+  const still = new Set(constant);
+  const pinned = machine.memory
+    .cells()
+    .some(
+      ({ struct, field, column, row }, at) =>
+        struct.id === page.id && field === "pins" && !(still.has(at) && column[row] === 0),
+    );
+  return pinned ? null : "no page is pinned in any state";
+}
+
 /** What a complete search claims. */
 function certificateOf({ name, kernel }: World, result: SearchResult): Certificate | null {
   const { states, transitions, depth, fingerprint, witnesses } = result;
@@ -241,6 +256,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
   // A search that was cut short has not shown that all is well.
   const outcomes =
     verdict === "incomplete" ? [] : outcomesOf([...result.witnesses, ...walked].map(({ kind }) => kind));
+  const vacuous = verdict === "safe" ? vacuity(world, result) : null;
   const steps = worst ? namedSteps(name, kernel.name, worst.schedule) : [];
   const witness = worst ? { replay: replayOf(worst), switches: switchesOf(worst.schedule), steps } : null;
   const ways = simple
@@ -292,6 +308,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
     states: result.states,
     transitions: result.transitions,
     witness,
+    ...(vacuous === null ? {} : { vacuous }),
     ...(met.length > 0 ? { met } : {}),
     ...(options.simplest ? { simplest: simplest ?? null, simplestSteps } : {}),
     lockdep: world.lockdep.reports.map((each) => kernel.names.text(lockReportText(each))),
@@ -309,6 +326,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
     [
       `${name} on ${kernel.name}: ${headline}`,
       `bound: ${bound}`,
+      ...(vacuous === null ? [] : [`vacuous: ${vacuous}`]),
       ...(world.parameters[POWER_CUT] === "yes" ? [CUT_BOUND] : []),
       ...shortest.map(({ kind, steps: count }) => `${kind}: reached in ${count} steps, no way is shorter`),
       ...met.map(

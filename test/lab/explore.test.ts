@@ -39,3 +39,14 @@ describe("a search that its bound cut short", () => {
     expect(explore("kara-2018", { progress: ({ states }) => states < 5000 }).met).toBeUndefined();
   });
 });
+
+describe("a safe verdict", () => {
+  it("says where it is vacuous: W5 on today's kernel is refused its pin; and nowhere else", () => {
+    const refused = explore("W5", { kernel: "2026" });
+    expect([refused.verdict, refused.vacuous]).toEqual(["safe", "no page is pinned in any state"]);
+    expect(String(refused)).toContain("\nvacuous: no page is pinned in any state\n");
+    const held = explore("kara-2018-private");
+    expect([held.verdict, held.vacuous]).toEqual(["safe", undefined]);
+    expect(String(held)).not.toContain("vacuous");
+  });
+});
