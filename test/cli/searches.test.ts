@@ -152,7 +152,7 @@ describe("guplab explore", () => {
 describe("why, in the REPL", () => {
   it("tells the chain of steps behind a word", () => {
     const { status, stdout } = guplab("repl", "-e", `replay ${TORN}; why content:0 version`);
-    expect(status).toBe(0);
+    expect(status).toBe(3);
     expect(stdout).toMatch(/^content 0 version \d+→\d+ in step 11, toucher, cpu_access: access$/m);
   });
 });
