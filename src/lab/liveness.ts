@@ -10,7 +10,7 @@ import { type Endless, lastMoved, liveness as livenessOf } from "../explore/live
 import { formatSchedule } from "../machine/schedule.js";
 import { awaited } from "./awaited.js";
 import { namedSteps, stepTable, type WitnessStep } from "./explore.js";
-import { type Bounds, completeBounds } from "./graphs.js";
+import { type Bounds, completeBounds, refuseOrders } from "./graphs.js";
 import { open, type World } from "./world.js";
 
 export interface LivenessOptions extends Bounds {
@@ -155,8 +155,7 @@ export function liveness(scenario: string, options: LivenessOptions = {}): Liven
   const world = open(scenario, { kernel: options.kernel, record: false });
   const { name, letters, machine } = world;
   const kernel = world.kernel.name;
-  if (world.takesOrders)
-    throw new Error(`${name} takes orders: what can happen to it depends on what is said`);
+  refuseOrders(world);
   const { graph } = exploreGraph(world.faces, completeBounds(options));
   const processes = machine.tasks.flatMap(({ daemon }, task) => (daemon ? [] : [task]));
   const { endless, complete } = livenessOf(graph, processes, unfinishedIn(world, graph));

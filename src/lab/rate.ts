@@ -23,7 +23,7 @@ import { type Curve, type Figure, meanTimes, tornado } from "../plot/index.js";
 import type { FaultKind } from "../trace/recording.js";
 import { kindFor, readKind } from "./danger.js";
 import { formatDuration, readDuration, spelledTime } from "./durations.js";
-import { type Bounds, completeBounds } from "./graphs.js";
+import { type Bounds, completeBounds, refuseOrders } from "./graphs.js";
 import { isFault, SEVERITY } from "./outcomes.js";
 import { columns, fill, threeDigits } from "./text.js";
 import { open, type World } from "./world.js";
@@ -686,8 +686,7 @@ export interface RateModelOptions extends Bounds {
  */
 export function rateModel(scenario: string, options: RateModelOptions = {}): RateModel {
   const world = open(scenario, { kernel: options.kernel, record: false });
-  if (world.takesOrders)
-    throw new Error(`${world.name} takes orders: what can happen to it depends on what is said`);
+  refuseOrders(world);
   const { machine } = world;
   const kinds: TimeName[] = ["step"];
   const kindOf = (task: number): number => {

@@ -16,7 +16,7 @@ import { HELD } from "../machine/program.js";
 import { formatSchedule } from "../machine/schedule.js";
 import type { FaultKind } from "../trace/recording.js";
 import { awaited } from "./awaited.js";
-import { type Bounds, completeBounds } from "./graphs.js";
+import { type Bounds, completeBounds, refuseOrders } from "./graphs.js";
 import { lostWrites, staleWrites } from "./lost.js";
 import { isFault } from "./outcomes.js";
 import { pathsOf } from "./paths.js";
@@ -304,8 +304,7 @@ export function safety(scenario: string, options: SafetyOptions = {}): Safety {
   const world = open(scenario, { kernel: options.kernel, record: false });
   const { name, letters, machine, k } = world;
   const kernel = world.kernel.name;
-  if (world.takesOrders)
-    throw new Error(`${name} takes orders: what can happen to it depends on what is said`);
+  refuseOrders(world);
   const { result, graph } = exploreGraph(world.faces, completeBounds(options));
   const made = new Uint32Array(machine.code.length);
   let real = false;

@@ -7,6 +7,7 @@ import { formatDuration, readDuration } from "../durations.js";
 import { SEVERITY } from "../outcomes.js";
 import { METHODS, type Method, TIMES, type TimeName } from "../rate.js";
 import { findScenario } from "../scenarios.js";
+import type { StudyRequest } from "../study.js";
 import { figureFiles, writeFigure } from "./figures.js";
 import { kernelName, scenarioName } from "./kinds.js";
 import { count, none, oneOf, optional, pfn, type Result, required, result, verb, word } from "./verb.js";
@@ -137,16 +138,17 @@ export const orderings = verb({
 /** Ask a question about a scenario. */
 async function studyOf(
   { world, host }: Desk,
-  what: "liveness" | "safety",
+  what: StudyRequest["what"],
   { scenario: name, states }: { readonly scenario?: string; readonly states?: number },
+  more: Pick<StudyRequest, "rate"> & { readonly kind?: string } = {},
 ): Promise<Result> {
   if (name !== undefined) findScenario(name.split(",")[0]);
-  const kernel = world.kernel.name;
   const { text, report, code } = await host.study({
+    kind: undefined,
+    ...more,
     what,
     of: name ?? world.name,
-    kernel,
-    kind: undefined,
+    kernel: world.kernel.name,
     maxStates: states,
   });
   return { text, json: report, code };
@@ -233,19 +235,8 @@ export const rate = verb({
     seed: optional(count(0), "of the lot; default 1"),
     states: optional(count(1), "give up after so many states; default as many as fit into 4 GiB"),
   },
-  run: async (desk, { scenario: name, pinned, kind, method, cycles, seed, states, ...times }) => {
-    if (name !== undefined) findScenario(name.split(",")[0]);
-    const { world, host } = desk;
-    const { text, report, code } = await host.study({
-      what: "rate",
-      of: name ?? world.name,
-      kernel: world.kernel.name,
-      kind,
-      maxStates: states,
-      rate: { times, pinned, method, cycles, seed },
-    });
-    return { text, json: report, code };
-  },
+  run: (desk, { scenario, pinned, kind, method, cycles, seed, states, ...times }) =>
+    studyOf(desk, "rate", { scenario, states }, { kind, rate: { times, pinned, method, cycles, seed } }),
 });
 
 export const bisect = verb({
