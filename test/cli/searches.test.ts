@@ -5,6 +5,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { formatDuration } from "../../src/lab/durations.js";
+import { TIMES } from "../../src/lab/rate.js";
 
 const root = new URL("../..", import.meta.url).pathname;
 const main = join(root, "dist", "src", "cli", "main.js");
@@ -49,6 +51,14 @@ describe("guplab orderings", () => {
 });
 
 describe("guplab rate", () => {
+  it("--help names each time with the mean that it has", () => {
+    const help = guplab("rate", "--help").stdout.replace(/\s+/g, " ");
+    for (const [name, { standard }] of Object.entries(TIMES)) {
+      const [, told] = help.split(`--${name.replace("_", "-")} <time>`);
+      expect(told.split(" --")[0], name).toContain(`default ${formatDuration(standard)}`);
+    }
+  });
+
   it("says how often, and that it is synthetic; 0 where it never happens", () => {
     const { status, stdout, stderr } = guplab("rate", "dio-write-race", "--dma", "10ms", "--think", "1s");
     expect([status, stderr]).toEqual([3, ""]);
