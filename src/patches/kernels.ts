@@ -32,7 +32,7 @@ import { longterm_migrates_movable } from "./longterm_migrates_movable.js";
 import { madv_pageout } from "./madv_pageout.js";
 import { memfd_pin_folios_of_udmabuf } from "./memfd_pin_folios.js";
 import { type Names, namesOf } from "./names.js";
-import { lackOf, withNeeds } from "./needs.js";
+import { completed, lackOf, withNeeds } from "./needs.js";
 import {
   activate_dirty_files,
   btrfs_no_writepage,
@@ -41,6 +41,8 @@ import {
 } from "./no_writepage.js";
 import type { Patch } from "./patch.js";
 import { pin_frame_vector, pin_user_pages_api } from "./pin_user_pages.js";
+import { proposals } from "./proposals/index.js";
+import type { Proposal } from "./proposals/proposal.js";
 import { refuse_longterm_file_write } from "./refuse_longterm_file_write.js";
 import { reuse_by_references } from "./reuse_by_references.js";
 import { btrfs_buffered_if_checksum, xfs_bounce_direct_io } from "./stable_direct_writes.js";
@@ -276,6 +278,9 @@ export const patches: ReadonlyMap<string, Patch> = new Map(
   kernels.flatMap((kernel) => kernel.patches.map((patch) => [patch.name, patch])),
 );
 
+/** Every proposal, by its name. */
+export const proposed: ReadonlyMap<string, Proposal> = new Map(proposals.map((each) => [each.name, each]));
+
 const listed = (names: Iterable<string>): string => [...names].join(", ");
 
 /**
@@ -290,13 +295,22 @@ export function findKernel(name: string): KernelVersion {
     throw new Error(`there is no kernel "${base}"; known: ${listed(kernels.map((kernel) => kernel.name))}`);
   if (more.length === 0) return found;
   const added = more.map((each) => {
-    const patch = patches.get(each);
-    if (!patch) throw new Error(`there is no patch "${each}"; known: ${listed(patches.keys())}`);
+    const patch = patches.get(each) ?? proposed.get(each);
+    if (!patch)
+      throw new Error(
+        `there is no patch "${each}"; known: ${listed([...patches.keys(), ...proposed.keys()])}`,
+      );
     if (found.patches.includes(patch)) throw new Error(`${base} has the patch ${each} already`);
     return patch;
   });
   const twice = more.find((each, at) => more.indexOf(each) < at);
   if (twice !== undefined) throw new Error(`"${name}" names the patch ${twice} twice`);
+  // Who proposes something brings what it needs.
+  if (added.some((patch) => proposed.has(patch.name)))
+    return assemble(name, `${base} with ${listed(more)}`, [
+      ...found.patches,
+      ...completed(added, found.patches),
+    ]);
   const lack = lackOf(added, found.patches);
   if (lack !== null) {
     const whole = withNeeds(added).filter((patch) => !found.patches.includes(patch));

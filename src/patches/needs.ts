@@ -8,6 +8,26 @@ export function needsOf({ needs = [] }: Patch): Patch[] {
   return [...found];
 }
 
+/**
+ * Patches with all that they need put before them, where a kernel does not have it: of several that would do, the one that is in the list, or else
+ * the first.
+ *
+ * @param base patches of the kernel to which they are added
+ */
+export function completed(patches: readonly Patch[], base: readonly Patch[]): Patch[] {
+  const had = new Set(base);
+  const add = (patch: Patch): void => {
+    if (had.has(patch)) return;
+    for (const need of patch.needs ?? []) add(need);
+    const { needs_one: ones } = patch;
+    if (ones !== undefined && !ones.some((one) => had.has(one)))
+      add(ones.find((one) => patches.includes(one)) ?? ones[0]);
+    had.add(patch);
+  };
+  for (const patch of patches) add(patch);
+  return [...had].filter((patch) => !base.includes(patch));
+}
+
 /** A list of patches with what they need put before them, where it does not stand there already; each once. */
 export const withNeeds = (patches: readonly Patch[]): Patch[] => [
   ...new Set(patches.flatMap((patch) => [...needsOf(patch), patch])),
@@ -29,6 +49,9 @@ export function lackOf(patches: readonly Patch[], base: readonly Patch[] = []): 
       const late = lacking.some((need) => patches.includes(need));
       return `${patch.name} needs ${listed(lacking.map(({ name }) => name))}${late ? " before it" : ""}`;
     }
+    const { needs_one: ones } = patch;
+    if (ones !== undefined && !ones.some((one) => had.has(one)))
+      return `${patch.name} needs one of ${listed(ones.map(({ name }) => name))}`;
     had.add(patch);
   }
   return null;

@@ -32,6 +32,8 @@ export interface Patch {
    * change nothing, or give back what it did not take. What they need themselves is not repeated. Default none.
    */
   readonly needs?: readonly Patch[];
+  /** Patches of which one, whichever, comes before it: the ways in which something that it asks can be known. Default none. */
+  readonly needs_one?: readonly Patch[];
   readonly edits: readonly Edit[];
   /** The structs that it brings; default none. */
   readonly tables?: readonly Table[];

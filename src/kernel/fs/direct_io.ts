@@ -41,6 +41,10 @@ const DIRECT_IO = {
   returns: int,
 } as const;
 
+/** What a direct I/O gives that has no pages. */
+export const refused_io = (k: Kernel, error: number): number =>
+  error === 0 ? 0 : k.refused("O_DIRECT", error, NONE);
+
 const submit_bio = step<FrameOf<typeof DIRECT_IO>>("submit_bio", (k, f) => {
   k.user_pages.state[f.dio] = PAGES.submitted;
 });
@@ -56,7 +60,7 @@ const dio_await_completion = wait<FrameOf<typeof DIRECT_IO>>(
 /** pread() of an O_DIRECT file into `nr` pages at a virtual address. Gives how many pages were read, or an error. */
 export const do_blockdev_direct_IO = path("do_blockdev_direct_IO", DIRECT_IO, [
   call(() => get_user_pages_fast, { start: "at", nr: "nr", write: 1, pages: "dio" }, "ret"),
-  given((_, f) => f.ret <= 0, [leave()]),
+  given((_, f) => f.ret <= 0, [leave((k, f) => refused_io(k, f.ret))]),
   submit_bio,
   dio_await_completion,
   call(() => dio_bio_complete, { pages: "dio" }),
@@ -65,7 +69,7 @@ export const do_blockdev_direct_IO = path("do_blockdev_direct_IO", DIRECT_IO, [
 /** pwrite() of an O_DIRECT file from `nr` pages at a virtual address: the device reads memory. */
 export const direct_write = path("do_blockdev_direct_IO", DIRECT_IO, [
   call(() => get_user_pages_fast, { start: "at", nr: "nr", write: 0, pages: "dio" }, "ret"),
-  given((_, f) => f.ret <= 0, [leave()]),
+  given((_, f) => f.ret <= 0, [leave((k, f) => refused_io(k, f.ret))]),
   step("submit_bio", (k, f) => {
     make_guards(k, f.dio);
     k.user_pages.state[f.dio] = PAGES.submitted_write;
@@ -88,7 +92,7 @@ const dio_bio_release = path(
 export const io_submit_read = path("io_submit_read", { ...DIRECT_IO, source: "fs/aio.c v4.20" }, [
   wait("bio_alloc", (k, f) => k.user_pages.state[f.dio] === PAGES.idle),
   call(() => get_user_pages_fast, { start: "at", nr: "nr", write: 1, pages: "dio" }, "ret"),
-  given((_, f) => f.ret <= 0, [leave()]),
+  given((_, f) => f.ret <= 0, [leave((k, f) => refused_io(k, f.ret))]),
   call(() => bio_set_pages_dirty, { pages: "dio" }),
   submit_bio,
 ]);

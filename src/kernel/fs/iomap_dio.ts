@@ -16,7 +16,7 @@ import { call, given, leave, path, step, wait } from "../language.js";
 import { get_user_pages_fast } from "../mm/gup.js";
 import { is_submitted, PAGES } from "../mm/user_pages.js";
 import { dio_nr, inode, int, vpn } from "../types.js";
-import { direct_write } from "./direct_io.js";
+import { direct_write, refused_io } from "./direct_io.js";
 
 /** pread() of a file of xfs with O_DIRECT into `nr` pages at a virtual address. Gives how many pages were read, or an error. */
 export const iomap_dio_rw = path(
@@ -25,7 +25,7 @@ export const iomap_dio_rw = path(
   [
     wait("bio_alloc", (k, f) => k.user_pages.state[f.dio] === PAGES.idle),
     call(() => get_user_pages_fast, { start: "at", nr: "nr", write: 1, pages: "dio" }, "ret"),
-    given((_, f) => f.ret <= 0, [leave()]),
+    given((_, f) => f.ret <= 0, [leave((k, f) => refused_io(k, f.ret))]),
     call(() => bio_set_pages_dirty, { pages: "dio" }),
     step("submit_bio", (k, f) => {
       k.user_pages.state[f.dio] = PAGES.submitted;
@@ -41,7 +41,7 @@ export const iomap_dio_write = path(
   [
     wait("bio_alloc", (k, f) => k.user_pages.state[f.dio] === PAGES.idle),
     call(() => get_user_pages_fast, { start: "at", nr: "nr", write: 0, pages: "dio" }, "ret"),
-    given((_, f) => f.ret <= 0, [leave()]),
+    given((_, f) => f.ret <= 0, [leave((k, f) => refused_io(k, f.ret))]),
     step("submit_bio", (k, f) => {
       make_guards(k, f.dio);
       k.user_pages.state[f.dio] = PAGES.submitted_write;

@@ -18,7 +18,7 @@ import { FOLL, get_user_pages } from "../mm/gup.js";
 import { mm_of } from "../mm/memory.js";
 import { set_page_dirty_lock } from "../mm/page_writeback.js";
 import { dma_write, page_of, put_pages } from "../mm/user_pages.js";
-import { int, pages_nr, pfn, vpn } from "../types.js";
+import { int, NONE, pages_nr, pfn, vpn } from "../types.js";
 
 /** Read or write one page. Gives 1, or 0 when it cannot be had. */
 const __access_remote_vm = path(
@@ -86,7 +86,10 @@ export const mem_rw = path(
           f.at = f.start + f.ret;
         }),
         call(() => __access_remote_vm, { vaddr: "at", write: "write", pages: "pages" }, "got"),
-        given((_, f) => f.got === 0, [leave((_, f) => (f.ret === 0 ? -ERRNO.EIO : f.ret))]),
+        given(
+          (_, f) => f.got === 0,
+          [leave((k, f) => (f.ret === 0 ? k.refused("mem_rw", -ERRNO.EIO, NONE) : f.ret))],
+        ),
         local((_, f) => {
           f.got = 0;
           f.ret++;

@@ -81,8 +81,8 @@ export const vmsplice_to_pipe = path(
         given(
           (_, f) => f.chunk <= 0,
           [
-            local((_, f) => {
-              if (f.ret === 0) f.ret = f.chunk;
+            local((k, f) => {
+              if (f.ret === 0) f.ret = f.chunk === 0 ? 0 : k.refused("vmsplice", f.chunk, NONE);
             }),
             goto("out"),
           ],

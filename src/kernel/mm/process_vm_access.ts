@@ -96,7 +96,7 @@ export const process_vm_rw = path(
         local((k, f) => {
           if (f.chunk <= 0) k.user_pages.state[f.pages] = PAGES.idle;
         }),
-        given((_, f) => f.chunk <= 0, [leave(() => -ERRNO.EFAULT)]),
+        given((_, f) => f.chunk <= 0, [leave((k) => k.refused("process_vm_rw", -ERRNO.EFAULT, NONE))]),
         call(() => process_vm_rw_pages, { write: "write", pages: "pages" }),
         local((_, f) => {
           f.done += f.chunk;
