@@ -33,8 +33,12 @@ const VERDICTS: readonly (readonly [scenario: string, outcomes: readonly string[
   ["W6", ["TORN"], "the device does not know of stable pages"],
   ["W7", ["STALE", "REFUSED"], "truncation and extension: two pages for one offset (trap 37)"],
   ["W7,cut=punch", ["STALE"], "the same for a hole"],
-  ["W8", ["OK"], "break_layouts waits for the reference count to be 1"],
-  ["W8,fs=xfs_dax", ["OK"], "the same in xfs"],
+  [
+    "W8",
+    ["REFUSED"],
+    "break_layouts waits for the reference count to be 1; a read that comes after it has no memory to read into",
+  ],
+  ["W8,fs=xfs_dax", ["REFUSED"], "the same in xfs"],
   ["W9", ["REFUSED"], "get_user_pages_longterm refuses DAX"],
   ["W9,holder=video", ["REFUSED"], "so does get_vaddr_frames"],
   [
@@ -61,8 +65,8 @@ const VERDICTS: readonly (readonly [scenario: string, outcomes: readonly string[
   ],
   [
     "W13,fs=btrfs,holder=aio",
-    ["LOST", "ENOSPC"],
-    "dirtied at submission and at completion: the worker finds it dirty, reserves, and is too late",
+    ["LOST", "ENOSPC", "REFUSED"],
+    "refused at its fault, or dirtied at submission and at completion: the worker finds it dirty, reserves, and is too late",
   ],
   [
     "W13,fs=btrfs,what=delalloc",
@@ -102,7 +106,7 @@ const VERDICTS: readonly (readonly [scenario: string, outcomes: readonly string[
   ["cve-2020-29374,spy=before", ["INFOLEAK"], "the same when the parent listens to its child"],
   ["cve-2020-29374,spy=after", ["INFOLEAK"], "the same when it splices after the fork"],
   ["cve-2020-29374,unmap=no", ["OK"], "two mappings: who writes gets a copy"],
-  ["cve-2020-29374,advice=dontfork", ["OK"], "the child has no such page: its vmsplice gets -EFAULT"],
+  ["cve-2020-29374,advice=dontfork", ["REFUSED"], "the child has no such page: its vmsplice gets -EFAULT"],
   ["cve-2020-29374,advice=wipeonfork", ["OK"], "the child has an empty page of its own"],
   ["cve-2020-29374,spy=before,advice=dontfork", ["OK"], "the child has nothing to write"],
   ["cve-2020-29374,spy=after,advice=dontfork", ["OK"], "the same"],

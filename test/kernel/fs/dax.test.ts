@@ -35,6 +35,7 @@ import { FS } from "../../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { inode, int, vpn } from "../../../src/kernel/types.js";
 import { cpu_access } from "../../../src/kernel/user.js";
+import { isFault } from "../../../src/lab/outcomes.js";
 import type { World } from "../../../src/lab/world.js";
 import { Invariants } from "../../lab/invariants.js";
 import { dma, load, read, store } from "../actors.js";
@@ -126,6 +127,8 @@ const kinds = (world: World) =>
   world
     .explore({ maxStates: 2_000_000, progress: () => true })
     .witnesses.map(({ kind }) => kind)
+    // A read whose buffer is behind the end of the file by then is refused.
+    .filter(isFault)
     .sort();
 
 describe("DAX faults", () => {
@@ -362,7 +365,7 @@ describe("random runs", () => {
             const violated = invariants.violated();
             if (violated !== null) throw new Error(`${violated}\nreplay: ${world.replay}`);
           }
-          expect(world.k.faults).toEqual([]);
+          expect(world.k.faults.filter(({ kind }) => isFault(kind))).toEqual([]);
         }),
         { numRuns: 40 },
       );
