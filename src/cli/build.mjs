@@ -28,9 +28,12 @@ if (stale || !process.argv.includes("--if-stale")) {
   });
   const { build } = await import("esbuild");
   await build({
-    entryPoints: ["src/index.ts", "src/cli/main.ts", "src/cli/explore-worker.ts"].map((name) =>
-      join(root, name),
-    ),
+    entryPoints: [
+      "src/index.ts",
+      "src/cli/main.ts",
+      "src/cli/explore-worker.ts",
+      "src/cli/cell-worker.ts",
+    ].map((name) => join(root, name)),
     outbase: root,
     outdir: dist,
     // Beside the command, from where the worker is named.
@@ -48,6 +51,17 @@ if (stale || !process.argv.includes("--if-stale")) {
     banner: {
       js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
     },
+    logLevel: "warning",
+  });
+  // What the matrix's page carries, for a browser.
+  await build({
+    entryPoints: [join(root, "src", "lab", "matrix", "client.ts")],
+    outfile: join(dist, "src", "cli", "matrix-page.js"),
+    bundle: true,
+    minify: true,
+    platform: "browser",
+    format: "iife",
+    target: "es2022",
     logLevel: "warning",
   });
   // npm links the command before it is built, and makes only files executable that are there.

@@ -436,6 +436,56 @@ ${EXIT_CODES}`,
     );
 
   program
+    .command("matrix")
+    .description(
+      "every kernel and every proposal against the standard workloads: what can happen, each with its witness",
+    )
+    .option("--cell <row-and-column...>", "one cell: a kernel or a proposal, and W1 to W18")
+    .option("--rows <names...>", "only these kernels and proposals")
+    .option("--columns <workloads...>", "only these: W1 W6")
+    .addOption(
+      new Option(
+        "--max-states <n>",
+        "end the search of a cell after so many states, and walk at random instead; default 4000000",
+      ).argParser(whole(1)),
+    )
+    .addOption(new Option("-j, --jobs <n>", "cells at a time; default one a processor").argParser(whole(1)))
+    .option("--html <file>", "write a page there in which each cell opens its witnesses as lanes")
+    .addOption(
+      new Option(
+        "--plan [folder]",
+        "print commands that compute one cell each, into files of that folder; default cells",
+      ).conflicts(["cell", "merge", "html", "json"]),
+    )
+    .addOption(
+      new Option("--merge <folder>", "compute nothing: put the results of that folder together").conflicts([
+        "cell",
+        "rows",
+        "columns",
+      ]),
+    )
+    .option("--result <file>", "with --cell: write the result there, for --merge")
+    .option("--cache <folder>", "where cells are kept; default guplab/matrix in the user's cache folder")
+    .option("--fresh", "compute cells anew that are kept")
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+A cell is the set of outcomes that can happen to a workload on a kernel, under every interleaving within the bound, each with
+a replay line; OK is a seeded run in which nothing went wrong. A proposal's row is on v4.20, or on the oldest kernel to which it
+applies, and once more on 2026 where it applies there. Cells are kept as they are computed, so that the same command goes on
+where Ctrl-C, or anything else, ended it. They are computed anew when guplab's code has changed.
+
+Examples:
+  guplab matrix --html matrix.html
+  guplab matrix --cell hubbard-ttu-2018 W1
+  guplab matrix --rows v4.20 v5.18 v6.4 2026 --columns W1 W2 W5
+  guplab matrix --plan cells | parallel && guplab matrix --merge cells --html matrix.html
+${EXIT_CODES}`,
+    )
+    .action(async (options) => (await import("./matrix.js")).matrixCommand(options));
+
+  program
     .command("compare")
     .description("hold recordings of real kernels against guplab")
     .argument("<folders...>", "a folder with outcome.json and trace.txt.gz each")

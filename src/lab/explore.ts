@@ -47,6 +47,7 @@ export interface SimplestWay {
 export interface MetByWalk {
   readonly kind: FaultKind;
   readonly steps: number;
+  readonly switches: number;
   /** Number of the first walk that met it, and how many were made. */
   readonly first: number;
   readonly walks: number;
@@ -294,6 +295,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
   const met: readonly MetByWalk[] = severely(walked).map((found) => ({
     kind: found.kind,
     steps: found.schedule.length,
+    switches: switchesOf(found.schedule),
     first: found.first,
     walks: found.of,
     replay: replayOf(found),

@@ -24,7 +24,7 @@ const listing = (path: AnyPath, names: Names): string =>
   ].join("\n");
 
 /** Every path that some scenario can reach: the base's, with those that patches bring left out; or those of a kernel. */
-const reachable = (patched?: KernelVersion["patched"]): Set<AnyPath> => {
+export const reachable = (patched?: KernelVersion["patched"]): Set<AnyPath> => {
   const found = new Set<AnyPath>();
   for (const scenario of scenarios) {
     const { tasks } = scenario.setup(completeParameters(scenario, {}));

@@ -1,0 +1,155 @@
+/**
+ * One cell of the matrix: what can happen to a standard workload on a kernel, under every interleaving within a bound, each outcome with a
+ * replay line. Everything in it is computed.
+ */
+import { switchesOf } from "../../explore/simplest.js";
+import { findKernel } from "../../patches/kernels.js";
+import type { Cost, Proposal } from "../../patches/proposals/proposal.js";
+import type { FaultKind } from "../../trace/recording.js";
+import { type ExploreOptions, explore, WALKS } from "../explore.js";
+import { isFault, SEVERITY } from "../outcomes.js";
+import { type Run, run } from "../run.js";
+import { applySchedule, open, parseReplay } from "../world.js";
+import type { CellPlace } from "./plan.js";
+
+/** States after which the search of a cell is given up, and random walks follow: a few seconds. */
+export const CELL_STATES = 4_000_000;
+/** Seeded runs among which one is looked for in which nothing goes wrong, and the steps of each. */
+const RUNS = 20;
+const RUN_STEPS = 20_000;
+/**
+ * Time of one O_DIRECT read of 4 KiB with 64 under way, in nanoseconds: what a proposal's own time is held against.
+ * Source: John Hubbard, 29 November 2018, v4.20-rc3 without debugging options, 194,181 reads a second.
+ */
+export const READ_NS = 5150;
+/** A proposal is slow from this part of it on. */
+const SLOW_PART = 0.01;
+
+export interface CellOutcome {
+  readonly kind: FaultKind | "OK";
+  readonly steps: number;
+  readonly switches: number;
+  /** Whether no way to it is shorter. Of OK nobody asks. */
+  readonly shortest: boolean;
+  readonly replay: string;
+}
+
+/** What the steps of a proposal cost in a run of the workload, by what was measured elsewhere. */
+export interface CellCost {
+  /** Times that get_user_pages took a page in the run. */
+  readonly taken: number;
+  readonly ns: number;
+  readonly steps: readonly (Cost & { readonly times: number })[];
+  /** The run. */
+  readonly replay: string;
+}
+
+export interface Cell extends CellPlace {
+  readonly guplab: "cell";
+  /** The workload with its parameters. */
+  readonly scenario: string;
+  /** The worst first. */
+  readonly outcomes: readonly CellOutcome[];
+  /** Whether every interleaving was seen. */
+  readonly complete: boolean;
+  readonly states: number;
+  readonly transitions: number;
+  /** Why a cell in which nothing goes wrong says nothing about pins. */
+  readonly vacuous?: string;
+  readonly bounds: {
+    readonly pages: number;
+    readonly drivers: number;
+    readonly max_states: number;
+    /** Random walks that were made because the search had been cut short. */
+    readonly walks: number;
+  };
+  /** Null where no step of the kernel's proposals has a cost. */
+  readonly cost: CellCost | null;
+}
+
+/** A run in which nothing goes wrong, best one in which nobody is refused either; null when none of the first seeds gives one. */
+function quietRun(scenario: string, kernel: string): Run | null {
+  let refused: Run | null = null;
+  for (let seed = 1; seed <= RUNS; seed++) {
+    const made = run(scenario, { kernel, seed, steps: RUN_STEPS });
+    if (!made.finished) continue;
+    if (made.outcomes[0] === "OK") return made;
+    if (made.outcomes.every((kind) => kind === "OK" || !isFault(kind))) refused ??= made;
+  }
+  return refused;
+}
+
+/** What a run's steps cost that proposals brought; null when none of them was measured. */
+function costOf(replay: string, costs: readonly Cost[]): CellCost | null {
+  const { scenario, kernel, schedule } = parseReplay(replay);
+  const world = open(scenario, { kernel });
+  const times = new Map<string, number>();
+  world.machine.watch = (_task, at) => {
+    const { path, step } = world.machine.code[at];
+    const name = `${path}/${step}`;
+    times.set(name, (times.get(name) ?? 0) + 1);
+  };
+  applySchedule(world, schedule);
+  const steps = costs
+    .map((cost) => ({ ...cost, times: times.get(cost.step) ?? 0 }))
+    .filter((cost) => cost.times > 0);
+  if (steps.length === 0) return null;
+  const taken = [...times]
+    .filter(
+      ([step]) => step === "gup_pte_range/SetPageReferenced" || step === "__get_user_pages/follow_page_pte",
+    )
+    .reduce((sum, [, n]) => sum + n, 0);
+  return { taken, ns: steps.reduce((sum, step) => sum + step.ns * step.times, 0), steps, replay };
+}
+
+/**
+ * Compute a cell.
+ *
+ * @param place a kernel's name and a workload's number
+ * @throws Error with one sentence when the kernel does not apply
+ * @example computeCell({ kernel: "v4.20", workload: "W2" }).outcomes[0].kind // "OK"
+ */
+export function computeCell(
+  { kernel, workload }: CellPlace,
+  { maxStates = CELL_STATES, progress }: Pick<ExploreOptions, "maxStates" | "progress"> = {},
+): Cell {
+  const verdict = explore(workload, { kernel, maxStates, progress });
+  const found: CellOutcome[] = [
+    ...verdict.shortest.map((each) => ({ ...each, shortest: true })),
+    ...(verdict.met ?? []).map(({ kind, steps, switches, replay }) => ({
+      kind,
+      steps,
+      switches,
+      shortest: false,
+      replay,
+    })),
+  ];
+  const quiet = quietRun(workload, kernel);
+  if (quiet?.outcomes[0] === "OK") {
+    const { steps, replay, world } = quiet;
+    found.push({ kind: "OK", steps, switches: switchesOf(world.schedule), shortest: false, replay });
+  }
+  const costs = findKernel(kernel).patches.flatMap((patch) => (patch as Proposal).costs ?? []);
+  const cost = quiet === null || costs.length === 0 ? null : costOf(quiet.replay, costs);
+  if (cost !== null && cost.taken > 0 && cost.ns / cost.taken >= SLOW_PART * READ_NS)
+    found.push({ kind: "SLOW", steps: 0, switches: 0, shortest: false, replay: cost.replay });
+  const rank = ({ kind }: CellOutcome) => (kind === "OK" ? SEVERITY.length : SEVERITY.indexOf(kind));
+  return {
+    guplab: "cell",
+    kernel,
+    workload,
+    scenario: verdict.scenario,
+    outcomes: found.sort((a, b) => rank(a) - rank(b)),
+    complete: verdict.complete,
+    states: verdict.states,
+    transitions: verdict.transitions,
+    ...(verdict.vacuous === undefined ? {} : { vacuous: verdict.vacuous }),
+    bounds: {
+      pages: verdict.pages,
+      drivers: verdict.drivers,
+      max_states: maxStates,
+      walks: verdict.complete ? 0 : WALKS.walks,
+    },
+    cost,
+  };
+}
