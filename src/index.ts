@@ -15,6 +15,8 @@ import { danger } from "./lab/danger.js";
 import { explore } from "./lab/explore.js";
 import { bisect, kernelDiff } from "./lab/kernels.js";
 import { liveness } from "./lab/liveness.js";
+import { computeCell } from "./lab/matrix/cell.js";
+import { matrix } from "./lab/matrix/matrix.js";
 import { orderings } from "./lab/orderings.js";
 import { rate, rateModel } from "./lab/rate.js";
 import { run } from "./lab/run.js";
@@ -25,6 +27,7 @@ import { walks } from "./lab/walks.js";
 import { why } from "./lab/why.js";
 import { open } from "./lab/world.js";
 import { kernels } from "./patches/kernels.js";
+import { proposals } from "./patches/proposals/index.js";
 
 /** The laboratory under one name, for notebooks. */
 export const lab = {
@@ -48,6 +51,9 @@ export const lab = {
   kernelDiff,
   compare,
   readRecorded,
+  matrix,
+  computeCell,
+  proposals,
 };
 
 export { type Beside, beside, besideTable, type Call, realCalls, simulatedCalls } from "./lab/beside.js";
@@ -80,6 +86,9 @@ export {
   type LivenessReport,
   liveness,
 } from "./lab/liveness.js";
+export { type Cell, type CellOutcome, computeCell } from "./lab/matrix/cell.js";
+export { type Criteria, criteriaOf } from "./lab/matrix/criteria.js";
+export { type Matrix, type MatrixOptions, matrix } from "./lab/matrix/matrix.js";
 export { type Orderings, type OrderingsOptions, type OrderingsReport, orderings } from "./lab/orderings.js";
 export {
   type CurveOptions,
@@ -115,6 +124,8 @@ export { open, World, type WorldOptions } from "./lab/world.js";
 export { show } from "./notebook/display.js";
 export { assemble, findKernel, type KernelVersion, kernels, patches } from "./patches/kernels.js";
 export type { Patch } from "./patches/patch.js";
+export { proposals } from "./patches/proposals/index.js";
+export type { Cost, Proposal, Remark } from "./patches/proposals/proposal.js";
 export * from "./plot/index.js";
 export * from "./trace/ftrace.js";
 export * from "./trace/history.js";

@@ -3,8 +3,9 @@ import { mkdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { CELL_STATES, type Cell } from "../lab/matrix/cell.js";
-import { cellText, matrixOf, matrixText } from "../lab/matrix/matrix.js";
-import { type CellPlace, COLUMNS, kernelOfRow, matrixRows, placeOf } from "../lab/matrix/plan.js";
+import { matrixOf, placesOf } from "../lab/matrix/matrix.js";
+import { type CellPlace, placeOf } from "../lab/matrix/plan.js";
+import { cellText, matrixText } from "../lab/matrix/text.js";
 import { isFault } from "../lab/outcomes.js";
 import { CellCache, cacheFolder } from "./cell-cache.js";
 import type { CellOrder, CellSaid } from "./cell-worker.js";
@@ -29,7 +30,7 @@ interface MatrixFlags {
 export async function matrixCommand(flags: MatrixFlags): Promise<void> {
   const maxStates = flags.maxStates ?? CELL_STATES;
   if (flags.plan !== undefined) {
-    printPlan(places(flags), flags.plan === true ? "cells" : flags.plan, flags.maxStates);
+    printPlan(placesOf(flags), flags.plan === true ? "cells" : flags.plan, flags.maxStates);
     return;
   }
   const cache = new CellCache(flags.cache ?? cacheFolder());
@@ -55,17 +56,11 @@ export async function matrixCommand(flags: MatrixFlags): Promise<void> {
     process.exitCode = faulty([cell]) ? 3 : 0;
     return;
   }
-  await show(await compute(places(flags), { ...flags, maxStates }, cache), flags);
+  await show(await compute(placesOf(flags), { ...flags, maxStates }, cache), flags);
 }
 
 const faulty = (cells: readonly Cell[]): boolean =>
   cells.some(({ outcomes }) => outcomes.some(({ kind }) => kind !== "OK" && isFault(kind)));
-
-/** The cells that are asked for, all or those of some rows and columns. */
-function places({ rows: wanted, columns = COLUMNS }: MatrixFlags): readonly CellPlace[] {
-  const kernels = wanted ? wanted.map(kernelOfRow) : matrixRows().rows.map(({ kernel }) => kernel);
-  return kernels.flatMap((kernel) => columns.map((workload) => placeOf(kernel, workload)));
-}
 
 /** Make a folder, and those that it lies in. */
 function folder(path: string): void {

@@ -8,7 +8,7 @@ import { escapeXml } from "../../plot/text.js";
 import { namedSteps, stepTable } from "../explore.js";
 import { run } from "../run.js";
 import type { Cell } from "./cell.js";
-import { cellText } from "./matrix.js";
+import { cellText } from "./text.js";
 
 /** The little of a browser that is needed. */
 interface Element {

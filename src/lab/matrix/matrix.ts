@@ -1,13 +1,23 @@
 /**
- * The matrix as a value: rows, cells and criteria, as text, JSON and figures' witnesses.
+ * The matrix as a value: rows, cells, and what each proposal asks for.
  */
 import { proposals } from "../../patches/proposals/index.js";
-import { isFault } from "../outcomes.js";
-import { blocks, columns } from "../text.js";
+import { DISPLAY } from "../../plot/index.js";
 import { workloads } from "../workloads/index.js";
-import type { Cell, CellOutcome } from "./cell.js";
+import { type Cell, computeCell } from "./cell.js";
 import { type Criteria, criteriaOf } from "./criteria.js";
-import { ARTICLE, baseOf, COLUMNS, type LeftOut, type MatrixRow, matrixRows, type RowGroup } from "./plan.js";
+import { matrixHtml } from "./html.js";
+import {
+  ARTICLE,
+  baseOf,
+  type CellPlace,
+  COLUMNS,
+  type LeftOut,
+  type MatrixRow,
+  matrixRows,
+  placeOf,
+} from "./plan.js";
+import { matrixText } from "./text.js";
 
 /** What `guplab matrix --json` prints. */
 export interface Matrix {
@@ -24,58 +34,6 @@ export interface Matrix {
   readonly left_out: readonly LeftOut[];
   readonly criteria: readonly Criteria[];
 }
-
-export const GROUPS: Readonly<Record<RowGroup, string>> = {
-  kernels: "Kernels, as released",
-  proposals: "Proposals on v4.20, or the oldest kernel to which they apply",
-  today: "Proposals on 2026, where they apply",
-};
-
-/** What a cell says in a few letters, worst outcomes first: "BUG HANG ..". */
-const SHORT: Readonly<Record<string, string>> = {
-  REFUSED: "REFUS",
-  DEADLOCK: "DEADL",
-  INFOLEAK: "INFOL",
-  ENOSPC: "ENOSP",
-};
-
-/** The worst outcome of a cell, "+" when there are others that are faults, "?" when not every interleaving was seen. */
-export function shortCell(cell: Cell | undefined): string {
-  if (cell === undefined) return "-";
-  const kinds = cell.outcomes.map(({ kind }) => kind);
-  const faults = kinds.filter((kind) => kind !== "OK" && isFault(kind));
-  // Refused in every order is another thing than refused in some.
-  if (kinds[0] === "REFUSED" && kinds.includes("OK")) return `OK/REF${cell.complete ? "" : "?"}`;
-  const worst = faults[0] ?? kinds[0] ?? "";
-  return `${SHORT[worst] ?? worst}${faults.length > 1 ? "+" : ""}${cell.complete ? "" : "?"}`;
-}
-
-/** Bounds and outcomes of one cell, a line each, with the lines that replay them. */
-export function cellText(cell: Cell): string {
-  const { kernel, workload, scenario, outcomes, complete, states, transitions, bounds, cost, vacuous } = cell;
-  const outcome = ({ kind, steps, switches, shortest, replay }: CellOutcome): string =>
-    kind === "SLOW"
-      ? `SLOW: ${slowText(cell)}\n  ${replay}`
-      : `${kind}: ${steps} steps, ${switches} switches${kind === "OK" ? ", by a seeded run" : shortest ? ", no way is shorter" : ", by a random walk"}\n  ${replay}`;
-  return [
-    `${workload} (${scenario}) on ${kernel}`,
-    `bound: ${bounds.pages} page${bounds.pages === 1 ? "" : "s"}, ${bounds.drivers} driver${bounds.drivers === 1 ? "" : "s"}, ` +
-      (complete
-        ? `every interleaving: ${states} states, ${transitions} transitions`
-        : `INCOMPLETE: not every interleaving, stopped at ${states} states, then ${bounds.walks} random walks`),
-    ...(vacuous === undefined ? [] : [`vacuous: ${vacuous}`]),
-    ...outcomes.map(outcome),
-    ...(outcomes.length === 0 ? ["nothing was met within the bound"] : []),
-    ...(cost === null
-      ? []
-      : cost.steps.map(
-          ({ step, ns, times, source }) => `cost: ${step}, ${times} times ${ns} ns (${source})`,
-        )),
-  ].join("\n");
-}
-
-const slowText = ({ cost }: Cell): string =>
-  cost === null ? "" : `${Math.round(cost.ns / cost.taken)} ns for each page that is taken`;
 
 /** Put cells together. Those of rows that there are no more are left out. */
 export function matrixOf(cells: readonly Cell[]): Matrix {
@@ -98,67 +56,57 @@ export function matrixOf(cells: readonly Cell[]): Matrix {
   };
 }
 
-/** Names that are no wider than this stand in a row's head. */
-const HEAD = 32;
+export interface MatrixOptions {
+  /** Names of kernels and proposals; default all. */
+  readonly rows?: readonly string[];
+  /** W1 to W18; default all. */
+  readonly columns?: readonly string[];
+  /** Bound of each cell's search; default CELL_STATES. */
+  readonly maxStates?: number;
+  /** Called before each cell and during its search; returning false ends it, with what there is. */
+  readonly progress?: (seen: {
+    readonly cell: CellPlace;
+    readonly done: number;
+    readonly of: number;
+  }) => boolean;
+}
 
-/** The matrix as tables that are no wider than `width` columns, where that leaves room for one workload at least. */
-export function matrixText(matrix: Matrix, width: number): string {
-  const computed = matrix.rows.filter(({ cells }) => Object.keys(cells).length > 0);
-  if (computed.length === 0) return "no cell of the matrix has been computed";
-  const rows = computed.map(({ group, name, cells }) => ({
-    group,
-    name: name.length > HEAD ? `${name.slice(0, HEAD - 1)}~` : name,
-    cells: COLUMNS.map((workload) => shortCell(cells[workload])),
-  }));
-  const head = Math.max(...rows.map(({ name }) => name.length));
-  const widest = Math.max(...rows.flatMap(({ cells }) => cells.map((cell) => cell.length)), 3);
-  const fit = Math.max(1, Math.floor((width - head) / (widest + 2)));
-  const tables = Array.from({ length: Math.ceil(COLUMNS.length / fit) }, (_, at) => {
-    const part = <T>(all: readonly T[]): readonly T[] => all.slice(at * fit, (at + 1) * fit);
-    const body = rows.flatMap(({ group, name, cells }, nr) => [
-      ...(rows[nr - 1]?.group === group ? [] : [[`${GROUPS[group]}:`, ...part(COLUMNS).map(() => "")]]),
-      [name, ...part(cells)],
-    ]);
-    return table([["", ...part(COLUMNS)], ...body], head);
+/** The cells that are asked for, all or those of some rows and columns. @throws Error with one sentence when a name is unknown */
+export function placesOf({
+  rows,
+  columns: wanted = COLUMNS,
+}: Pick<MatrixOptions, "rows" | "columns">): CellPlace[] {
+  const kernels = rows ?? matrixRows().rows.map(({ kernel }) => kernel);
+  return kernels.flatMap((kernel) => wanted.map((workload) => placeOf(kernel, workload)));
+}
+
+/** A matrix that shows itself. */
+export interface MatrixView extends Matrix {
+  toString(): string;
+}
+
+/**
+ * Compute cells, one after the other (`guplab matrix` computes them on all cores, and keeps them).
+ *
+ * @throws Error with one sentence when a row or a column is unknown
+ * @example matrix({ rows: ["v4.20", "hubbard-ttu-2018"], columns: ["W2", "W6"] })
+ */
+export function matrix(options: MatrixOptions = {}): MatrixView {
+  const places = placesOf(options);
+  const cells: Cell[] = [];
+  let ended = false;
+  for (const cell of places) {
+    const progress = (): boolean => {
+      ended ||= options.progress?.({ cell, done: cells.length, of: places.length }) === false;
+      return !ended;
+    };
+    if (!progress()) break;
+    const made = computeCell(cell, { maxStates: options.maxStates, progress });
+    if (!ended) cells.push(made);
+  }
+  const made = matrixOf(cells);
+  const shown: MatrixView = { ...made, toString: () => matrixText(made, 100) };
+  return Object.assign(shown, {
+    [DISPLAY]: () => ({ "text/html": matrixHtml(made), "text/plain": matrixText(made, 100) }),
   });
-  const used = matrix.columns.map(({ workload, scenario, help }) => [workload, scenario, help]);
-  return blocks(
-    ...tables,
-    "+ other faults as well; OK/REF refused in some orders; ? not every interleaving was seen; - not computed",
-    columns(used),
-    criteriaText(matrix.criteria),
-    ...(matrix.left_out.length === 0
-      ? []
-      : [`does not apply: ${matrix.left_out.map(({ kernel }) => kernel).join(", ")}`]),
-  );
-}
-
-/** columns(), in which a group's title may be wider than the names below it. */
-function table(rows: readonly (readonly string[])[], head: number): string {
-  const titles = new Set(rows.filter((row) => row[0].endsWith(":")).map((row) => row[0]));
-  return columns(rows.map(([first, ...rest]) => [titles.has(first) ? first.slice(0, head) : first, ...rest]))
-    .split("\n")
-    .map((line) => [...titles].find((title) => line === title.slice(0, head).trimEnd()) ?? line)
-    .join("\n");
-}
-
-/** What proposals ask for, a line each. */
-export function criteriaText(criteria: readonly Criteria[]): string {
-  if (criteria.length === 0) return "";
-  const rows = criteria.map(({ name, page_bytes, page_words, edits, functions, who, costs, shows }) => [
-    name,
-    page_bytes > 0 ? `+${page_bytes}` : page_words.length > 0 ? page_words.join(" ") : "0",
-    String(edits),
-    String(Object.values(functions).flat().length),
-    who.join(" "),
-    costs.length === 0 ? "" : costs.map(({ ns }) => `${ns}`).join(" "),
-    shows.join(", "),
-  ]);
-  return columns(
-    [
-      ["proposal", "struct page", "edits", "functions", "whose", "ns a step", "an administrator sees"],
-      ...rows,
-    ],
-    [2, 3],
-  );
 }

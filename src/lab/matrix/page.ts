@@ -3,29 +3,9 @@
  * witness anew from its replay line when it is opened; without scripts it has the table, and every replay line below it.
  */
 import { escapeXml } from "../../plot/text.js";
-import { isFault } from "../outcomes.js";
-import type { Cell, CellOutcome } from "./cell.js";
-import { cellText, GROUPS, type Matrix, shortCell } from "./matrix.js";
-
-/** How bad a cell is, for its colour. */
-function severity(cell: Cell | undefined): string {
-  if (cell === undefined) return "none";
-  const kinds = cell.outcomes.map(({ kind }) => kind);
-  const has = (...wanted: readonly CellOutcome["kind"][]) => kinds.some((kind) => wanted.includes(kind));
-  if (has("BUG", "UAF", "INFOLEAK")) return "crash";
-  if (has("LOST", "TORN", "STALE")) return "data";
-  if (kinds.some((kind) => kind !== "OK" && isFault(kind))) return "stuck";
-  return cell.complete ? (has("OK") ? "fine" : "refused") : "open";
-}
-
-const LEGEND: readonly (readonly [string, string])[] = [
-  ["crash", "the kernel dies, or memory is used that was freed"],
-  ["data", "bytes are lost, torn or stale"],
-  ["stuck", "hangs, deadlocks, leaks, warnings, late ENOSPC"],
-  ["refused", "somebody is refused, and nothing else goes wrong"],
-  ["fine", "nothing goes wrong"],
-  ["open", "nothing was met, and not every interleaving was seen"],
-];
+import { COLOURS, legendHtml, tableHtml } from "./html.js";
+import type { Matrix } from "./matrix.js";
+import { cellText } from "./text.js";
 
 const STYLE = `
 :root { color-scheme: light; --line: #d5dae0; --ink: #1d2228; --faint: #5b6670; }
@@ -41,10 +21,9 @@ tbody th { text-align: left; font-weight: 500; white-space: nowrap; left: 0; z-i
 tbody th.group { font-weight: 700; background: #e9eef2; }
 td button { font: inherit; width: 100%; min-width: 3.6em; padding: 0.35em 0.3em; border: 0; cursor: pointer; background: transparent; color: inherit; }
 td button:hover, td button:focus { outline: 2px solid #1f5fa8; outline-offset: -2px; }
-.crash { background: #f3b6ae; } .data { background: #f9d59b; } .stuck { background: #f4ecb0; }
-.refused { background: #d4dfee; } .fine { background: #c7e5cb; } .open { background: repeating-linear-gradient(45deg, #fff 0 4px, #e4e4e4 4px 8px); }
-.none { color: var(--faint); }
-.legend span { display: inline-block; margin-right: 1.2em; } .legend i { display: inline-block; width: 1em; height: 1em; border: 1px solid var(--line); vertical-align: -2px; margin-right: 0.4em; }
+${Object.entries(COLOURS)
+  .map(([kind, colour]) => `.${kind} { background: ${colour}; }`)
+  .join("\n")}
 .criteria td, .criteria th { text-align: left; padding: 0.3em 0.6em; vertical-align: top; position: static; white-space: normal; }
 #shown { border: 1px solid var(--line); border-radius: 6px; padding: 0.5rem 1.2rem 1rem; margin-top: 1.5rem; }
 #shown:empty { display: none; }
@@ -63,31 +42,6 @@ const inScript = (value: unknown): string => JSON.stringify(value).replaceAll("<
  */
 export function matrixPage(matrix: Matrix, client: string): string {
   const { columns, rows, criteria, left_out } = matrix;
-  const head = columns
-    .map(
-      ({ workload, scenario, help }) => `<th title="${escapeXml(`${scenario}: ${help}`)}">${workload}</th>`,
-    )
-    .join("");
-  const body = rows
-    .map(({ group, kernel, name, help, cells }, at) => {
-      const title =
-        rows[at - 1]?.group === group
-          ? ""
-          : `<tr><th class="group" colspan="${columns.length + 1}">${escapeXml(GROUPS[group])}</th></tr>\n`;
-      const row = columns
-        .map(({ workload }) => {
-          const cell = cells[workload];
-          const kinds = cell?.outcomes.map(({ kind }) => kind).join(" ") ?? "not computed";
-          const label = escapeXml(
-            `${kernel} ${workload}: ${kinds}${cell && !cell.complete ? ", incomplete" : ""}`,
-          );
-          const text = escapeXml(shortCell(cell));
-          return `<td class="${severity(cell)}">${cell === undefined ? text : `<button title="${label}" data-row="${at}" data-column="${workload}">${text}</button>`}</td>`;
-        })
-        .join("");
-      return `${title}<tr><th scope="row" title="${escapeXml(help)}">${escapeXml(name)}</th>${row}</tr>`;
-    })
-    .join("\n");
   const asked = criteria
     .map(
       (each) =>
@@ -103,7 +57,6 @@ export function matrixPage(matrix: Matrix, client: string): string {
     .join("\n");
   const cells = rows.flatMap(({ cells: of }) => Object.values(of));
   const lines = cells.map((cell) => escapeXml(cellText(cell))).join("\n\n");
-  const legend = LEGEND.map(([kind, text]) => `<span><i class="${kind}"></i>${text}</span>`).join(" ");
   return `<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -116,14 +69,9 @@ export function matrixPage(matrix: Matrix, client: string): string {
 <body>
 <h1>What each proposal really does</h1>
 <p>Each cell is the set of outcomes that can happen to a standard workload on a kernel, under every interleaving within its bound. Nothing in it is written by hand. The worst is shown; <b>+</b> says that there are other faults, <b>?</b> that not every interleaving was seen. Click a cell for its outcomes, its bound, and the shortest way to each as lanes.</p>
-<p class="legend">${legend}</p>
+${legendHtml()}
 <div class="wide">
-<table>
-<thead><tr><th></th>${head}</tr></thead>
-<tbody>
-${body}
-</tbody>
-</table>
+${tableHtml(matrix, (row, workload) => `data-row="${row}" data-column="${workload}"`)}
 </div>
 <section id="shown" aria-live="polite"></section>
 <h2>The workloads</h2>
