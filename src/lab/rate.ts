@@ -19,7 +19,7 @@ import { bruteForce, distances, type Estimate, importanceSampling, likeliest } f
 import { type Solution, sensitivities, solve } from "../explore/rates.js";
 import { exploreTimed, type Timed } from "../explore/timed.js";
 import { formatSchedule } from "../machine/schedule.js";
-import { type Curve, type Figure, meanTimes, tornado } from "../plot/index.js";
+import { type Curve, chances, type Figure, meanTimes, type Region, tornado } from "../plot/index.js";
 import type { FaultKind } from "../trace/recording.js";
 import { kindFor, readKind } from "./danger.js";
 import { formatDuration, readDuration, spelledTime } from "./durations.js";
@@ -247,6 +247,22 @@ export interface CurveOptions extends Pick<RateOptions, "times" | "pinned" | "ki
   readonly of?: readonly (number | string)[];
   /** Default says what is drawn. */
   readonly title?: string;
+}
+
+/** A map of how likely the fault is within some time. */
+export interface ChanceOptions extends Pick<RateOptions, "times" | "pinned" | "kind"> {
+  /** The time along the axis to the right, and its values; each a fixed factor above the one before. */
+  readonly x: TimeName;
+  readonly xs: readonly (number | string)[];
+  /** The time along the axis upwards. */
+  readonly y: TimeName;
+  readonly ys: readonly (number | string)[];
+  /** Within which time: "1h". */
+  readonly within: number | string;
+  /** Parts of the map that somebody spoke of, in seconds. */
+  readonly regions?: readonly Region[];
+  /** Called before each place is solved; returning false ends it. */
+  readonly doing?: (what: string) => boolean;
 }
 
 /** A scenario of which everything that can happen is known: each set of times is a question to it. */
@@ -536,7 +552,52 @@ export class RateModel {
       caption: `The mean time until ${this.scenario} on ${this.kernel} meets ${kind}, from the graph of every interleaving. ${tag}; ${ASSUMPTIONS}. Both axes are logarithmic.`,
     });
   }
+
+  /**
+   * A map of the probability to meet the fault within some time, over two times: one minus exp(-within / mean time), as runs are
+   * independent and the fault is rare in each.
+   *
+   * @throws Error with one sentence when an option does not fit, there is nothing to draw, or `doing` ended it
+   * @example rateModel("dio-write-race").chances({ x: "dma", xs: ["1ms", "10ms"], y: "think", ys: ["1s", "10s"], within: "1h" }).kind // "chances"
+   */
+  chances(options: ChanceOptions): Figure {
+    const { x, xs, y, ys, within, pinned, regions = [], doing = () => true } = options;
+    const kind = this.kindFor(options.kind);
+    if (kind === null) throw new Error(`nothing goes wrong in ${this.scenario}: there is no map to draw`);
+    const chain = this.chain(kind);
+    const rows = ys.map((upwards) =>
+      xs.map((right) => {
+        const times = readTimes({ ...options.times, [x]: right, [y]: upwards }, this.times, this.scenario);
+        const what = `${x} ${textOf(x, secondsOf(right))}, ${y} ${textOf(y, secondsOf(upwards))}`;
+        if (!doing(what)) throw new Error("no map was made: it was not waited for");
+        const clock = this.clock(times, pinned);
+        const mean = meanTimeToFault(this.solutionFor(kind, chain, times, pinned === undefined), clock);
+        // expm1: a probability of 1e-20 keeps its digits.
+        return -Math.expm1(-secondsOf(within) / mean);
+      }),
+    );
+    const base = readTimes(options.times ?? {}, this.times, this.scenario);
+    const tag = this.tag(base, pinned, [x, y]);
+    const axis = (name: TimeName, values: readonly (number | string)[]) => ({
+      title: `${name}: ${TIMES[name].help}`,
+      values: values.map(secondsOf),
+      labels: values.map((value) => textOf(name, secondsOf(value))),
+    });
+    const span = formatDuration(secondsOf(within));
+    return chances({
+      title: `Probability of ${kind} within ${span}`,
+      subtitle: `${this.scenario} on ${this.kernel}; ${tag}`,
+      x: axis(x, xs),
+      y: axis(y, ys),
+      rows,
+      regions,
+      caption: `How likely it is that ${this.scenario} on ${this.kernel} meets ${kind} within ${span}, from the graph of every interleaving. ${tag}; ${ASSUMPTIONS}. A class begins with the probability that it is named after. Both axes are logarithmic.`,
+    });
+  }
 }
+
+const secondsOf = (value: number | string): number =>
+  typeof value === "number" ? value : readDuration(value);
 
 const textOf = (name: string, value: number): string =>
   name === "pinned" ? String(value) : formatDuration(value);

@@ -1,4 +1,5 @@
 /** Figures from recordings, and the ways to show them. */
+export { type Chances, chances, type Region } from "./chances.js";
 export { type DangerMoment, type DangerStory, dangerLanes } from "./danger.js";
 export { DIRTY_CLASSES, type DirtyClass, type DirtyWords, dirtyClass, dirtyStates } from "./dirty.js";
 export { mimeBundle } from "./display.js";

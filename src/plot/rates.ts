@@ -192,7 +192,7 @@ function spread(values: readonly number[], room: number): [number, number] {
 }
 
 /** These figures are of no recording. */
-const infoOf = (title: string) => ({
+export const infoOf = (title: string) => ({
   source: "simulated" as const,
   title,
   kernel: "",
@@ -203,7 +203,7 @@ const infoOf = (title: string) => ({
   faults: [],
 });
 
-const axisOf = (start: number, end: number, title: string) => ({
+export const axisOf = (start: number, end: number, title: string) => ({
   at: new Float64Array(0),
   start,
   end,
@@ -213,7 +213,7 @@ const axisOf = (start: number, end: number, title: string) => ({
 });
 
 /** The same figure with its own ticks on the x axis. */
-function withTicks(figure: Figure, ticks: readonly (readonly [label: string, at: number])[]): Figure {
+export function withTicks(figure: Figure, ticks: readonly (readonly [label: string, at: number])[]): Figure {
   const sorted = [...ticks].sort((a, b) => a[1] - b[1]);
   const xaxis = {
     ...figure.layout.xaxis,

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { formatDuration, readDuration, spelledTime } from "../../src/lab/durations.js";
 import { rate, rateModel, TIMES } from "../../src/lab/rate.js";
 import { run } from "../../src/lab/run.js";
+import { toSvg } from "../../src/plot/index.js";
 
 describe("times as people write them", () => {
   it.each([
@@ -185,6 +186,34 @@ describe("figures", () => {
     expect(figure.caption).toContain("synthetic: step=1us disk=1ms one run after the other");
     const [first, , , last] = figure.data[0].y as number[];
     expect(last - first).toBeCloseTo(6, 1);
+  });
+
+  it("a map: each place is one minus exp(-within / mean time) of the rate with its times, and is said to be synthetic", () => {
+    const figure = model.chances({
+      x: "dma",
+      xs: ["1ms", "10ms", "100ms"],
+      y: "think",
+      ys: ["1s", "1h"],
+      within: "1h",
+      regions: [{ label: "somebody's", x: [1e-3, 1e-2], y: [1, 10] }],
+    });
+    const texts = figure.data.flatMap(({ text = [] }) => text);
+    expect(texts.length).toBe(6);
+    const { meanTime_s } = model.rate({ times: { dma: "10ms", think: "1h" }, explain: false }).exact!;
+    expect(texts).toContain(`10ms, 1h: ${(1 - Math.exp(-3600 / (meanTime_s as number))).toExponential(2)}`);
+    expect(figure.layout.shapes.length).toBe(7);
+    expect(figure.layout.title.subtitle.text).toContain("synthetic");
+    expect(toSvg(figure)).toContain("somebody&apos;s".replace("&apos;", "'"));
+  });
+
+  it("a map needs two values on each axis, and ends when it is not waited for", () => {
+    const axes = { x: "dma", xs: ["1ms", "1s"], y: "think", ys: ["1s", "1h"], within: "1h" } as const;
+    expect(() => model.chances({ ...axes, ys: ["1s"] })).toThrow(
+      "a map needs two values or more on each axis",
+    );
+    expect(() => model.chances({ ...axes, doing: () => false })).toThrow(
+      "no map was made: it was not waited for",
+    );
   });
 
   it("curves over the pages pinned need one solution", () => {
