@@ -1,62 +1,70 @@
 /**
  * W7, W8, W9: somebody shortens a file whose pages a device holds, in the page cache and on persistent memory.
  */
-import { ERRNO } from "../../kernel/errno.js";
 import { ext4_dax_setattr } from "../../kernel/fs/dax.js";
+import { ext4_punch_hole, ext4_setattr } from "../../kernel/fs/ext4/truncate.js";
+import { shmem_punch_hole, shmem_setattr } from "../../kernel/fs/shmem_truncate.js";
 import { xfs_dax_setattr } from "../../kernel/fs/xfs_dax.js";
-import {
-  call,
-  config,
-  down_write,
-  given,
-  goto,
-  label,
-  local,
-  path,
-  pause,
-  step,
-  up_write,
-} from "../../kernel/language.js";
-import { i_rwsem } from "../../kernel/locks.js";
-import { F_SEAL, is_sealed } from "../../kernel/mm/memfd.js";
-import { truncate_pagecache_range, truncate_setsize } from "../../kernel/mm/truncate.js";
-import { inode, int, NONE } from "../../kernel/types.js";
+import type { Kernel } from "../../kernel/kernel.js";
+import { call, given, local, path, pause } from "../../kernel/language.js";
+import { inode, int } from "../../kernel/types.js";
+import type { Node, Path } from "../../machine/path.js";
 import { choice, scenario } from "../scenario.js";
 import { holderChoices } from "./holders.js";
 import { FILE, pinned } from "./pinned.js";
 import { fsOf, SIZES } from "./sizes.js";
 
-/**
- * ftruncate to nothing, and to the old size again. `keep` 1: a hole is punched instead. Where files have seals, F_SEAL_SHRINK keeps it from the first, under the lock that whoever
- * seals the file takes.
- */
-const truncator = path("truncator", { source: "a process", args: { mapping: inode, size: int, keep: int } }, [
-  pause("waits"),
-  config("memfd", [
-    down_write(i_rwsem, (_, f) => f.mapping),
-    given(
-      (k, f) => f.keep === 0 && is_sealed(k, f.mapping, F_SEAL.SHRINK),
-      [
-        local((k) => {
-          k.refused("ftruncate", -ERRNO.EPERM, NONE);
-        }),
-        goto("out"),
-      ],
-    ),
-  ]),
-  given(
-    (_, f) => f.keep === 1,
+/** ftruncate and fallocate of a filesystem with a page cache. */
+interface Cuts {
+  /** Arguments: mapping, size in parts. */
+  readonly setattr: Path<Kernel, { mapping: typeof inode; size: typeof int }>;
+  readonly punches: readonly Node<Kernel, { mapping: number; size: number; pages: number; ret: number }>[];
+}
+
+const CUTS = {
+  tmpfs: {
+    setattr: shmem_setattr,
+    punches: [call(() => shmem_punch_hole, { mapping: "mapping", lstart: 0, lend: "size" }, "ret")],
+  },
+  ext4: {
+    setattr: ext4_setattr,
+    punches: [call(() => ext4_punch_hole, { mapping: "mapping", start: 0, end: "pages" }, "ret")],
+  },
+} as const satisfies Record<string, Cuts>;
+
+/** ftruncate to nothing, and to the old size again, unless the first fails. `keep` 1: a hole is punched instead. */
+const truncator = ({ setattr, punches }: Cuts) =>
+  path(
+    "truncator",
+    {
+      source: "a process",
+      args: { mapping: inode, size: int, keep: int },
+      locals: { pages: int, ret: int },
+    },
     [
-      step("begin", () => {}),
-      call(() => truncate_pagecache_range, { mapping: "mapping", lstart: 0, lend: "size" }),
+      pause("waits"),
+      given(
+        (_, f) => f.keep === 1,
+        [
+          local((k, f) => {
+            f.pages = f.size / k.geometry.parts;
+          }),
+          ...punches,
+          local((_, f) => {
+            f.pages = 0;
+          }),
+        ],
+        [
+          call(() => setattr, { mapping: "mapping", size: 0 }, "ret"),
+          given((_, f) => f.ret === 0, [call(() => setattr, { mapping: "mapping", size: "size" }, "ret")]),
+        ],
+      ),
+      local((_, f) => {
+        f.ret = 0;
+      }),
     ],
-    [
-      call(() => truncate_setsize, { mapping: "mapping", newsize: 0 }),
-      call(() => truncate_setsize, { mapping: "mapping", newsize: "size" }),
-    ],
-  ),
-  config("memfd", [label("out"), up_write(i_rwsem, (_, f) => f.mapping)]),
-]);
+  );
+const TRUNCATORS = { tmpfs: truncator(CUTS.tmpfs), ext4: truncator(CUTS.ext4) } as const;
 
 export const truncCache = scenario({
   name: "trunc-cache",
@@ -86,7 +94,7 @@ export const truncCache = scenario({
         {
           name: "truncator",
           letter: "t",
-          path: truncator,
+          path: TRUNCATORS[fs],
           args: [FILE, filePages * sizes.parts, cut === "punch" ? 1 : 0],
           daemon: false,
         },
