@@ -1,7 +1,15 @@
 /** What was proposed and not merged as it stands here, by the order of the discussion. */
 import { hubbard_ttu_2018 } from "./hubbard_ttu_2018.js";
 import { kara_count_2018 } from "./kara_count_2018.js";
+import { lameter_refuse_longterm_2019 } from "./lameter_refuse_longterm_2019.js";
 import type { Proposal } from "./proposal.js";
 import { put_user_page_2018 } from "./put_user_page.js";
+import { tso_refuse_2022 } from "./tso_refuse_2022.js";
 
-export const proposals: readonly Proposal[] = [kara_count_2018, put_user_page_2018, hubbard_ttu_2018];
+export const proposals: readonly Proposal[] = [
+  kara_count_2018,
+  put_user_page_2018,
+  hubbard_ttu_2018,
+  tso_refuse_2022,
+  lameter_refuse_longterm_2019,
+];
