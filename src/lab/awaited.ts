@@ -16,6 +16,7 @@ const aFreePage = (k: Kernel): string => (k.pgdat.free[0] === 0 ? "a free page" 
 export const AWAITED: Readonly<Record<string, Awaited>> = {
   // ---- pages
   wait_on_page_writeback: (_, page) => `the end of page ${page}'s writeback`,
+  wait_for_dma_pinned_to_clear: (_, page) => `everybody who has pinned page ${page} to let go of it`,
   get_page_from_freelist: "free pages above the watermark",
   __alloc_pages_nodemask: aFreePage,
   alloc_page_vma: aFreePage,

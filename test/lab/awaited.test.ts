@@ -3,26 +3,29 @@ import { describe, expect, it } from "vitest";
 import { operations } from "../../src/kernel/linux.js";
 import { AWAITED, PAGE_LOCK_WAITS } from "../../src/lab/awaited.js";
 import type { Path } from "../../src/machine/path.js";
+import { proposals } from "../../src/patches/proposals/index.js";
 
 type AnyPath = Path<never>;
 type AnyNode = AnyPath["body"][number];
 
 const modules = import.meta.glob<Record<string, unknown>>("../../src/kernel/**/*.ts", { eager: true });
 
-/** Every wait of the kernel's paths that takes no lock, as path: step. */
+/** Every wait of the kernel's paths, and of proposals, that takes no lock, as path: step. */
 function waits(): string[] {
   const found = new Set<string>();
   const seen = new Set<AnyPath>();
   const visit = (path: AnyPath): void => {
     if (seen.has(path)) return;
     seen.add(path);
-    const node = (at: AnyNode): void => {
-      if (at.op === "wait" && at.lock?.how !== "takes") found.add(`${path.name}: ${at.name}`);
+    within(path.name, path.body);
+  };
+  const within = (path: string, nodes: readonly AnyNode[]): void => {
+    for (const at of nodes) {
+      if (at.op === "wait" && at.lock?.how !== "takes") found.add(`${path}: ${at.name}`);
       if (at.op === "call") visit(at.callee());
-      if (at.op === "loop" || at.op === "under") at.body.forEach(node);
-      if (at.op === "when" || at.op === "config") [...at.then, ...at.otherwise].forEach(node);
-    };
-    path.body.forEach(node);
+      if (at.op === "loop" || at.op === "under") within(path, at.body);
+      if (at.op === "when" || at.op === "config") within(path, [...at.then, ...at.otherwise]);
+    }
   };
   const exported = Object.values(modules).flatMap((module) => Object.values(module));
   const tabled = Object.values(operations).flatMap((rows) =>
@@ -32,6 +35,12 @@ function waits(): string[] {
     const path = each as Partial<AnyPath> | null;
     if (typeof path === "object" && path !== null && Array.isArray(path.body) && "locals" in path)
       visit(path as AnyPath);
+  }
+  for (const edit of proposals.flatMap(({ edits }) => edits)) {
+    const name = typeof edit.path === "string" ? edit.path : edit.path.name;
+    if (edit.how === "before" || edit.how === "after" || edit.how === "replace") within(name, edit.nodes);
+    else if (edit.how === "callee") visit(edit.callee());
+    else if (edit.how === "becomes") visit(edit.other);
   }
   return [...found].sort();
 }

@@ -273,7 +273,7 @@ export const ext4_journalled_writepage = writepage([
 ]);
 
 /** Find the dirty pages of a mapping from `first_page` on and write them: the blocks of all are mapped. */
-const mpage_prepare_extent_to_map = path(
+export const mpage_prepare_extent_to_map = path(
   "mpage_prepare_extent_to_map",
   {
     source: "fs/ext4/inode.c v4.20",

@@ -1,4 +1,5 @@
 /** What was proposed and not merged as it stands here, by the order of the discussion. */
+import { hubbard_mkclean_2018, kara_keep_mapped_2018 } from "./hubbard_mkclean_2018.js";
 import { hubbard_ttu_2018, hubbard_ttu_serialised_2018, kara_ttu_2018 } from "./hubbard_ttu_2018.js";
 import { kara_count_2018 } from "./kara_count_2018.js";
 import { lameter_refuse_longterm_2019 } from "./lameter_refuse_longterm_2019.js";
@@ -14,4 +15,6 @@ export const proposals: readonly Proposal[] = [
   lameter_refuse_longterm_2019,
   hubbard_ttu_serialised_2018,
   kara_ttu_2018,
+  hubbard_mkclean_2018,
+  kara_keep_mapped_2018,
 ];

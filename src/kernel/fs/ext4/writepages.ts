@@ -107,7 +107,7 @@ export const mpage_release_page = <F extends Walk>(): Node<Kernel, F> =>
   under<F>(lru_lock, [step("pagevec_release", (k, f) => pagevec_release(k, f))]);
 
 /** A locked page of a mapping that needs no block is cleaned and written. `nr_to_write` and `first_page` are the caller's own. */
-const mpage_submit_page = path(
+export const mpage_submit_page = path(
   "mpage_submit_page",
   {
     source: "fs/ext4/inode.c v4.20",
