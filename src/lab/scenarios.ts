@@ -6,6 +6,7 @@ import { sandbox } from "./sandbox.js";
 import type { Scenario } from "./scenario.js";
 import { swapPinned } from "./swap_pinned.js";
 import { workloads } from "./workloads/index.js";
+import { halfPage } from "./workloads/integrity.js";
 
 export const scenarios: readonly Scenario[] = [
   kara2018,
@@ -15,6 +16,7 @@ export const scenarios: readonly Scenario[] = [
   kara2018Touch,
   swapPinned,
   dioWriteRace,
+  halfPage,
   ...workloads,
   cve_2020_29374,
   sandbox,

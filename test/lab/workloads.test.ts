@@ -113,6 +113,13 @@ const VERDICTS: readonly (readonly [scenario: string, outcomes: readonly string[
   ["W18", ["OK"], "no filesystem tracks dirty pages"],
   ["W18,holder=rdma", ["OK"], "the same"],
   ["W18,memory=anon", ["OK"], "the same"],
+  [
+    "half-page,holder=dio",
+    ["OK"],
+    "v4.20 writes a pinned page as any other: what the CPU has stored is there",
+  ],
+  ["half-page,holder=pvmw", ["OK"], "the same"],
+  ["half-page,holder=pvmw,fs=xfs", ["OK"], "the same"],
 ];
 
 describe("verdicts, every interleaving", () => {

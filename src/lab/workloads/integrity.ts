@@ -4,8 +4,9 @@
 import { recovered_version } from "../../kernel/fs/power_cut.js";
 import { fsync } from "../../kernel/fs/sync.js";
 import type { Kernel } from "../../kernel/kernel.js";
-import { call, path, step } from "../../kernel/language.js";
-import { inode } from "../../kernel/types.js";
+import { call, path, pause, step } from "../../kernel/language.js";
+import { inode, int, vpn } from "../../kernel/types.js";
+import { cpu_access } from "../../kernel/user.js";
 import { choice, type Oracle, scenario, type View } from "../scenario.js";
 import { holderChoices } from "./holders.js";
 import { FILE, pinned } from "./pinned.js";
@@ -88,6 +89,39 @@ export const fsyncPinned = scenario({
     );
     return { ...base, tasks };
   },
+});
+
+/** A program that stores into memory that a device has, and asks for what it stored to be safe. */
+const storer = path(
+  "application",
+  { source: "a process", args: { mapping: inode, at: vpn }, locals: { ret: int } },
+  [
+    pause("waits"),
+    call(() => cpu_access, { at: "at", write: 1 }, "ret"),
+    call(() => fsync, { mapping: "mapping" }),
+  ],
+);
+
+/** A question of its own, beside the standard workloads. */
+export const halfPage = scenario({
+  name: "half-page",
+  help: "a program stores into a page that a device is writing into, and calls fsync",
+  story:
+    "Kara's half page (July 2018): one part of a page is a program's, another one a device's. Whoever does not write a page to disk as long as it is pinned does not write the program's part " +
+    "either, and fsync must not return as if it had. What the CPU had stored before the call is on the disk when it returns 0, or the promise is broken.",
+  parameters: {
+    holder: choice("how the pin is held", holderChoices("rdma")),
+    fs: choice("the file's filesystem", MOUNTS),
+    ...SIZES,
+  },
+  setup: ({ holder, fs, ...sizes }) =>
+    pinned({
+      holder,
+      ...mountOf(fs),
+      ...sizes,
+      config: ["fsync_oracle"],
+      tasks: [{ name: "application", letter: "a", path: storer, args: [FILE, 0], daemon: false }],
+    }),
 });
 
 export const writeDuringWriteback = scenario({
