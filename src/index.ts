@@ -70,6 +70,7 @@ export {
   type VerdictReport,
   type WitnessStep,
 } from "./lab/explore.js";
+export { FIO_RUNS, type FioRun, fioModel, fioPair, fioTable } from "./lab/fio.js";
 export {
   type Bisection,
   type BisectOptions,
