@@ -12,6 +12,8 @@ export const patches: Readonly<Record<string, Holder>> = {
   // What the cache gave until it is put, and what was made until the cache has given it. In a call the page is the callee's.
   memfd_pin_folios: ({ calling, local }) =>
     calling === "" ? [local("found"), local("folio")].filter((page) => page >= 0) : [],
+  // From find_get_page to put_page, round the look at it.
+  mapping_pinned_page_locked: ({ page }) => (page("page") < 0 ? [] : [page("page")]),
   // Allocated for the child without the page table's lock (v5.9).
   copy_page_range: ({ page }) => (page("prealloc") < 0 ? [] : [page("prealloc")]),
 };

@@ -6,11 +6,8 @@ import { explore } from "../../../src/lab/explore.js";
 import { store } from "../../kernel/actors.js";
 import { ask } from "../../kernel/drivers/ask.js";
 import { Hand, small } from "../../kernel/harness.js";
+import { outcomes } from "./asked.js";
 
-const outcomes = (name: string, kernel: string, maxStates = 500_000) => {
-  const { outcomes, verdict } = explore(name, { kernel, maxStates });
-  return verdict === "incomplete" ? "incomplete" : outcomes.join("+");
-};
 describe("tso-refuse-2022: -EOPNOTSUPP for every get_user_pages for writing of a file's page (Ts'o, 25 February 2022)", () => {
   it.each([
     "W1",
