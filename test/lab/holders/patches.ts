@@ -12,6 +12,8 @@ export const patches: Readonly<Record<string, Holder>> = {
   // What the cache gave until it is put, and what was made until the cache has given it. In a call the page is the callee's.
   memfd_pin_folios: ({ calling, local }) =>
     calling === "" ? [local("found"), local("folio")].filter((page) => page >= 0) : [],
+  // Out of its array already (put_user_page of 2018).
+  put_user_page: ({ local }) => [local("page")],
   // From find_get_page to put_page, round the look at it.
   mapping_pinned_page_locked: ({ page }) => (page("page") < 0 ? [] : [page("page")]),
   // Allocated for the child without the page table's lock (v5.9).
