@@ -185,6 +185,21 @@ export const CUTS = {
   },
 } as const satisfies Record<string, CutPath>;
 
+/** What shmem_setattr knows when it has written i_size. */
+export interface ShmemCut extends Cut {
+  oldsize: number;
+}
+
+/** ftruncate of tmpfs when i_size has been written, so that faults give SIGBUS: `oldsize` is what it was. */
+export const SHMEM_SIZED: CutPath = {
+  ...CUTS.shmem_setattr,
+  range: (k, f: { readonly size: number; readonly oldsize: number }) => [
+    Math.ceil(f.size / k.geometry.parts),
+    Math.ceil(f.oldsize / k.geometry.parts),
+  ],
+  anchor: "i_size_write",
+};
+
 export const ALL_CUTS: readonly CutPath[] = Object.values(CUTS);
 
 /** The locals that the nodes of a cut need. */

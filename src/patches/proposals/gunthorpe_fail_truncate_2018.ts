@@ -47,6 +47,8 @@ import {
   find_pinned,
   find_pinned_locked,
   longterm_of_fsdax,
+  SHMEM_SIZED,
+  type ShmemCut,
   text_busy,
   unmap_cut,
   when_pages_go,
@@ -137,13 +139,13 @@ export const gunthorpe_fail_truncate_2018: Proposal = {
 };
 
 /** i_mmap_sem is taken at once where i_rwsem is, and kept to the end. */
-const mmap_sem_first: readonly Edit[] = [ext4_setattr, ext4_punch_hole].flatMap((path) => [
+export const mmap_sem_first: readonly Edit[] = [ext4_setattr, ext4_punch_hole].flatMap((path) => [
   remove(path, "down_write(inode->i_mmap_sem)"),
   remove(path, "up_write(inode->i_mmap_sem)"),
 ]);
 
 /** The end of ext4_setattr gives both back, also when it fails early. */
-const mmap_sem_last: readonly Edit[] = [
+export const mmap_sem_last: readonly Edit[] = [
   before<Cut>(ext4_setattr, "up_write(inode->i_rwsem)", [unlock_mmap_sem]),
   before<Cut>(ext4_punch_hole, "out_mutex:", [unlock_mmap_sem]),
 ];
@@ -161,21 +163,7 @@ const keeps_faults_away = (cut: CutPath, look: Look): Node<Kernel, Cut>[] => [
   ]),
 ];
 
-interface Sized extends Cut {
-  oldsize: number;
-}
-
-/** tmpfs: i_size has been written, `oldsize` is what it was. */
-const SHMEM_SIZED: CutPath = {
-  ...CUTS.shmem_setattr,
-  range: (k, f: { readonly size: number; readonly oldsize: number }) => [
-    Math.ceil(f.size / k.geometry.parts),
-    Math.ceil(f.oldsize / k.geometry.parts),
-  ],
-  anchor: "i_size_write",
-};
-
-const takes_size_back = step<Sized>("i_size_write", (k, f) => {
+const takes_size_back = step<ShmemCut>("i_size_write", (k, f) => {
   k.inode.i_size[f.mapping] = f.oldsize;
 }) as Node<Kernel, Cut>;
 

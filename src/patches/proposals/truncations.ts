@@ -7,6 +7,11 @@ import {
 import { lameter_refuse_longterm_2019 } from "./lameter_refuse_longterm_2019.js";
 import type { Proposal } from "./proposal.js";
 import { tso_refuse_2022 } from "./tso_refuse_2022.js";
+import {
+  dax_look_first,
+  rdma_told_2018,
+  williams_wait_truncate_2018,
+} from "./williams_wait_truncate_2018.js";
 
 export const truncations: readonly Proposal[] = [
   tso_refuse_2022,
@@ -14,4 +19,7 @@ export const truncations: readonly Proposal[] = [
   gunthorpe_fail_truncate_2018,
   gunthorpe_fail_truncate_unmap_2018,
   gunthorpe_fail_truncate_lock_2018,
+  williams_wait_truncate_2018,
+  dax_look_first,
+  rdma_told_2018,
 ];
