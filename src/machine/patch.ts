@@ -196,6 +196,25 @@ export function edited(path: AnyPath, edit: Edit): AnyPath {
   return { ...path, body };
 }
 
+/** The labels that nodes go to. */
+function targetsOf(nodes: readonly AnyNode[]): string[] {
+  const found: string[] = [];
+  rewrite(nodes, (node) => {
+    if (node.op === "goto") found.push(node.label);
+    if (node.op === "check") found.push(node.otherwise);
+    if (node.op === "choose") found.push(...node.labels);
+    return null;
+  });
+  return found;
+}
+
+/** A label that nodes of an edit go to and that the path does not have, or null. */
+function labelLacking(path: AnyPath, edit: Edit): string | null {
+  if (!("nodes" in edit)) return null;
+  const anchors = anchorsOf(path);
+  return targetsOf(edit.nodes).find((label) => !anchors.includes(`${label}:`)) ?? null;
+}
+
 /** The edits of a list of patches, in their order, as a function from each path to what becomes of it. */
 export function patcher(
   patches: readonly { readonly name: string; readonly edits: readonly Edit[] }[],
@@ -215,6 +234,19 @@ export function patcher(
       } catch (error) {
         throw new Error(`patch ${name} ${(error as Error).message}`);
       }
+    }
+    // Only now, as one edit may bring a label that another one of its patch goes to.
+    for (const { name, edit } of all) {
+      if (edit.path !== path && edit.path !== path.name && edit.path !== origin) continue;
+      const lacking = labelLacking(result, edit);
+      if (lacking !== null)
+        throw new Error(
+          `patch ${name} does not apply: ${result.name} has no label "${lacking}"; it has ${
+            anchorsOf(result)
+              .filter((anchor) => anchor.endsWith(":"))
+              .join(" ") || "none"
+          }`,
+        );
     }
     made.set(path, result);
     // A path is patched once, whoever asks for it.

@@ -36,6 +36,21 @@ const base = path("base", { source, locals: { n: kind("int") } }, [
 
 const after_edit = (edit: Edit) => anchorsOf(edited(base, edit));
 
+describe("a patch whose nodes go to a label", () => {
+  const goes = { name: "goes", edits: [before<object>(base, "two", [goto("nowhere")])] };
+
+  it("does not apply to a path that has no such label", () => {
+    expect(() => patcher([goes])(base)).toThrow(
+      'patch goes does not apply: base has no label "nowhere"; it has end:',
+    );
+  });
+
+  it("applies when another edit brings the label", () => {
+    const brings = { name: "brings", edits: [behind<object>(base, "end:", [label("nowhere")])] };
+    expect(anchorsOf(patcher([goes, brings])(base))).toContain("nowhere:");
+  });
+});
+
 describe("an edit", () => {
   it("names a step, a test, a callee or a label, wherever it stands", () => {
     expect(anchorsOf(base)).toEqual(["one", "two", "three", "inner", "one", "end:"]);
