@@ -14,6 +14,7 @@ import type { Config } from "./config.js";
 import { errnoName } from "./errno.js";
 import { block_rows } from "./fs/blocks.js";
 import type { Geometry } from "./geometry.js";
+import { type Inserts, NO_INSERTS } from "./inserts.js";
 import { lockCount } from "./locks.js";
 import * as S from "./structs.js";
 import type { InodeNr, Pfn, Slot } from "./types.js";
@@ -119,6 +120,8 @@ export class Kernel implements Running {
     readonly geometry: Geometry,
     image: Image,
     private readonly taskNames: readonly string[],
+    /** What patches have put into functions of the base. */
+    readonly inserts: Inserts = NO_INSERTS,
   ) {
     this.code = image.code;
     const locks: Int16Array[] = [];

@@ -68,9 +68,25 @@ function rulesDiff(
   return parts.join("");
 }
 
+/** What patches have put into functions that have no steps, as lines. */
+const insertLines = ({ patches, names }: KernelVersion, meant: readonly string[] | null): string =>
+  patches
+    .flatMap(({ inserts = [] }) => inserts)
+    .filter(({ into }) => meant === null || meant.includes(into))
+    .map(({ into, help }) => `${names.path(into)}: ${names.text(help)}\n`)
+    .join("");
+
+/** Where that differs between two kernels. */
+function insertsDiff(a: KernelVersion, b: KernelVersion, meant: readonly string[] | null): string {
+  const [before, after] = [a, b].map((each) => insertLines(each, meant));
+  if (before === after) return "";
+  const title = "functions without steps";
+  return createTwoFilesPatch(`${a.name}/${title}`, `${b.name}/${title}`, before, after);
+}
+
 /**
- * Where the paths of two kernels differ, as a unified diff of their steps, and then where the answers of rules do that paths ask; empty when nothing
- * differs. Both sides have the newer kernel's names: a function that has only been renamed is no difference.
+ * Where the paths of two kernels differ, as a unified diff of their steps, then where the answers of rules do that paths ask, then what patches have
+ * put into functions without steps; empty when nothing differs. Both sides have the newer kernel's names: a function that has only been renamed is no difference.
  *
  * @param path only this one, by any of its names, with the rules that it asks; or one rule
  * @throws Error with one sentence when a name is unknown
@@ -96,7 +112,8 @@ export function kernelDiff(from: string, to: string, path?: string): string {
         createTwoFilesPatch(`${from}/${title}`, `${to}/${title}`, old, now, each.source, each.source),
       );
   }
-  return [...parts, rulesDiff(a, b, names, path === undefined ? null : meant)].join("");
+  const only = path === undefined ? null : meant;
+  return [...parts, rulesDiff(a, b, names, only), insertsDiff(a, b, only)].join("");
 }
 
 /** What a bisection learns of one kernel. */

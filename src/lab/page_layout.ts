@@ -4,7 +4,7 @@
  * Source: include/linux/mm_types.h in v4.20 (struct page as Matthew Wilcox arranged it in v4.18): flags, a union of five
  * words, a word of two counts, and the memory cgroup. The union is why the article's developers fought over two words:
  * what one type of page needs for a moment, another one owns for ever. PAGE_LAYOUT is that table as data; pageWords is
- * the same for one live page, with what its words hold now; clashes says where a proposal's words are taken.
+ * the same for one live page, with what its words hold now, and on a kernel with hubbard-lru-2018 what that has written over them; clashes says where a proposal's words are taken.
  *
  * Left out: the slab allocators' own differences, words that only 32-bit kernels or other processors use.
  */
@@ -15,6 +15,7 @@ import { PageLRU, PagePrivate, PageSwapCache } from "../kernel/mm/page.js";
 import { page_private } from "../kernel/mm/swapfile.js";
 import { isAnon } from "../kernel/structs.js";
 import type { Pfn } from "../kernel/types.js";
+import { PAGE_DMA_PINNED, PAGE_DMA_PINNED_WAS_LRU, page_lru_words } from "../patches/proposals/tracking.js";
 import { decodePageFlags } from "../trace/words.js";
 import { columns } from "./text.js";
 
@@ -230,6 +231,8 @@ export interface LiveWord extends WordUse {
   readonly value: string;
   /** Bit 0 of the word: in word 1 it means PageTail, in word 3 PageAnon. */
   readonly bit0: boolean;
+  /** The field of the page's own that a proposal's has overwritten; only where one has. */
+  readonly lost?: string;
 }
 
 /** What type of page a live page is. */
@@ -288,8 +291,40 @@ function unionValues(k: Kernel, page: Pfn, type: PageType): readonly (string | n
 const DEVICE_COUNTS = always("_mapcount, _refcount", "PTEs minus one; references, one a PTE, 0 when idle");
 const COUNTS_WORD = 6;
 
+/** What Hubbard's two words of 2018 hold, in a kernel that has them, of a page that has been pinned; null where they are list links still. */
+function hubbardWords(k: Kernel, page: Pfn): readonly string[] | null {
+  if (!k.knows(page_lru_words)) return null;
+  const { dma_pinned_flags, dma_pinned_count, lost } = k.of(page_lru_words);
+  if (dma_pinned_flags[page] === 0 && lost[page] === 0) return null;
+  const flags = dma_pinned_flags[page];
+  const names = [
+    (flags & PAGE_DMA_PINNED) !== 0 ? "pinned" : "",
+    (flags & PAGE_DMA_PINNED_WAS_LRU) !== 0 ? "was on an LRU list" : "",
+  ].filter((name) => name !== "");
+  return [names.join(", "), String(dma_pinned_count[page])];
+}
+
 /** The eight words of a live page. */
 export function pageWords(k: Kernel, page: Pfn): LiveWord[] {
+  const proposed = hubbardWords(k, page);
+  return ownWords(k, page).map((own) => {
+    const claim = HUBBARD_2018.find(({ word }) => word === own.word);
+    if (proposed === null || claim === undefined) return own;
+    const lost = k.of(page_lru_words).lost[page] === 1;
+    return {
+      ...own,
+      field: claim.field,
+      holds: lost ? `where ${own.field} was` : "while get_user_pages has the page",
+      owned: true,
+      value: proposed[HUBBARD_2018.indexOf(claim)],
+      bit0: false,
+      ...(lost ? { lost: own.field } : {}),
+    };
+  });
+}
+
+/** The same without what a proposal does to them. */
+function ownWords(k: Kernel, page: Pfn): LiveWord[] {
   const type = pageType(k, page);
   const flags = decodePageFlags(k.page.flags[page]).join(" ");
   const counts = `${k.page.mapcount[page] - 1}, ${k.page._refcount[page]}`;

@@ -34,7 +34,7 @@ const toucher = path("touch", { source: "a process", args: { at: vpn, write: int
 /** A driver that asks for the page as if its device only read, and lets it write. It may say so when it lets go. */
 const reader = (dirties: boolean) =>
   path(
-    "reader",
+    "takes_for_reading",
     { source: "a driver", args: { start: vpn, pages: pages_nr }, locals: { at: int, got: int, page: pfn } },
     [
       call(() => get_user_pages_fast, { start: "start", nr: 1, write: 0, pages: "pages" }, "got"),

@@ -155,6 +155,7 @@ export class World {
       geometry,
       image,
       specs.map((spec) => spec.name),
+      this.kernel.inserts,
     );
     set_rules(this.k, this.kernel.rules);
     mkfs(this.k);

@@ -172,6 +172,12 @@ export class Machine<K extends Running> {
       const frame = instruction.frame;
       if (instruction.op === LOCAL) {
         const answer = instruction.run(k, frame);
+        // A function of the kernel that is called for bookkeeping can find that something is wrong.
+        if (k.dying) {
+          k.dying = false;
+          this.dead[task] = 1;
+          return here;
+        }
         here =
           answer === undefined || answer === true
             ? instruction.next

@@ -7,6 +7,7 @@
  * no more. A release that changed nothing that is modelled has the list of the one before it.
  */
 
+import { type Inserts, insertsOf } from "../kernel/inserts.js";
 import type { Table } from "../kernel/kernel.js";
 import { operations, rules, tables } from "../kernel/linux.js";
 import type { Rule, RuleValues } from "../kernel/rule.js";
@@ -41,7 +42,7 @@ import {
 } from "./no_writepage.js";
 import type { Patch } from "./patch.js";
 import { pin_frame_vector, pin_user_pages_api } from "./pin_user_pages.js";
-import { proposals } from "./proposals/index.js";
+import { parts, proposals } from "./proposals/index.js";
 import type { Proposal } from "./proposals/proposal.js";
 import { refuse_longterm_file_write } from "./refuse_longterm_file_write.js";
 import { reuse_by_references } from "./reuse_by_references.js";
@@ -71,6 +72,8 @@ export interface KernelVersion {
   readonly tables: readonly Table[];
   /** Its rules, each as the last of its patches that changes it has left it. */
   readonly rules: readonly RuleValues[];
+  /** What its patches have put into functions of the base that have no steps. */
+  readonly inserts: Inserts;
   /** What became of a path of the base in it. */
   readonly patched: (path: AnyPath) => AnyPath;
   /** What it calls the functions of the base. */
@@ -100,6 +103,7 @@ export function assemble(name: string, help: string, patches: readonly Patch[]):
     operations,
     tables: [...tables, ...patches.flatMap((patch) => patch.tables ?? [])],
     rules: rulesOf(patches),
+    inserts: insertsOf(patches.flatMap((patch) => patch.inserts ?? [])),
     patched: patcher(patches),
     names: namesOf(name),
   };
@@ -279,7 +283,9 @@ export const patches: ReadonlyMap<string, Patch> = new Map(
 );
 
 /** Every proposal, by its name. */
-export const proposed: ReadonlyMap<string, Proposal> = new Map(proposals.map((each) => [each.name, each]));
+export const proposed: ReadonlyMap<string, Proposal> = new Map(
+  [...proposals, ...parts].map((each) => [each.name, each]),
+);
 
 const listed = (names: Iterable<string>): string => [...names].join(", ");
 

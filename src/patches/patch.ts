@@ -1,4 +1,5 @@
 /** What a patch is: one change that was made to Linux, or that somebody proposed, as edits of the base's paths. */
+import type { Insert } from "../kernel/inserts.js";
 import type { Kernel, Table } from "../kernel/kernel.js";
 import type { RuleValues } from "../kernel/rule.js";
 import type { Struct, total } from "../machine/memory.js";
@@ -39,6 +40,8 @@ export interface Patch {
   readonly tables?: readonly Table[];
   /** The rules that it brings or changes, as they are since; default none. */
   readonly rules?: readonly RuleValues[];
+  /** What it puts into functions of the base that have no steps; default nothing. */
+  readonly inserts?: readonly Insert[];
   /** What else is so before the first step, where a scenario begins with pages that somebody has used; default nothing. */
   readonly boot?: (k: Kernel) => void;
   /** Tasks that a machine has besides certain others: default none. */

@@ -37,7 +37,8 @@ import {
 import { pipe_mutex } from "../locks.js";
 import { get_user_pages_fast } from "../mm/gup.js";
 import { get_page } from "../mm/page.js";
-import { move_user_page, page_of, put_first_page, put_user_page, store_page } from "../mm/user_pages.js";
+import { put_page } from "../mm/swap.js";
+import { forget_first_page, move_user_page, page_of, put_user_page, store_page } from "../mm/user_pages.js";
 import { int, NONE, type PagesNr, pages_nr, pfn, vpn } from "../types.js";
 
 /** Pages that iter_to_pipe takes at a time. */
@@ -147,7 +148,7 @@ export const pipe_read = path(
       f.ret = k.content.version[f.page * k.geometry.parts];
     }),
     step("page_cache_pipe_buf_release", (k, f) => {
-      put_first_page(k, f.pipe);
+      put_page(k, forget_first_page(k, f.pipe));
       f.page = NONE;
     }),
     up_write(pipe_mutex, (_, f) => f.pipe),

@@ -14,6 +14,7 @@
  * while half of the pages are isolated (too_many_isolated), hugetlb pages, isolation failures of other kinds of pages.
  */
 import { ERRNO } from "../errno.js";
+import { list_del } from "../inserts.js";
 import type { Kernel } from "../kernel.js";
 import { call, given, goto, label, leave, local, path, repeat, step, under } from "../language.js";
 import { lru_lock } from "../locks.js";
@@ -100,6 +101,7 @@ function split_clean(k: Kernel, chain: number): { clean: number; rest: number } 
   let last = 0;
   for (let at = chain; at !== 0; ) {
     const page = at - 1;
+    list_del(k, page);
     at = k.page.lru_next[page];
     k.page.lru_next[page] = 0;
     if (page_is_file_cache(k, page) && !PageDirty(k, page)) {

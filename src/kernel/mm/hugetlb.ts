@@ -17,6 +17,7 @@
  */
 import { i32, struct } from "../../machine/memory.js";
 import { pg } from "../../trace/words.js";
+import { list_del } from "../inserts.js";
 import { type Kernel, PFN_SHIFT, PTE, type Table } from "../kernel.js";
 import {
   call,
@@ -100,6 +101,7 @@ export function free_huge_pages(k: Kernel): number {
  * does, which is left out).
  */
 export function free_huge_page(k: Kernel, page: Pfn): void {
+  list_del(k, page);
   for (let each = page; each < page + (1 << compound_order(k, page)); each++) forget_users(k, each);
   k.page.flags[page] = pg("head");
   k.page.mapping[page] = 0;

@@ -18,6 +18,7 @@ import type { FrameOf } from "../../machine/path.js";
 import { ERRNO } from "../errno.js";
 import { write_buffer } from "../fs/buffer.js";
 import { free_buffers } from "../fs/invalidatepage.js";
+import { list_del } from "../inserts.js";
 import type { Kernel } from "../kernel.js";
 import { PFN_SHIFT, PTE } from "../kernel.js";
 import {
@@ -531,6 +532,7 @@ const migrate_pages_by = (move: typeof unmap_and_move) =>
             [
               local((k, f) => {
                 f.page = f.from - 1;
+                list_del(k, f.page);
                 f.from = k.page.lru_next[f.page];
                 k.page.lru_next[f.page] = 0;
                 f.force = f.pass > 2 ? 1 : 0;
@@ -586,6 +588,7 @@ export const migrate_pages_out_of_movable = migrate_pages_by(unmap_and_move_to((
 export function putback_movable_pages(k: Kernel, chain: number): void {
   for (let at = chain; at !== 0; ) {
     const page = at - 1;
+    list_del(k, page);
     at = k.page.lru_next[page];
     k.page.lru_next[page] = 0;
     account_isolated(k, page);

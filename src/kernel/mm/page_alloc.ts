@@ -152,6 +152,7 @@ function bad_page(k: Kernel, page: Pfn, reason: string): void {
 
 /** free_pages_check. Gives whether the page is bad. */
 function free_pages_check(k: Kernel, page: Pfn): boolean {
+  for (const insert of k.inserts.free_pages_check) insert(k, page);
   // Without CONFIG_DEBUG_VM a page is looked at when it leaves its CPU's list, and its flags have been cleared by then.
   const check_flags = k.has("debug_vm") ? PAGE_FLAGS_CHECK_AT_FREE : 0;
   const bad = !page_expected_state(k, page, check_flags);

@@ -39,6 +39,7 @@ export function references_held(k: Kernel): number[] {
     for (let at = 0; at < k.pagevec.nr[batch]; at++)
       refs[k.pagevec_page.page[batch * k.pagevecSize + at] - 1]++;
   for (const page of pagevec_pages(k)) refs[page]++;
+  for (const insert of k.inserts.references_held) insert(k, refs);
   for (let page = 0; page < pages; page++) {
     if (!PageTail(k, page)) continue;
     refs[compound_head(k, page)] += refs[page];

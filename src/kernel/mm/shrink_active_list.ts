@@ -5,6 +5,7 @@
  * them, mapped or held by a device or not.
  */
 
+import { list_del } from "../inserts.js";
 import type { Kernel } from "../kernel.js";
 import {
   call,
@@ -62,6 +63,7 @@ export function buffer_heads_over_limit(k: Kernel): boolean {
 
 /** Take a page out of a chain of isolated pages; gives the chain. */
 function unlink(k: Kernel, chain: number, page: Pfn): number {
+  list_del(k, page);
   const rest = k.page.lru_next[page];
   k.page.lru_next[page] = 0;
   if (chain === page + 1) return rest;

@@ -9,6 +9,7 @@
  * on another one keeps its reference. Without it all share one CPU. Left out: deactivate_page and lazyfree batches, as
  * nothing modelled uses them.
  */
+import { list_del } from "../inserts.js";
 import { type Kernel, PVECS } from "../kernel.js";
 import { LRU, PVEC } from "../structs.js";
 import type { Pfn } from "../types.js";
@@ -75,6 +76,7 @@ export function add_page_to_lru_list_tail(k: Kernel, page: Pfn, lru: number): vo
 }
 
 export function del_page_from_lru_list(k: Kernel, page: Pfn, lru: number): void {
+  list_del(k, page);
   const { head, tail, size } = k.lruvec;
   const { lru_next, lru_prev } = k.page;
   if (lru_prev[page] !== 0) lru_next[lru_prev[page] - 1] = lru_next[page];
@@ -93,9 +95,11 @@ export function del_page_from_lru_list(k: Kernel, page: Pfn, lru: number): void 
 export function put_page(k: Kernel, tail: Pfn): void {
   const page = k.compound ? compound_head(k, tail) : tail;
   if (is_zone_device_page(k, page)) {
+    for (const insert of k.inserts.put_page) insert(k, page);
     put_devmap_managed_page(k, page);
     return;
   }
+  for (const insert of k.inserts.put_page) insert(k, page);
   if (k.has("debug_vm"))
     k.BUG_ON(page_count(k, page) === 0, "put_page_testzero: VM_BUG_ON_PAGE(page_ref_count(page) == 0)", page);
   page_ref_add(k, page, -1);
@@ -126,6 +130,7 @@ const DRAIN: ((k: Kernel, page: Pfn) => void)[] = [];
 
 /** __pagevec_lru_add_fn: where a page that nobody may reclaim reaches the unevictable list, and where it leaves it. */
 DRAIN[PVEC.lru_add] = (k, page) => {
+  for (const insert of k.inserts.__pagevec_lru_add_fn) if (insert(k, page)) return;
   const was_unevictable = PageUnevictable(k, page);
   if (was_unevictable) ClearPageUnevictable(k, page);
   SetPageLRU(k, page);

@@ -107,10 +107,9 @@ export function move_user_page(k: Kernel, from: PagesNr, at: number, to: PagesNr
   k.user_pages.nr[to]++;
 }
 
-/** The first page of an array leaves it, the others move up. Gives the page; its reference is put. */
-export function put_first_page(k: Kernel, pages: PagesNr): Pfn {
-  const page = page_of(k, pages, 0);
-  put_user_page(k, pages, 0);
+/** The first page of an array leaves it, the others move up. Gives the page; its reference has been put, or is not. */
+export function forget_first_page(k: Kernel, pages: PagesNr): Pfn {
+  const page = forget_user_page(k, pages, 0);
   const first = slot(k, pages, 0);
   k.user_page.page.copyWithin(first, first + 1, first + k.user_pages.nr[pages]);
   k.user_pages.nr[pages]--;

@@ -29,6 +29,7 @@ import type { Frame, Node } from "../../machine/path.js";
 import { RECLAIM, type ReclaimAct, WORD } from "../../trace/words.js";
 import { free_buffers } from "../fs/invalidatepage.js";
 import { is_newer_than_disk, is_nowhere_else } from "../fs/newer.js";
+import { list_del } from "../inserts.js";
 import type { Kernel } from "../kernel.js";
 import {
   branch,
@@ -168,6 +169,7 @@ export function __remove_mapping(k: Kernel, page: Pfn, reclaimed: boolean): bool
 
 /** Take the first page from a chain of isolated pages (pfn + 1 links); gives the rest of the chain. */
 export function unlink_first(k: Kernel, first: number): number {
+  list_del(k, first - 1);
   const rest = k.page.lru_next[first - 1];
   k.page.lru_next[first - 1] = 0;
   return rest;

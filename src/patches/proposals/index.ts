@@ -1,14 +1,12 @@
 /** What was proposed and not merged as it stands here, by the order of the discussion. */
 import { hubbard_mkclean_2018, kara_keep_mapped_2018 } from "./hubbard_mkclean_2018.js";
 import { hubbard_ttu_2018, hubbard_ttu_serialised_2018, kara_ttu_2018 } from "./hubbard_ttu_2018.js";
-import { kara_count_2018 } from "./kara_count_2018.js";
+import { knowledge, knowledge_parts } from "./knowledge.js";
 import type { Proposal } from "./proposal.js";
-import { put_user_page_2018 } from "./put_user_page.js";
 import { truncations } from "./truncations.js";
 
 export const proposals: readonly Proposal[] = [
-  kara_count_2018,
-  put_user_page_2018,
+  ...knowledge,
   hubbard_ttu_2018,
   hubbard_ttu_serialised_2018,
   kara_ttu_2018,
@@ -16,3 +14,6 @@ export const proposals: readonly Proposal[] = [
   kara_keep_mapped_2018,
   ...truncations,
 ];
+
+/** Proposals of which no kernel is made for its own sake: a kernel may have them. */
+export const parts: readonly Proposal[] = [...knowledge_parts];

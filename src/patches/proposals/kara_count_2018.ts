@@ -7,8 +7,9 @@
  * Here as the ideal against which the ways without a word of their own are held: hubbard-lru-2018 and others.
  */
 import { compound_head } from "../../kernel/mm/compound.js";
+import { noted } from "./noted.js";
 import type { Proposal } from "./proposal.js";
-import { noted, put_user_page_2018 } from "./put_user_page.js";
+import { converted } from "./put_user_page.js";
 import { dma_pinned_count } from "./tracking.js";
 
 export const kara_count_2018: Proposal = {
@@ -20,7 +21,7 @@ export const kara_count_2018: Proposal = {
   commit: null,
   source: "reply to Christopher Lameter, linux-mm, 5 July 2018",
   help: "struct page counts the references that get_user_pages has taken; nobody asks",
-  needs: [put_user_page_2018],
+  needs_one: converted,
   remarks: [
     {
       who: "LWN",

@@ -1,0 +1,376 @@
+/**
+ * Pins are counted in the two words of page->lru: a pinned page needs them for no list.
+ *
+ * Matthew Wilcox's idea, John Hubbard's patches: July 2018 (v2 5/6 of "mm/fs: gup: don't unmap or drop filesystem buffers"), 12 October 2018 (6/6), 10 November 2018
+ * (RFC v2 6/6). A flag and a count, dma_pinned_flags and dma_pinned_count, are a union with lru.next and lru.prev: struct page does not grow. At the END of get_user_pages and
+ * get_user_pages_fast pin_page_for_dma() takes each page off its LRU list, counts 1 and sets the flag; put_user_page counts down. Nobody asks yet.
+ *
+ * Here as in those mails, with what follows from them:
+ * - The reference is taken in the walk, the note after all pages of a call: in between nobody knows.
+ * - isolate_lru_page fails for a page that is on no list: in a batch (each new page), in reclaim's hands, a huge page, device memory. In October such a page is not
+ *   noted, and put_user_page counts down all the same; in November it is noted all the same. Both write into words that may be somebody
+ *   else's. Neither waits for the page to come to its list.
+ * - In October nothing puts a page back on its list; in November put_user_page does, if the page was on one: a page that was in a batch comes on no list ever.
+ * - put_user_page counts down without a lock, so that it does so too where nobody has counted up.
+ *
+ * What a list's owner finds that way is said where he takes the page off his list: "list_del corruption", which CONFIG_DEBUG_LIST says; without that option it is
+ * memory that is overwritten. Of device memory pgmap has a flag in it while the page is pinned, and hmm_data is 0 for ever after: put_page of another reference
+ * reads the type of the device at a wrong place, and wakes nobody.
+ *
+ * Left out: lock_page_lru of memory control groups, lru_add_page_tail, __get_user_pages_fast (the series leaves it alone, and so i915's pages are
+ * put and were not counted), the bits' numbers (the patch gives masks to test_bit).
+ *
+ * hubbard-lru-2018 is that of November.
+ */
+
+import type { Insert } from "../../kernel/inserts.js";
+import type { Kernel } from "../../kernel/kernel.js";
+import { call, given, local, path, repeat, step, under } from "../../kernel/language.js";
+import { lru_lock } from "../../kernel/locks.js";
+import { compound_head } from "../../kernel/mm/compound.js";
+import { is_zone_device_page } from "../../kernel/mm/memremap.js";
+import { ClearPageActive, ClearPageUnevictable, PageLRU, page_count } from "../../kernel/mm/page.js";
+import { isolate_lru_page, put_page, putback_lru_page } from "../../kernel/mm/swap.js";
+import { page_of } from "../../kernel/mm/user_pages.js";
+import { int, NONE, type PagesNr, type Pfn, pfn } from "../../kernel/types.js";
+import { lockClass } from "../../machine/lock.js";
+import { type AnyPath, after, before, type Edit, locals } from "../../machine/patch.js";
+import { notes_refused } from "./noted.js";
+import type { Proposal } from "./proposal.js";
+import { converted, put_user_page } from "./put_user_page.js";
+import { PAGE_DMA_PINNED, PAGE_DMA_PINNED_WAS_LRU, page_lru_words } from "./tracking.js";
+
+/** zone->zone_gup_lock: the flag, and who sets and clears it; the count has no lock. */
+const zone_gup_lock = lockClass("zone->zone_gup_lock", "spin");
+
+const has = (k: Kernel, page: Pfn, flag: number): boolean =>
+  (k.of(page_lru_words).dma_pinned_flags[page] & flag) !== 0;
+const PageDmaPinned = (k: Kernel, page: Pfn): boolean => has(k, page, PAGE_DMA_PINNED);
+
+/** VM_BUG_ON_PAGE, with CONFIG_DEBUG_VM. */
+const vm_bug_on = (k: Kernel, condition: boolean, where: string, page: Pfn): boolean =>
+  k.has("debug_vm") && k.BUG_ON(condition, `${where}`, page);
+
+/** Whether the two words of a page are nobody's: the page has just been taken off its list. If not, what stood there is lost. */
+function write_words(k: Kernel, page: Pfn, mine: boolean): void {
+  const words = k.of(page_lru_words);
+  words.dma_pinned_count[page] = 1;
+  words.dma_pinned_flags[page] |= PAGE_DMA_PINNED | (mine ? PAGE_DMA_PINNED_WAS_LRU : 0);
+  words.lost[page] = mine ? 0 : 1;
+}
+
+/** One of October and one of November. */
+interface Version {
+  /** isolate_lru_page has said no, or yes. */
+  readonly isolated: (k: Kernel, page: Pfn, yes: boolean) => void;
+  /** The count is 0, and is so still under the lock. */
+  readonly last: (k: Kernel, page: Pfn) => void;
+}
+
+const OCTOBER: Version = {
+  isolated: (k, page, yes) => {
+    if (!yes) return;
+    ClearPageActive(k, page);
+    ClearPageUnevictable(k, page);
+    // The isolation's reference goes at once.
+    put_page(k, page);
+    write_words(k, page, true);
+    k.of(page_lru_words).dma_pinned_flags[page] = PAGE_DMA_PINNED;
+  },
+  last: (k, page) => {
+    k.of(page_lru_words).dma_pinned_flags[page] = 0;
+  },
+};
+
+const NOVEMBER: Version = {
+  isolated: write_words,
+  last: (k, page) => {
+    const was_lru = has(k, page, PAGE_DMA_PINNED_WAS_LRU);
+    k.of(page_lru_words).dma_pinned_flags[page] = 0;
+    // With the reference that isolate_lru_page has taken.
+    if (was_lru) putback_lru_page(k, page);
+  },
+};
+
+/** Note a page: off its list, a count, a flag. */
+const pin_page_for_dma = ({ isolated }: Version): AnyPath =>
+  path("pin_page_for_dma", { source: "mm/gup.c, 2018", args: { page: pfn } }, [
+    under(zone_gup_lock, [
+      under(lru_lock, [
+        step("pin_page_for_dma", (k, f) => {
+          const page = compound_head(k, f.page);
+          if (!PageDmaPinned(k, page)) {
+            isolated(k, page, isolate_lru_page(k, page));
+            return;
+          }
+          if (vm_bug_on(k, PageLRU(k, page), "pin_page_for_dma: VM_BUG_ON_PAGE(PageLRU(page))", page)) return;
+          k.of(page_lru_words).dma_pinned_count[page]++;
+        }),
+      ]),
+    ]),
+  ]);
+
+/** atomic_dec_and_test of what stands where the count is. */
+function dec_and_test(k: Kernel, page: Pfn): boolean {
+  const words = k.of(page_lru_words);
+  if (PageDmaPinned(k, page)) return --words.dma_pinned_count[page] === 0;
+  // A list's pointer, one less.
+  words.lost[page] = 1;
+  return false;
+}
+
+interface Put {
+  readonly page: Pfn;
+  last: number;
+}
+
+/** put_user_page, but for put_page. */
+const counts_down = ({ last }: Version): readonly Edit[] => [
+  locals(put_user_page, { last: int }),
+  before<Put>(put_user_page, "put_page", [
+    step("atomic_dec_and_test", (k, f) => {
+      f.last = dec_and_test(k, compound_head(k, f.page)) ? 1 : 0;
+    }),
+    given(
+      (_, f) => f.last === 1,
+      [
+        under(zone_gup_lock, [
+          under(lru_lock, [
+            step("ClearPageDmaPinned", (k, f) => {
+              const page = compound_head(k, f.page);
+              if (vm_bug_on(k, PageLRU(k, page), "put_user_page: VM_BUG_ON_PAGE(PageLRU(page))", page))
+                return;
+              // Somebody may have counted up since.
+              if (k.of(page_lru_words).dma_pinned_count[page] === 0) last(k, page);
+            }),
+          ]),
+        ]),
+        local((_, f) => {
+          f.last = 0;
+        }),
+      ],
+    ),
+  ]),
+  ...notes_refused((k, tail) => {
+    const page = compound_head(k, tail);
+    if (dec_and_test(k, page)) last(k, page);
+  }),
+];
+
+interface Call {
+  readonly pages: PagesNr;
+  readonly nr: number;
+  ret: number;
+  got: number;
+  /** Pages of this call that have been noted, and the page that is. */
+  noted: number;
+  pinned: Pfn;
+}
+
+/** Note the pages of a call that have been taken and not noted. */
+const notes_rest = (pin: AnyPath) => [
+  repeat<Call>(
+    (_, f) => f.noted < f.ret,
+    [
+      local((k, f) => {
+        f.pinned = page_of(k, f.pages, k.user_pages.nr[f.pages] - f.ret + f.noted);
+      }),
+      call(() => pin, { page: "pinned" } as never),
+      local((_, f) => {
+        f.noted++;
+        f.pinned = NONE;
+      }),
+    ],
+  ),
+];
+const forget_noted = local<Call>((_, f) => {
+  f.noted = 0;
+});
+
+/** At the end of each function of get_user_pages; of the fast one, also of what the walk without a lock has found. */
+function at_end(pin: AnyPath): readonly Edit[] {
+  const rest = notes_rest(pin);
+  return [
+    ...["get_user_pages_fast", "get_user_pages", "get_user_pages_locked"].map((name) =>
+      locals(name, { noted: int, pinned: pfn }),
+    ),
+    after<Call>("get_user_pages_fast", "local_irq_enable:", [
+      ...rest,
+      given((_, f) => f.ret === f.nr, [forget_noted]),
+    ]),
+    ...["get_user_pages_fast", "get_user_pages_locked"].map((name) =>
+      before<Call>(name, "up_read(mm->mmap_sem)", [...rest, forget_noted]),
+    ),
+    // The caller keeps mmap_sem. The last page of the call has been taken, or one that cannot be had has been met.
+    after<Call>("get_user_pages", "__get_user_pages", [
+      given(
+        (_, f) => f.got !== 1 || f.ret + 1 === f.nr,
+        [
+          local((_, f) => {
+            if (f.got === 1) f.ret++;
+          }),
+          ...rest,
+          local((_, f) => {
+            f.noted = 0;
+            if (f.got === 1) f.ret--;
+          }),
+        ],
+      ),
+    ]),
+  ];
+}
+
+/** What both versions do in functions without steps. */
+const INSERTS: readonly Insert[] = [
+  {
+    into: "__pagevec_lru_add_fn",
+    help: "a page that is pinned goes on no list",
+    run: (k, page) => {
+      if (PageDmaPinned(k, page)) return true;
+      // Both words are written.
+      k.of(page_lru_words).lost[page] = 0;
+      return false;
+    },
+  },
+  {
+    into: "list_del",
+    help: "whoever takes a page off his list finds what was written into its links, and dies",
+    run: (k, page) => {
+      const { lost } = k.of(page_lru_words);
+      const message = "list_del corruption: page->lru has been dma_pinned_flags and dma_pinned_count";
+      if (k.BUG_ON(lost[page] === 1, message, page)) lost[page] = 0;
+    },
+  },
+  {
+    into: "free_pages_check",
+    help: "the allocator's list takes both words",
+    run: (k, page) => {
+      const words = k.of(page_lru_words);
+      words.dma_pinned_flags[page] = 0;
+      words.dma_pinned_count[page] = 0;
+      words.lost[page] = 0;
+    },
+  },
+  {
+    into: "put_page",
+    help: "reads the type of a device page's pgmap, where dma_pinned_flags may be",
+    run: (k, page) => {
+      if (!is_zone_device_page(k, page) || !PageDmaPinned(k, page)) return;
+      const message = "put_devmap_managed_page: page->pgmap is dma_pinned_flags";
+      if (!k.faults.some((fault) => fault.message === message)) k.fault("WARN", message, page);
+    },
+  },
+];
+
+const common = {
+  ideas: ["A6", "A9"],
+  author: "John Hubbard",
+  commit: null,
+  needs_one: converted,
+  tables: [{ struct: page_lru_words, rows: (g) => g.pages + (g.zeroPage ? 1 : 0) }],
+  page_words: [{ struct: page_lru_words, instead_of: "lru" }],
+} satisfies Partial<Proposal>;
+
+const october = pin_page_for_dma(OCTOBER);
+const november = pin_page_for_dma(NOVEMBER);
+
+export const hubbard_lru_v1_2018: Proposal = {
+  ...common,
+  name: "hubbard-lru-v1-2018",
+  title: "mm: track gup pages with page->dma_pinned_* fields",
+  date: "2018-10",
+  source: "20181012060014.10242-7",
+  help: "get_user_pages takes each page off its LRU list for good and counts in page->lru; a page that is on no list is not noted",
+  remarks: [
+    {
+      who: "Dave Chinner",
+      date: "2018-10",
+      says: "a page that is taken off the LRU list and not put back is lost for reclaim",
+      source: "reply to 20181012060014.10242-5, 13 October 2018",
+    },
+    {
+      who: "John Hubbard",
+      date: "2018-10",
+      says: "the LRU handling is not all there: the flags should say which list a page was taken from",
+      source: "af901585-3f9a-da35-81a4-50ea341844c4",
+    },
+  ],
+  inserts: INSERTS,
+  edits: [...at_end(october), ...counts_down(OCTOBER)],
+};
+
+export const hubbard_lru_2018: Proposal = {
+  ...common,
+  name: "hubbard-lru-2018",
+  title: "mm: track gup pages with page->dma_pinned_* fields",
+  date: "2018-11",
+  source: "20181110085041.10071-7",
+  help: "get_user_pages takes each page off its LRU list and counts in page->lru; the last put_user_page puts it back",
+  remarks: [
+    {
+      who: "Jan Kara",
+      date: "2018-11",
+      says: "zone_gup_lock must be safe in interrupts: put_user_page is called there",
+      source: "20181112135811.GF7175",
+    },
+    {
+      who: "Dan Williams",
+      date: "2018-12",
+      says: "device pages use these words already",
+      source: "CAPcyv4iNtamDAY9raab=iXhSZByecedBpnGybjLM+PuDMwq7SQ",
+    },
+    {
+      who: "John Hubbard",
+      date: "2018-12",
+      says: "with device memory it goes very badly: pgmap and hmm_data are both corrupted",
+      source: "3c91d335-921c-4704-d159-2975ff3a5f20",
+    },
+    {
+      who: "Matthew Wilcox",
+      date: "2018-12",
+      says: "writeback never finds pages that are off the LRU, so that the crash cannot occur",
+      source: "DMA and get_user_pages(), LWN, 12 December 2018",
+    },
+    {
+      who: "Jan Kara",
+      date: "2023-02",
+      says: "writeback for data integrity has nothing to do with the LRU; pages off it cost about a fifth of the throughput",
+      source: "20230210112954.3yzlyi4hjgci36yn",
+    },
+    {
+      who: "John Hubbard",
+      date: "2018-11",
+      says: "9.2 us of system time an I/O, and a sixth of the I/Os, with the debugging options of the first runs",
+      source: "f5ad7210-05e0-3dc4-02df-01ce5346e198",
+    },
+  ],
+  costs: [
+    {
+      step: "pin_page_for_dma/pin_page_for_dma",
+      ns: 187,
+      source:
+        "system time an I/O of one page, off the list and back, without debugging options: 2.306 us became 2.493 (0f093af1-dee9-51b6-0795-2c073a951fed)",
+    },
+  ],
+  inserts: [
+    ...INSERTS,
+    {
+      into: "put_page",
+      help: "with CONFIG_DEBUG_VM: dies of a page that has more pins than references",
+      run: (k, page) => {
+        const { dma_pinned_count } = k.of(page_lru_words);
+        const over = PageDmaPinned(k, page) && page_count(k, page) < dma_pinned_count[page];
+        vm_bug_on(k, over, "put_page: VM_BUG_ON_PAGE(page_ref_count(page) < dma_pinned_count)", page);
+      },
+    },
+    {
+      into: "references_held",
+      help: "whoever took a page off its list has a reference until it is back",
+      run: (k, refs) => {
+        for (let page = 0; page < refs.length; page++)
+          if (has(k, page, PAGE_DMA_PINNED_WAS_LRU)) refs[page]++;
+      },
+    },
+  ],
+  edits: [...at_end(november), ...counts_down(NOVEMBER)],
+};

@@ -1,0 +1,34 @@
+/** Every way to know of pins: references balance on random machines, at every step, whatever it notes and where. */
+import { describe, expect, it } from "vitest";
+import type { World } from "../../../src/lab/world.js";
+import { trackings } from "../../../src/patches/proposals/trackings.js";
+import { track_foll_pin } from "../../../src/patches/track_foll_pin.js";
+import { Invariants } from "../../lab/invariants.js";
+import { randomRun } from "../../lab/random_runs.js";
+
+const TIMEOUT = 180_000;
+const OURS = trackings.filter((each) => each !== track_foll_pin).map(({ name }) => name);
+const STEPS = 12_000;
+
+/** Whether a task has died in the middle of a list: what it held is nobody's to say. */
+const torn = ({ k }: World): boolean =>
+  k.faults.some(({ message }) => message.includes("list_del corruption"));
+
+describe.each([...OURS, "morton-assertion-2018"])("%s", (name) => {
+  it.each(["scenario", "sandbox"] as const)(
+    "keeps every invariant on random machines: %s",
+    { timeout: TIMEOUT },
+    (draw) => {
+      for (let steps = 0, seed = 1; steps < STEPS; seed++) {
+        let running: World | null = null;
+        let invariants: Invariants | null = null;
+        const made = randomRun(draw, seed, `v4.20+${name}`, (world) => {
+          if (running !== world) invariants = new Invariants(world);
+          running = world;
+          if (!torn(world)) expect([world.replay, invariants?.violated()]).toEqual([world.replay, null]);
+        });
+        steps += made.steps;
+      }
+    },
+  );
+});
