@@ -4,7 +4,6 @@ import type { Holder } from "./holder.js";
 export const patches: Readonly<Record<string, Holder>> = {
   // Out of its array already.
   unpin_user_page: ({ local }) => [local("page")],
-  put_user_page: ({ local }) => [local("page")],
   // Until it is stored.
   ref_user_page: ({ step, local }) => (step === "get_page" ? [] : [local("page")]),
   // Isolated (v5.4); shrink_page_list is their holder while it runs.
