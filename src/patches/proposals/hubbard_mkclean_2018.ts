@@ -176,7 +176,11 @@ export const hubbard_mkclean_2018: Proposal = {
       source: "20180709194740.rymbt2fzohbdmpye@quack2.suse.cz",
     },
   ],
-  edits: tells_sync_mode(clear_page_dirty_for_io, { filesystem: WB_SYNC.ALL, pageout: WB_SYNC.ALL }),
+  edits: tells_sync_mode(clear_page_dirty_for_io, {
+    ext4: WB_SYNC.ALL,
+    xfs: WB_SYNC.ALL,
+    pageout: WB_SYNC.ALL,
+  }),
 };
 
 interface Mkclean {

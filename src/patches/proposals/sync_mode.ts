@@ -21,8 +21,10 @@ export type ClearsForIo = Path<Kernel, { page: typeof pfn; sync_mode: typeof int
 
 /** What the callers pass that do not know for whom they write. */
 export interface Passed {
-  /** ext4's mpage_submit_page, and xfs_start_page_writeback. */
-  readonly filesystem: number;
+  /** ext4's mpage_submit_page. */
+  readonly ext4: number;
+  /** xfs_start_page_writeback, behind write_cache_pages; default it calls the function that asks nobody (iomap, since, calls none). */
+  readonly xfs?: number;
   /** pageout() of reclaim. */
   readonly pageout: number;
 }
@@ -36,7 +38,7 @@ interface Caller {
 }
 
 /** Every caller calls `callee`, and tells it. */
-export const tells_sync_mode = (callee: ClearsForIo, { filesystem, pageout }: Passed): readonly Edit[] => {
+export const tells_sync_mode = (callee: ClearsForIo, { ext4, xfs, pageout }: Passed): readonly Edit[] => {
   const clears = (
     path: Edit["path"],
     sync_mode: "sync" | number,
@@ -46,9 +48,9 @@ export const tells_sync_mode = (callee: ClearsForIo, { filesystem, pageout }: Pa
   return [
     clears("write_cache_pages", "sync", "ret"),
     clears("extent_write_cache_pages", "sync", "ret"),
-    clears(mpage_submit_page, filesystem, null),
-    clears(mpage_prepare_extent_to_map, filesystem, null),
-    clears("xfs_do_writepage", filesystem, null),
+    clears(mpage_submit_page, ext4, null),
+    clears(mpage_prepare_extent_to_map, ext4, null),
+    ...(xfs === undefined ? [] : [clears("xfs_do_writepage", xfs, null)]),
     clears("pageout", pageout, "dirty"),
     // Its writeback_control says WB_SYNC_NONE.
     clears("fallback_migrate_page", WB_SYNC.NONE, "cleared"),

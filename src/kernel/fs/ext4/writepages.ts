@@ -147,7 +147,7 @@ const needs_mapping = (k: Kernel, page: Pfn): boolean =>
  * Write the dirty pages of a mapping from `first_page` to `range_end`, up to the first that needs a block; without a handle (do_map 0)
  * also not one behind the end of the file. That one is given locked, which keeps it, or NONE when there is no more.
  */
-const mpage_prepare_extent_to_map = path(
+export const mpage_prepare_extent_to_map = path(
   "mpage_prepare_extent_to_map",
   {
     source: "fs/ext4/inode.c v4.20",
