@@ -8,9 +8,10 @@ import {
 import { hubbard_mkclean_2018, kara_keep_mapped_2018 } from "./hubbard_mkclean_2018.js";
 import { hubbard_ttu_2018, hubbard_ttu_serialised_2018, kara_ttu_2018 } from "./hubbard_ttu_2018.js";
 import { knowledge, knowledge_parts } from "./knowledge.js";
+import { kara_count_2018 } from "./kara_count_2018.js";
 import type { Proposal } from "./proposal.js";
 import { truncations } from "./truncations.js";
-import { kara_skip_2018, kara_skip_2023 } from "./skip_pinned.js";
+import { writebacks } from "./writebacks.js";
 
 export const proposals: readonly Proposal[] = [
   ...knowledge,
@@ -19,13 +20,10 @@ export const proposals: readonly Proposal[] = [
   kara_ttu_2018,
   hubbard_mkclean_2018,
   kara_keep_mapped_2018,
+  kara_count_2018,
+  put_user_page_2018,
+  ...writebacks,
   ...truncations,
-  kara_skip_2018,
-  kara_bounce_2018,
-  kara_bounce_dirty_2018,
-  kara_skip_2023,
-  kara_bounce_2023,
-  hellwig_bounce_reserve_2023,
 ];
 
 /** Proposals of which no kernel is made for its own sake: a kernel may have them. */

@@ -1,0 +1,25 @@
+/** What reclaim and writeback could do about pinned pages, in the order of the discussion. */
+import {
+  hellwig_bounce_reserve_2023,
+  kara_bounce_2018,
+  kara_bounce_2023,
+  kara_bounce_dirty_2018,
+} from "./bounce_pinned.js";
+import { hubbard_mkclean_2018, kara_keep_mapped_2018 } from "./hubbard_mkclean_2018.js";
+import { hubbard_ttu_2018, hubbard_ttu_serialised_2018, kara_ttu_2018 } from "./hubbard_ttu_2018.js";
+import type { Proposal } from "./proposal.js";
+import { kara_skip_2018, kara_skip_2023 } from "./skip_pinned.js";
+
+export const writebacks: readonly Proposal[] = [
+  kara_keep_mapped_2018,
+  hubbard_ttu_2018,
+  hubbard_ttu_serialised_2018,
+  kara_ttu_2018,
+  hubbard_mkclean_2018,
+  kara_skip_2018,
+  kara_bounce_2018,
+  kara_bounce_dirty_2018,
+  kara_skip_2023,
+  kara_bounce_2023,
+  hellwig_bounce_reserve_2023,
+];
