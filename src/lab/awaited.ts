@@ -42,6 +42,7 @@ export const AWAITED: Readonly<Record<string, Awaited>> = {
   j_wait_commit: "a transaction to commit",
   btrfs_queue_work: "a page to fix up",
   btrfs_start_ordered_extent: "the end of an ordered extent",
+  "kernel_direct_write: iomap_begin": "the end of an ordered extent",
 
   // ---- devices and those who wait for them
   bio_alloc: "a bio of its own to be free",

@@ -337,15 +337,19 @@ function check_block(k: Kernel, page: Pfn, nr: number): void {
  * somebody else has as well, is UAF: those bytes are gone.
  */
 export function write_block(k: Kernel, page: Pfn, part: number): void {
+  const { bi_sector } = k.of(page_bio);
+  write_block_at(k, page, part, bi_sector.length === 0 ? NONE : bi_sector[page] - 1);
+}
+
+/** The same to a block that a bio names which is not the page's; on machines without "blocks" to the page's own. */
+export function write_block_at(k: Kernel, page: Pfn, part: number, nr: BlockNr): void {
   const { parts } = k.geometry;
   const version = k.content.version[page * parts + part];
-  const { bi_sector } = k.of(page_bio);
   const slot = slot_of_page(k, page);
-  if (bi_sector.length === 0) {
+  if (k.of(page_bio).bi_sector.length === 0) {
     k.block.version[slot * parts + part] = version;
     return;
   }
-  const nr = bi_sector[page] - 1;
   if (part === 0) check_block(k, page, nr);
   if (nr === NONE) return;
   k.block.version[nr * parts + part] = version;

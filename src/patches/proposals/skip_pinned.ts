@@ -36,13 +36,21 @@ import { tells_sync_mode, WB_SYNC } from "./sync_mode.js";
 import { page_dma_pinned } from "./tracking.js";
 import { trackings } from "./trackings.js";
 
-type Scratch = "ret" | "blocks" | "cleaned";
-type Walk = { readonly sync: number; page: Pfn } & { [N in Scratch]: number };
+/** A local of the walk that is 0 where the question is put. */
+export type Scratch = "ret" | "blocks" | "cleaned";
+export type Walk = { readonly sync: number; page: Pfn } & { [N in Scratch]: number };
 
-/** For background writeback: write-protect the page, and leave it if it is pinned then. `cleaned` is a local that is 0 there. */
-const skip = (cleaned: Scratch, then: readonly Node<Kernel, Walk>[]): Node<Kernel, Walk> =>
+/**
+ * A walk has its page locked: for whom `asks` is true it is write-protected, and left if it is pinned then. Goes on at the label `then`, which for
+ * "release" is behind the unlocking.
+ */
+export const skip = (
+  cleaned: Scratch,
+  asks: (f: Walk) => boolean,
+  then: "continue_unlock" | "release",
+): Node<Kernel, Walk> =>
   given<Walk>(
-    (_, f) => f.sync === WB_SYNC.NONE,
+    (_, f) => asks(f),
     [
       call(() => page_mkclean, { page: "page" }, cleaned),
       given<Walk>(
@@ -54,13 +62,19 @@ const skip = (cleaned: Scratch, then: readonly Node<Kernel, Walk>[]): Node<Kerne
           call(() => set_page_dirty, { page: "page" }),
         ],
       ),
-      when<Walk>("PageDmaPinned", (k, f) => page_dma_pinned(k, f.page), then),
+      when<Walk>("PageDmaPinned", (k, f) => page_dma_pinned(k, f.page), [
+        ...(then === "release" ? [unlock<Walk>()] : []),
+        goto<Walk>(then),
+      ]),
     ],
   );
 
+/** Those who only want memory clean. */
+const background = (f: Walk): boolean => f.sync === WB_SYNC.NONE;
+
 /** Behind the locked page of ext4's walk. */
 const skips_in_ext4 = (path: AnyPath, cleaned: Scratch): Edit =>
-  after(path, "wait_on_page_writeback", [skip(cleaned, [unlock(), goto("release")])]);
+  after(path, "wait_on_page_writeback", [skip(cleaned, background, "release")]);
 
 export const kara_skip_2018: Proposal = {
   name: "kara-skip-2018",
@@ -87,8 +101,10 @@ export const kara_skip_2018: Proposal = {
     },
   ],
   edits: [
-    before("write_cache_pages", "clear_page_dirty_for_io", [skip("ret", [goto("continue_unlock")])]),
-    before("extent_write_cache_pages", "clear_page_dirty_for_io", [skip("ret", [goto("continue_unlock")])]),
+    before("write_cache_pages", "clear_page_dirty_for_io", [skip("ret", background, "continue_unlock")]),
+    before("extent_write_cache_pages", "clear_page_dirty_for_io", [
+      skip("ret", background, "continue_unlock"),
+    ]),
     skips_in_ext4(mpage_prepare_extent_to_map, "blocks"),
     locals(mpage_prepare_extent_to_map_whole, { cleaned: int }),
     skips_in_ext4(mpage_prepare_extent_to_map_whole, "cleaned"),

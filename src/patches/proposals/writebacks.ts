@@ -5,6 +5,7 @@ import {
   kara_bounce_2023,
   kara_bounce_dirty_2018,
 } from "./bounce_pinned.js";
+import { hellwig_kernel_dio_2023, kara_kernel_dio_2023 } from "./hellwig_kernel_dio_2023.js";
 import { hubbard_mkclean_2018, kara_keep_mapped_2018 } from "./hubbard_mkclean_2018.js";
 import { hubbard_ttu_2018, hubbard_ttu_serialised_2018, kara_ttu_2018 } from "./hubbard_ttu_2018.js";
 import type { Proposal } from "./proposal.js";
@@ -22,4 +23,6 @@ export const writebacks: readonly Proposal[] = [
   kara_skip_2023,
   kara_bounce_2023,
   hellwig_bounce_reserve_2023,
+  hellwig_kernel_dio_2023,
+  kara_kernel_dio_2023,
 ];
