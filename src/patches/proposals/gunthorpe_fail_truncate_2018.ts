@@ -63,7 +63,7 @@ interface Break {
 }
 
 /** A pinned page ends the search for busy ones with -ETXTBSY; any other is waited for. */
-const fails_when_pinned = [
+export const fails_when_pinned = [
   given<Break>(
     (k, f) => page_dma_pinned(k, f.page),
     [leave<Break>((k, f) => k.refused("ftruncate", -ERRNO.ETXTBSY, f.page))],

@@ -5,8 +5,17 @@ import {
   gunthorpe_fail_truncate_unmap_2018,
 } from "./gunthorpe_fail_truncate_2018.js";
 import { lameter_refuse_longterm_2019 } from "./lameter_refuse_longterm_2019.js";
+import { export_layout_lease_2019, lease_user_2019, lease_user_closes_2019 } from "./layout_leases.js";
 import type { Proposal } from "./proposal.js";
 import { tso_refuse_2022 } from "./tso_refuse_2022.js";
+import {
+  chinner_exclusive_lease_2019,
+  chinner_lease_early_2019,
+  lease_released_2019,
+  weiny_leases_2019,
+  weiny_zombie_lease_2019,
+  williams_lease_acts_2018,
+} from "./weiny_leases_2019.js";
 import {
   dax_look_first,
   rdma_told_2018,
@@ -22,4 +31,13 @@ export const truncations: readonly Proposal[] = [
   williams_wait_truncate_2018,
   dax_look_first,
   rdma_told_2018,
+  export_layout_lease_2019,
+  williams_lease_acts_2018,
+  weiny_leases_2019,
+  chinner_lease_early_2019,
+  chinner_exclusive_lease_2019,
+  weiny_zombie_lease_2019,
+  lease_released_2019,
+  lease_user_2019,
+  lease_user_closes_2019,
 ];
