@@ -25,6 +25,7 @@ import { scenarios } from "./lab/scenarios.js";
 import { Session } from "./lab/session.js";
 import { walks } from "./lab/walks.js";
 import { why } from "./lab/why.js";
+import { makeKernel, workbench } from "./lab/workbench.js";
 import { open } from "./lab/world.js";
 import { kernels } from "./patches/kernels.js";
 import { proposals } from "./patches/proposals/index.js";
@@ -54,11 +55,38 @@ export const lab = {
   matrix,
   computeCell,
   proposals,
+  makeKernel,
+  workbench,
 };
 
+export type { Kernel, Table } from "./kernel/kernel.js";
+export * from "./kernel/language.js";
+// The words in which a patch is written: what edits make of paths, what nodes are made of, and what the kernel's functions say of a page.
+export { compound_head } from "./kernel/mm/compound.js";
+export {
+  get_page,
+  get_page_unless_zero,
+  PageActive,
+  PageDirty,
+  PageLocked,
+  PageLRU,
+  PageReclaim,
+  PageReferenced,
+  PageSwapBacked,
+  PageSwapCache,
+  PageUnevictable,
+  PageUptodate,
+  PageWriteback,
+  page_count,
+  page_has_private,
+  page_is_file_cache,
+  page_mapped,
+} from "./kernel/mm/page.js";
+export { put_page } from "./kernel/mm/swap.js";
+export * from "./kernel/types.js";
 export { type Beside, beside, besideTable, type Call, realCalls, simulatedCalls } from "./lab/beside.js";
 export { type Box, type BoxOptions, type OrderOptions, type OrderResult, sandboxOf } from "./lab/box.js";
-export { type Certificate, type Check, type CheckReport, check } from "./lab/certificate.js";
+export type { Certificate, Check, CheckReport } from "./lab/certificate.js";
 export { type Compared, type Comparison, compare, kernelFor } from "./lab/compare/compare.js";
 export { type Recorded, readRecorded } from "./lab/compare/recorded.js";
 export { type DangerOfRun, type DangerOptions, type DangerReport, danger } from "./lab/danger.js";
@@ -91,6 +119,7 @@ export { type Cell, type CellOutcome, computeCell } from "./lab/matrix/cell.js";
 export { type Criteria, criteriaOf } from "./lab/matrix/criteria.js";
 export { type Matrix, type MatrixOptions, matrix } from "./lab/matrix/matrix.js";
 export { type Orderings, type OrderingsOptions, type OrderingsReport, orderings } from "./lab/orderings.js";
+export { kernelOf } from "./lab/own_patches.js";
 export {
   type CurveOptions,
   METHODS,
@@ -121,12 +150,41 @@ export { scenarios } from "./lab/scenarios.js";
 export { Session } from "./lab/session.js";
 export { type Walks, type WalksOptions, type WalksReport, walks } from "./lab/walks.js";
 export { type Cause, type Why, type WhyOptions, type WhyReport, why } from "./lab/why.js";
+export {
+  type Change,
+  makeKernel,
+  type OwnPatch,
+  replayWith,
+  type TriedOn,
+  type TriedOnReport,
+  type TriedReport,
+  type WayToFault,
+  type Workbench,
+  type WorkbenchOptions,
+  type WorkbenchReport,
+  workbench,
+} from "./lab/workbench.js";
 export { open, World, type WorldOptions } from "./lab/world.js";
+export { fixed, i16, i32, observed, struct, total, u8, u16, u32 } from "./machine/memory.js";
+export {
+  after,
+  around,
+  becomes,
+  before,
+  type Edit,
+  locals,
+  recall,
+  remove,
+  replace,
+} from "./machine/patch.js";
 export { show } from "./notebook/display.js";
-export { assemble, findKernel, type KernelVersion, kernels, patches } from "./patches/kernels.js";
+export { assemble, type KernelVersion, kernels, patches } from "./patches/kernels.js";
 export type { Patch } from "./patches/patch.js";
 export { proposals } from "./patches/proposals/index.js";
 export type { Cost, Proposal, Remark } from "./patches/proposals/proposal.js";
+export { page_dma_pinned } from "./patches/proposals/tracking.js";
+export { trackings } from "./patches/proposals/trackings.js";
+export { page_maybe_dma_pinned } from "./patches/track_foll_pin.js";
 export * from "./plot/index.js";
 export * from "./trace/ftrace.js";
 export * from "./trace/history.js";

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { runLine, statements } from "../src/cli/shell.js";
 import { Desk, type Host } from "../src/lab/desk.js";
 import { run } from "../src/lab/run.js";
+import { type OwnPatch, workbench } from "../src/lab/workbench.js";
 import { toSvg } from "../src/plot/index.js";
 import { stubHost } from "./lab/stub_host.js";
 
@@ -31,6 +32,17 @@ describe("README", () => {
     for (const statement of statements(block)) texts.push((await runLine(desk, statement)).text);
     expect(texts.join("\n")).toContain("BUG: page_buffers: BUG_ON(!PagePrivate(page))");
     expect(desk.world.k.faults.map(({ kind }) => kind)).toEqual(["WARN", "BUG"]);
+  });
+
+  it("shows a fix of somebody's own, and what `guplab fix` prints of it", async () => {
+    const source = "test/fixes/skip-referenced.mjs";
+    const readme = file("README.md");
+    expect(readme).toContain(`\`\`\`js\n${file(source)}\`\`\`\n`);
+    const { default: patch } = (await import("./fixes/skip-referenced.mjs" as string)) as {
+      default: OwnPatch;
+    };
+    const printed = workbench(patch, { workloads: ["W1", "W7"] });
+    expect(readme).toContain(`$ guplab fix ${source} -w W1 W7\n${printed}\n`);
   });
 
   it("names folders that exist", () => {

@@ -3,8 +3,11 @@ import { parentPort, workerData } from "node:worker_threads";
 import type { Bisected, BisectRequest, Searched, SearchRequest, Walked, WalkRequest } from "../lab/desk.js";
 import { type ExploreOptions, explore } from "../lab/explore.js";
 import { bisect } from "../lab/kernels.js";
+import { isFault } from "../lab/outcomes.js";
 import { type Studied, type StudyRequest, study } from "../lab/study.js";
 import { walks } from "../lab/walks.js";
+import { replayWith, workbench } from "../lab/workbench.js";
+import { type FixRequest, loadPatch } from "./fix.js";
 import { Meter } from "./meter.js";
 
 /** What the thread is started with. `stop` is one Int32: when it becomes more, what is being done ends, with what there is. */
@@ -13,6 +16,7 @@ export interface SearchOrder {
   readonly bisect?: BisectRequest;
   readonly walk?: WalkRequest;
   readonly study?: StudyRequest;
+  readonly fix?: FixRequest;
   readonly stop: SharedArrayBuffer;
 }
 
@@ -35,7 +39,7 @@ const say = (said: Said): void => parentPort?.postMessage(said);
 const meter = new Meter(() => performance.now());
 let about = "";
 
-const progress: ExploreOptions["progress"] = ({ states, frontier, depth, found, again }) => {
+const progress: NonNullable<ExploreOptions["progress"]> = ({ states, frontier, depth, found, again }) => {
   const met = found.length > 0 ? `; found: ${found.join(", ")}` : "";
   const extent =
     again === undefined
@@ -66,6 +70,26 @@ try {
       return goOn();
     };
     say({ found: study(order.study, progress, doing) });
+  }
+  if (order.fix) {
+    const { file, kernel, workloads, maxStates, replay } = order.fix;
+    const patch = await loadPatch(file);
+    if (replay !== undefined) {
+      const again = replayWith(patch, replay);
+      const faulty = again.outcomes.some((kind) => kind !== "OK" && isFault(kind));
+      say({ found: { text: String(again), report: again.toJSON(), code: faulty ? 3 : 0 } });
+    } else {
+      const made = workbench(patch, {
+        kernel,
+        workloads,
+        maxStates,
+        progress: (seen) => {
+          about = `${seen.workload} on ${seen.kernel}: `;
+          return progress(seen);
+        },
+      });
+      say({ found: { text: String(made), report: made.toJSON(), code: made.faulty ? 3 : 0 } });
+    }
   }
   if (order.bisect) {
     const { scenario, good, bad, maxStates, runs } = order.bisect;

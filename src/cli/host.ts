@@ -14,6 +14,7 @@ import type { Studied, StudyRequest } from "../lab/study.js";
 import type { Result } from "../lab/verbs/verb.js";
 import { NotebookError, writeWhole } from "../notebook/format.js";
 import type { Said, SearchOrder } from "./explore-worker.js";
+import type { FixRequest } from "./fix.js";
 import { runScript } from "./shell.js";
 
 export class NodeHost implements Host {
@@ -82,6 +83,11 @@ export class NodeHost implements Host {
     return this.inThread<Bisected>({ bisect: request });
   }
 
+  /** Try a patch of somebody's own; may be interrupted. @throws Error with one sentence */
+  fix(request: FixRequest): Promise<Studied> {
+    return this.inThread<Studied>({ fix: request });
+  }
+
   private async inThread<T>(order: Omit<SearchOrder, "stop">): Promise<T> {
     const { Worker } = await import("node:worker_threads");
     const stop = new SharedArrayBuffer(4);
@@ -110,4 +116,14 @@ export class NodeHost implements Host {
     Atomics.add(this.stop, 0, 1);
     return true;
   }
+}
+
+/** A host that tells how far it is, on a terminal, and ends what it does at Ctrl-C. */
+export function interruptible(): NodeHost {
+  const { isTTY } = process.stderr;
+  const host = new NodeHost((seen) => {
+    if (isTTY) process.stderr.write(`\r\x1b[K${seen}`);
+  });
+  process.once("SIGINT", () => host.interrupt());
+  return host;
 }

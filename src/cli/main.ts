@@ -486,6 +486,52 @@ ${EXIT_CODES}`,
     .action(async (options) => (await import("./matrix.js")).matrixCommand(options));
 
   program
+    .command("fix")
+    .description("try a patch of your own on the standard workloads, beside the kernel without it")
+    .argument("<file>", "a module of JavaScript (.mjs, .js) whose default export is the patch")
+    .addOption(kernelOption())
+    .option("-w, --workloads <names...>", "scenarios, with parameters after commas; default W1 to W18")
+    .addOption(
+      new Option(
+        "--max-states <n>",
+        "give up each search after so many states, and walk at random instead; default 5000000",
+      ).argParser(whole(1)),
+    )
+    .addOption(
+      new Option("--replay <line>", "no search: do a run again that was found with the patch").conflicts([
+        "kernel",
+        "workloads",
+        "maxStates",
+      ]),
+    )
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+The file, for example fix.mjs:
+  import { before, goto, page_count, page_has_private, when } from "guplab";
+  export default {
+    name: "skip-referenced",
+    help: "reclaim leaves a page alone that somebody else refers to",
+    edits: [
+      before("shrink_page_list", "PageDirty#1", [
+        when("page_count", (k, f) => page_count(k, f.page) > 2 + (page_has_private(k, f.page) ? 1 : 0), [goto("keep_locked")]),
+      ]),
+    ],
+  };
+A step is named as in Linux; guplab repl -e 'scenario W1; paths shrink_page_list' prints a path with its steps. Edits are before,
+after, replace, remove, around, recall and becomes; what stands in them are the words in which src/kernel is written. An edit that
+does not apply is told with what would. Ctrl-C ends it, and prints what has been found.
+
+Examples:
+  guplab fix fix.mjs
+  guplab fix fix.mjs -k v6.3 --workloads W1 W1,holder=rdma W7
+  guplab fix fix.mjs --replay 'dio-reclaim@v4.20+skip-referenced:p13k16'
+${EXIT_CODES}`,
+    )
+    .action(async (file: string, options) => (await import("./fix.js")).fixCommand(file, options));
+
+  program
     .command("compare")
     .description("hold recordings of real kernels against guplab")
     .argument("<folders...>", "a folder with outcome.json and trace.txt.gz each")

@@ -9,7 +9,7 @@ import { type Run, run } from "../lab/run.js";
 import type { StudyRequest } from "../lab/study.js";
 import { open, parseReplay } from "../lab/world.js";
 import { toPage, toSvg } from "../plot/index.js";
-import { NodeHost } from "./host.js";
+import { interruptible, NodeHost } from "./host.js";
 
 interface RunFlags {
   readonly kernel?: string;
@@ -40,16 +40,6 @@ async function writeFigures({ plot, recording }: Run, folder: string): Promise<v
   const page = toPage(figures, { title: recording.info.title, plotly: await host.plotly() });
   host.write(join(folder, "figures.html"), page);
   for (const figure of figures) host.write(join(folder, `${figure.kind}.svg`), toSvg(figure));
-}
-
-/** A host that tells how far it is, on a terminal, and ends what it does at Ctrl-C. */
-function interruptible(): NodeHost {
-  const { isTTY } = process.stderr;
-  const host = new NodeHost((seen) => {
-    if (isTTY) process.stderr.write(`\r\x1b[K${seen}`);
-  });
-  process.once("SIGINT", () => host.interrupt());
-  return host;
 }
 
 interface WalkFlags {

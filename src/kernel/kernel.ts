@@ -75,6 +75,7 @@ export const PTE = PTE_BIT;
 
 type Of<T> = T extends Struct<infer C> ? Columns<C> : never;
 
+/** The state that steps read and write: a column for each field of each struct, `k.page._refcount[page]`, and a patch's own by `k.of(struct)`. */
 export class Kernel implements Running {
   task = 0;
   at = 0;

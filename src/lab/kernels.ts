@@ -2,12 +2,13 @@
 import { createTwoFilesPatch } from "diff";
 import type { RuleValues } from "../kernel/rule.js";
 import type { AnyPath } from "../machine/patch.js";
-import { findKernel, type KernelVersion } from "../patches/kernels.js";
+import type { KernelVersion } from "../patches/kernels.js";
 import { isSince, type Names } from "../patches/names.js";
 import type { Patch } from "../patches/patch.js";
 import type { FaultKind } from "../trace/recording.js";
 import { type ExploreOptions, explore, WALKS } from "./explore.js";
 import { isFault, SEVERITY } from "./outcomes.js";
+import { kernelOf } from "./own_patches.js";
 import { linesOf, pathsBelow } from "./paths.js";
 import { askersOf, ruleIn, ruleListing } from "./rules.js";
 import { lossesOf, runToEnd } from "./run.js";
@@ -93,8 +94,8 @@ function insertsDiff(a: KernelVersion, b: KernelVersion, meant: readonly string[
  * @example kernelDiff("v6.3", "v6.4").includes("+    if folio_maybe_dma_pinned") // true
  */
 export function kernelDiff(from: string, to: string, path?: string): string {
-  const a = findKernel(from);
-  const b = findKernel(to);
+  const a = kernelOf(from);
+  const b = kernelOf(to);
   const all = [...reachable()];
   const { names } = isSince(a.name, b.name) ? a : b;
   const meant = path === undefined ? [] : [...a.names.typed(path), ...b.names.typed(path)];
@@ -217,7 +218,7 @@ const same = (a: Judged, b: Judged): boolean => {
  */
 export function bisect(scenario: string, good: string, bad: string, options: BisectOptions = {}): Bisection {
   const { maxStates, progress = () => true, runs = 0, searching = () => {} } = options;
-  const ends = [findKernel(good), findKernel(bad)];
+  const ends = [kernelOf(good), kernelOf(bad)];
   const [fewer, more] = ends[0].patches.length <= ends[1].patches.length ? ends : [ends[1], ends[0]];
   const lacking = fewer.patches.filter((patch) => !more.patches.includes(patch));
   if (lacking.length > 0)
@@ -301,7 +302,7 @@ export interface ListedPatch
 
 /** The patches of a kernel, the oldest first. @throws Error with one sentence when there is no such kernel */
 export const patchesOf = (kernel: string): readonly ListedPatch[] =>
-  findKernel(kernel).patches.map(({ name, title, author, date, commit, uncertain, help, needs = [] }) => ({
+  kernelOf(kernel).patches.map(({ name, title, author, date, commit, uncertain, help, needs = [] }) => ({
     name,
     title,
     author,

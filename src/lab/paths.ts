@@ -6,6 +6,7 @@ import { operations } from "../kernel/linux.js";
 import type { AnyPath } from "../machine/patch.js";
 import type { Node } from "../machine/path.js";
 import type { Implementations } from "../machine/program.js";
+import type { KernelVersion } from "../patches/kernels.js";
 import type { Names } from "../patches/names.js";
 import { type World, withDaemons } from "./world.js";
 
@@ -45,8 +46,11 @@ function reached(
   return found;
 }
 
-/** Every path that a task of this world can reach, by its v4.20 name. */
-export function pathsOf({ scenario, parameters, kernel, k }: World): Map<string, AnyPath> {
+/** Every path that a task of this world can reach, by its v4.20 name: on its own kernel, or as another one would have it. */
+export function pathsOf(
+  { scenario, parameters, kernel: own, k }: World,
+  kernel: KernelVersion = own,
+): Map<string, AnyPath> {
   const found = new Map<string, AnyPath>();
   const here = (option: string) => (k.has(option as Config) ? "then" : "otherwise");
   for (const { path } of withDaemons(scenario.setup(parameters).tasks, kernel))

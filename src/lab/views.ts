@@ -22,7 +22,7 @@ import { page_private } from "../kernel/mm/swapfile.js";
 import { isAnon, PVEC } from "../kernel/structs.js";
 import type { Pfn } from "../kernel/types.js";
 import type { CellChange } from "../machine/memory.js";
-import { page_maybe_dma_pinned as asked, compound_pincount } from "../patches/track_foll_pin.js";
+import { compound_pincount, page_maybe_dma_pinned } from "../patches/track_foll_pin.js";
 import type { Fault, Recording } from "../trace/recording.js";
 import {
   BUFFER_BIT,
@@ -30,8 +30,8 @@ import {
   GUP_PIN_COUNTING_BIAS,
   LRU_PLACE,
   PTE_BIT,
-  page_maybe_dma_pinned,
   RECLAIM,
+  refs_maybe_dma_pinned,
   TAG_BIT,
   WORD,
   type Word,
@@ -163,7 +163,9 @@ export function pageView(world: World, pfn: number): PageView {
     mapping: mappingText(k, page),
     vma: vmaOf(k, page),
     pins: k.page.pins[page],
-    maybe_dma_pinned: k.knows(compound_pincount) ? asked(k, page) : page_maybe_dma_pinned(refcount),
+    maybe_dma_pinned: k.knows(compound_pincount)
+      ? page_maybe_dma_pinned(k, page)
+      : refs_maybe_dma_pinned(refcount),
     buffers: bufferText(k.buffersWord(page)),
     pte: pteText(k.pteWord(page)),
     tags: tagText(k.tagsWord(page)),

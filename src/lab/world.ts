@@ -28,7 +28,7 @@ import {
   SeededScheduler,
 } from "../machine/schedule.js";
 import type { Watch } from "../machine/watch.js";
-import { findKernel, type KernelVersion } from "../patches/kernels.js";
+import type { KernelVersion } from "../patches/kernels.js";
 import { linkKernel } from "../patches/link.js";
 import {
   type Fault,
@@ -41,6 +41,7 @@ import {
 import { WORD } from "../trace/words.js";
 import { Hanging } from "./hanging.js";
 import { lostWrites, misplaced, staleWrites } from "./lost.js";
+import { kernelOf } from "./own_patches.js";
 import { POWER_CUT, withPowerCut } from "./power_cut.js";
 import {
   completeParameters,
@@ -53,6 +54,7 @@ import {
   type View,
 } from "./scenario.js";
 import { findScenario } from "./scenarios.js";
+import { StepError } from "./step_error.js";
 import { waitsForLock } from "./waits.js";
 
 export interface WorldOptions {
@@ -127,7 +129,7 @@ export class World {
     private readonly options: WorldOptions = {},
     bytes: ArrayBuffer | null = null,
   ) {
-    this.kernel = findKernel(options.kernel ?? "v4.20");
+    this.kernel = kernelOf(options.kernel ?? "v4.20");
     this.parameters = completeParameters(scenario, options.parameters ?? {});
     this.setup = scenario.setup(this.parameters);
     this.plans = withDaemons(this.setup.tasks, this.kernel);
@@ -272,10 +274,20 @@ export class World {
     if (!this.enabled(task)) throw new Error(this.whyNot(task));
     this.k.tick++;
     const made = this.machine.pcOf(task);
-    this.machine.step(task);
+    this.make(task);
     this.schedule.push(task);
     this.judge(task, made);
     this.hanging.report();
+  }
+
+  /** Make a task's step. @throws StepError that says in which step something is wrong with guplab, or with a patch */
+  private make(task: number): void {
+    try {
+      this.machine.step(task);
+    } catch (error) {
+      if (error instanceof StepError) throw error;
+      throw new StepError(this.named(this.machine.code[this.k.at]), error);
+    }
   }
 
   /** Why a task cannot move, as a sentence. */
@@ -490,7 +502,7 @@ export class World {
       step: (task) => {
         // A step must not see what was met before it, and the world keeps it.
         const earlier = k.faults.length === 0 ? null : k.faults.splice(0);
-        machine.step(task);
+        this.make(task);
         const kinds = k.faults.length === 0 ? NOTHING : k.faults.splice(0).map((fault) => fault.kind);
         if (earlier !== null) k.faults.push(...earlier);
         return kinds;

@@ -40,6 +40,9 @@ export interface TaskSpec {
   readonly daemon: boolean;
 }
 
+/** Instructions that a task makes with one step, at most: more of them are a loop that makes no step. */
+const MOST_SETTLED = 1_000_000;
+
 export const task_struct = struct("task_struct", {
   pc: u16("instruction that the task will run next"),
   dead: u8("1 when a BUG killed the task"),
@@ -167,9 +170,10 @@ export class Machine<K extends Running> {
     const k = this.k;
     const { base } = this.cursor;
     let here = at;
-    for (;;) {
+    for (let made = 0; ; made++) {
       const instruction = this.code[here];
       const frame = instruction.frame;
+      if (made > MOST_SETTLED) throw new Error(`${instruction.path} loops without a step`);
       if (instruction.op === LOCAL) {
         const answer = instruction.run(k, frame);
         // A function of the kernel that is called for bookkeeping can find that something is wrong.

@@ -289,22 +289,28 @@ export const proposed: ReadonlyMap<string, Proposal> = new Map(
 
 const listed = (names: Iterable<string>): string => [...names].join(", ");
 
+/** Patches that are known here by their names: merged ones and proposals. */
+export const knownPatch = (name: string): Patch | undefined => patches.get(name) ?? proposed.get(name);
+
+const NOBODYS: ReadonlyMap<string, Patch> = new Map();
+
 /**
  * Look a kernel up by its name, or put one together: `v5.18+keep-private-of-pinned` is v5.18 with one patch more.
  *
+ * @param own patches that whoever asks has besides those that are known here, by their names; default none
  * @throws Error with one sentence that lists the known ones, or says what a patch needs and what would be right
  */
-export function findKernel(name: string): KernelVersion {
+export function findKernel(name: string, own: ReadonlyMap<string, Patch> = NOBODYS): KernelVersion {
   const [base, ...more] = name.split("+");
   const found = kernels.find((kernel) => kernel.name === base);
   if (!found)
     throw new Error(`there is no kernel "${base}"; known: ${listed(kernels.map((kernel) => kernel.name))}`);
   if (more.length === 0) return found;
   const added = more.map((each) => {
-    const patch = patches.get(each) ?? proposed.get(each);
+    const patch = knownPatch(each) ?? own.get(each);
     if (!patch)
       throw new Error(
-        `there is no patch "${each}"; known: ${listed([...patches.keys(), ...proposed.keys()])}`,
+        `there is no patch "${each}"; known: ${listed([...patches.keys(), ...proposed.keys(), ...own.keys()])}`,
       );
     if (found.patches.includes(patch)) throw new Error(`${base} has the patch ${each} already`);
     return patch;
@@ -312,7 +318,7 @@ export function findKernel(name: string): KernelVersion {
   const twice = more.find((each, at) => more.indexOf(each) < at);
   if (twice !== undefined) throw new Error(`"${name}" names the patch ${twice} twice`);
   // Who proposes something brings what it needs.
-  if (added.some((patch) => proposed.has(patch.name)))
+  if (added.some((patch) => proposed.has(patch.name) || own.has(patch.name)))
     return assemble(name, `${base} with ${listed(more)}`, [
       ...found.patches,
       ...completed(added, found.patches),

@@ -29,7 +29,7 @@ import { type Rule, rule_of } from "../kernel/rule.js";
 import type { PagesNr, Pfn, Vpn } from "../kernel/types.js";
 import { fixed, struct, total, u32 } from "../machine/memory.js";
 import { after, replace } from "../machine/patch.js";
-import { page_maybe_dma_pinned as count_says_pinned, GUP_PIN_COUNTING_BIAS } from "../trace/words.js";
+import { GUP_PIN_COUNTING_BIAS, refs_maybe_dma_pinned } from "../trace/words.js";
 import type { Patch } from "./patch.js";
 import { FOLL_PIN, pin_user_pages_api } from "./pin_user_pages.js";
 
@@ -84,7 +84,7 @@ const WARN_count_overflown = 24;
 export function page_maybe_dma_pinned(k: Kernel, page: Pfn): boolean {
   const head = compound_head(k, page);
   if (has_pincount(k, head)) return k.of(compound_pincount).compound_pincount[head] > 0;
-  return count_says_pinned(page_count(k, head));
+  return refs_maybe_dma_pinned(page_count(k, head));
 }
 
 /** A page that has been referenced once is pinned. */

@@ -1,6 +1,6 @@
 /** Pin counts over time: how many references gup holds, what the page's count is, and what a heuristic makes of it. */
 import { pagesOf, placesOf, type Recording } from "../trace/recording.js";
-import { page_maybe_dma_pinned, WORD } from "../trace/words.js";
+import { refs_maybe_dma_pinned, WORD } from "../trace/words.js";
 import { compose, type Panel, type PanelTrace } from "./compose.js";
 import { m4, turns } from "./downsample.js";
 import { COLOR, type Figure } from "./figure.js";
@@ -77,7 +77,7 @@ function count(recording: Recording, pages: readonly number[], line: Timeline): 
     const at = counts.x[counts.x.length - 1] === x ? counts.x.length - 1 : counts.x.length;
     counts.x[at] = x;
     counts.held[at] = pins.pagesWhere((p) => p > 0);
-    counts.maybe[at] = refs.pagesWhere(page_maybe_dma_pinned);
+    counts.maybe[at] = refs.pagesWhere(refs_maybe_dma_pinned);
     counts.most_pins[at] = pins.highest();
     counts.lowest_ref[at] = refs.lowestAboveZero();
     counts.highest_ref[at] = refs.highest();

@@ -128,6 +128,6 @@ export const GUP_PIN_COUNTING_BIAS = 1024;
 /**
  * What page_maybe_dma_pinned (v5.7) says of a small page with this reference count.
  *
- * @example page_maybe_dma_pinned(4) === false; page_maybe_dma_pinned(1027) === true
+ * @example refs_maybe_dma_pinned(4) === false; refs_maybe_dma_pinned(1027) === true
  */
-export const page_maybe_dma_pinned = (refcount: number): boolean => refcount >>> 0 >= GUP_PIN_COUNTING_BIAS;
+export const refs_maybe_dma_pinned = (refcount: number): boolean => refcount >>> 0 >= GUP_PIN_COUNTING_BIAS;

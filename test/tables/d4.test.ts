@@ -20,7 +20,7 @@ import { countersOf } from "../../src/lab/run.js";
 import { findKernel, kernels } from "../../src/patches/kernels.js";
 import { FOLL_PIN, unpin_user_page } from "../../src/patches/pin_user_pages.js";
 import { compound_pincount } from "../../src/patches/track_foll_pin.js";
-import { page_maybe_dma_pinned } from "../../src/trace/words.js";
+import { refs_maybe_dma_pinned } from "../../src/trace/words.js";
 import { disk, dma, flusher, load, read, reclaim, store } from "../kernel/actors.js";
 import { ask } from "../kernel/drivers/ask.js";
 import { type Actor, Hand, small } from "../kernel/harness.js";
@@ -151,7 +151,7 @@ describe("D4 on v4.20", () => {
     const h = new Hand(small({ pages: 1 }, { read: read(0), dma: dma(0), disk }));
     h.past("read", "submit_bio");
     // cache, buffers, PTE, gup
-    expect([h.refs(), page_maybe_dma_pinned(h.refs())]).toEqual([4, false]);
+    expect([h.refs(), refs_maybe_dma_pinned(h.refs())]).toEqual([4, false]);
     expect(Object.keys(FOLL)).not.toContain("PIN");
   });
 

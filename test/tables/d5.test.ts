@@ -16,7 +16,7 @@ import {
   compound_pincount,
   unpin,
 } from "../../src/patches/track_foll_pin.js";
-import { GUP_PIN_COUNTING_BIAS, page_maybe_dma_pinned } from "../../src/trace/words.js";
+import { GUP_PIN_COUNTING_BIAS, refs_maybe_dma_pinned } from "../../src/trace/words.js";
 import { store } from "../kernel/actors.js";
 import { ask } from "../kernel/drivers/ask.js";
 import { Hand, small } from "../kernel/harness.js";
@@ -85,7 +85,7 @@ describe("D5: page_maybe_dma_pinned of a small page", () => {
   for (const [row, plain, pins, count, answer, what] of SMALL)
     it(`${row}: ${count} references, ${answer ? "yes" : "no"} (${what})`, () => {
       expect(plain + pins * BIAS).toBe(count);
-      expect(page_maybe_dma_pinned(count)).toBe(answer);
+      expect(refs_maybe_dma_pinned(count)).toBe(answer);
       // Wrong answers: "yes" without a pin is possible, "no" with one is not.
       if (pins > 0) expect(answer).toBe(true);
       expect(what.startsWith(`${answer === pins > 0} ${answer ? "positive" : "negative"}`)).toBe(
@@ -99,19 +99,19 @@ describe("D5: page_maybe_dma_pinned of a small page", () => {
       const { k } = small({ pages: 1 }, { store: store() });
       while (k.page._refcount[0] < plain) get_page(k, 0);
       expect([k.page._refcount[0], k.page.pins[0]]).toEqual([count, 0]);
-      expect(page_maybe_dma_pinned(k.page._refcount[0])).toBe(answer);
+      expect(refs_maybe_dma_pinned(k.page._refcount[0])).toBe(answer);
       expect(k.faults).toEqual([]);
     }
   });
 
   it("false negative: only by releasing one pin twice while there is another", () => {
     const two = 1 + 2 * BIAS;
-    expect(page_maybe_dma_pinned(two - BIAS)).toBe(true);
-    expect(page_maybe_dma_pinned(two - 2 * BIAS)).toBe(false);
+    expect(refs_maybe_dma_pinned(two - BIAS)).toBe(true);
+    expect(refs_maybe_dma_pinned(two - 2 * BIAS)).toBe(false);
   });
 
   it("threshold: 1024 plain references are needed for a wrong yes", () => {
-    const wrong = Array.from({ length: 2000 }, (_, plain) => plain).filter(page_maybe_dma_pinned);
+    const wrong = Array.from({ length: 2000 }, (_, plain) => plain).filter(refs_maybe_dma_pinned);
     expect(wrong[0]).toBe(1024);
   });
 

@@ -99,9 +99,13 @@ export const ClearPageSwapCache = ClearPageChecked;
 export const SetPageMlocked = setter("mlocked");
 export const ClearPageMlocked = clearer("mlocked");
 
+/** Whether the page has buffers, or what else a filesystem keeps with it: those hold a reference. */
 export const page_has_private = PagePrivate;
+/** Whether the page is of a file that is not in memory only: which LRU lists it is on. */
 export const page_is_file_cache = (k: Kernel, page: Pfn): boolean => !PageSwapBacked(k, page);
+/** Whether a PTE maps the page. */
 export const page_mapped = (k: Kernel, page: Pfn): boolean => k.page.mapcount[page] > 0;
+/** The page's references: the cache's, one for each PTE, the buffers', those of get_user_pages, and others. */
 export const page_count = (k: Kernel, page: Pfn): number => k.page._refcount[page];
 
 /** Sets PG_dirty; gives its old value. A device's unspoken write counts as spoken from here on. */

@@ -14,7 +14,7 @@ import { lru_add_drain } from "../../../src/kernel/mm/swap.js";
 import { FS } from "../../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../../src/kernel/structs.js";
 import { countersOf } from "../../../src/lab/run.js";
-import { page_maybe_dma_pinned } from "../../../src/trace/words.js";
+import { refs_maybe_dma_pinned } from "../../../src/trace/words.js";
 import { dma, load, read, store } from "../actors.js";
 import { FILE, Hand, type Small, small } from "../harness.js";
 import { ask } from "./ask.js";
@@ -128,7 +128,7 @@ describe("UDMABUF_CREATE", () => {
     const { h, page } = open(kernel);
     h.go("shrink").go("create");
     lru_add_drain(h.k);
-    expect([h.refs(page()), page_maybe_dma_pinned(h.refs(page()))]).toEqual([2, false]);
+    expect([h.refs(page()), refs_maybe_dma_pinned(h.refs(page()))]).toEqual([2, false]);
     expect(countersOf(h.world).nr_foll_pin_acquired ?? 0).toBe(0);
   });
 
@@ -140,7 +140,7 @@ describe("UDMABUF_CREATE", () => {
       const { nr_foll_pin_acquired, nr_foll_pin_released } = countersOf(h.world);
       return [nr_foll_pin_acquired, nr_foll_pin_released];
     };
-    expect([h.refs(page()), page_maybe_dma_pinned(h.refs(page())), counts()]).toEqual([1025, true, [1, 0]]);
+    expect([h.refs(page()), refs_maybe_dma_pinned(h.refs(page())), counts()]).toEqual([1025, true, [1, 0]]);
     h.go("release");
     expect([h.refs(page()), pinned(), counts(), h.faults()]).toEqual([1, 0, [1, 1], []]);
   });
