@@ -65,7 +65,7 @@ describe("guplab fix", () => {
   });
 
   it("Ctrl-C ends it with what there is: five million states of W4 take longer than it waits", async () => {
-    const searching = spawn(process.execPath, [main, "fix", "skip-referenced.mjs", "-w", "W2", "W4"], {
+    const searching = spawn(process.execPath, [main, "fix", "skip-referenced.mjs", "-w", "W2", "W4", "W10"], {
       cwd: folder,
     });
     let printed = "";
