@@ -174,6 +174,7 @@ export const try_to_unmap_for_migration = path("try_to_unmap", UNMAP, [
         }),
       ],
     ),
+    label("out"),
   ]),
 ]);
 

@@ -22,6 +22,8 @@
  */
 import type { Kernel } from "../../kernel/kernel.js";
 import { config, given, goto, when } from "../../kernel/language.js";
+import { try_to_unmap_for_migration } from "../../kernel/mm/migrate.js";
+import { try_to_unmap } from "../../kernel/mm/rmap.js";
 import type { Pfn } from "../../kernel/types.js";
 import { after, around, before, type Edit } from "../../machine/patch.js";
 import type { Node } from "../../machine/path.js";
@@ -90,9 +92,13 @@ export const hubbard_ttu_serialised_2018: Proposal = {
   uncertain: "nobody posted it so: it is what the posted patch says that it does",
   remarks: [not_good],
   edits: [
-    around<Walk>("try_to_unmap", "ptep_clear_flush", "PageDmaPinned", (act) => (k, f) => {
+    around<Walk>(try_to_unmap, "ptep_clear_flush", "PageDmaPinned", (act) => (k, f) => {
       if (page_dma_pinned(k, f.page)) f.stop = 1;
       else act(k, f);
+    }),
+    // The walk that makes migration entries comes to the end of the VMAs without one.
+    around<Walk>(try_to_unmap_for_migration, "ptep_clear_flush", "PageDmaPinned", (act) => (k, f) => {
+      if (!page_dma_pinned(k, f.page)) act(k, f);
     }),
   ],
 };
