@@ -119,6 +119,7 @@ export { type Cell, type CellOutcome, computeCell } from "./lab/matrix/cell.js";
 export { type Criteria, criteriaOf } from "./lab/matrix/criteria.js";
 export { type Matrix, type MatrixOptions, matrix } from "./lab/matrix/matrix.js";
 export { type Orderings, type OrderingsOptions, type OrderingsReport, orderings } from "./lab/orderings.js";
+export type { KernelName } from "./lab/own_patches.js";
 export { kernelOf } from "./lab/own_patches.js";
 export {
   type CurveOptions,

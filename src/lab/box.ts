@@ -9,6 +9,7 @@ import { obey } from "./obey.js";
 import type { Operation } from "./operation.js";
 import type { OperationName, ValuesOf } from "./operations.js";
 import { OPERATIONS } from "./operations.js";
+import type { KernelName } from "./own_patches.js";
 import { type Plots, type Run, reportRun } from "./run.js";
 import type { SandboxDriver } from "./sandbox.js";
 import type { Values } from "./scenario.js";
@@ -46,7 +47,7 @@ export interface OrderOptions {
 type Orders = { readonly [N in OperationName]: Method<N> };
 
 export interface BoxOptions {
-  readonly kernel?: string;
+  readonly kernel?: KernelName;
   /** What the file lies on: "ext4", "ext4-delalloc", "xfs", "btrfs", "ext4-dax" ...; default "ext4". */
   readonly fs?: string;
   /** Pages of the file, 1 to 64; default 4. */

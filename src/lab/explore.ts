@@ -13,6 +13,7 @@ import type { FaultKind } from "../trace/recording.js";
 import type { Certificate } from "./certificate.js";
 import { completeBounds, faultsIn, refuseOrders } from "./graphs.js";
 import { isFault, SEVERITY } from "./outcomes.js";
+import type { KernelName } from "./own_patches.js";
 import { CUT_BOUND, POWER_CUT } from "./power_cut.js";
 import { outcomesOf, run } from "./run.js";
 import type { Values } from "./scenario.js";
@@ -21,7 +22,7 @@ import { open, type World } from "./world.js";
 
 export interface ExploreOptions {
   /** Name of a kernel; default v4.20. */
-  readonly kernel?: string;
+  readonly kernel?: KernelName;
   readonly parameters?: Values;
   /** Give up after this many states, and walk at random instead; default as many as fit into 4 GiB. */
   readonly maxStates?: number;

@@ -1,6 +1,7 @@
 /** Searches that keep their graph: what the explanations of a scenario or a run are read from. */
 import { type Explored, exploreGraph, type Faults, faultsOf } from "../explore/graph.js";
 import type { ExploreOptions } from "./explore.js";
+import type { KernelName } from "./own_patches.js";
 import { open, type World } from "./world.js";
 
 /** How far a search may go. */
@@ -62,7 +63,7 @@ export function faultsIn(
  *
  * @throws Error with one sentence when a name does not fit, the scenario waits for orders, or it was interrupted after the search
  */
-export function mapOf(scenario: string, kernel: string | undefined, bounds: Bounds): Mapped {
+export function mapOf(scenario: string, kernel: KernelName | undefined, bounds: Bounds): Mapped {
   const world = open(scenario, { kernel, record: false });
   refuseOrders(world);
   const explored = exploreGraph(world.faces, completeBounds(bounds));

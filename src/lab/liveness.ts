@@ -11,11 +11,12 @@ import { formatSchedule } from "../machine/schedule.js";
 import { awaited } from "./awaited.js";
 import { namedSteps, stepTable, type WitnessStep } from "./explore.js";
 import { type Bounds, completeBounds, refuseOrders } from "./graphs.js";
+import type { KernelName } from "./own_patches.js";
 import { open, type World } from "./world.js";
 
 export interface LivenessOptions extends Bounds {
   /** Name of a kernel; default v4.20. */
-  readonly kernel?: string;
+  readonly kernel?: KernelName;
 }
 
 /** One thing that may go on for ever. */

@@ -6,12 +6,13 @@ import type { FaultKind } from "../trace/recording.js";
 import { namedSteps, type WitnessStep } from "./explore.js";
 import { type Bounds, mapOf } from "./graphs.js";
 import { isFault, SEVERITY } from "./outcomes.js";
+import type { KernelName } from "./own_patches.js";
 import { columns } from "./text.js";
 import { Touching } from "./touching.js";
 
 export interface OrderingsOptions extends Bounds {
   /** Name of a kernel; default v4.20. */
-  readonly kernel?: string;
+  readonly kernel?: KernelName;
 }
 
 /** One ordering between two tasks. */

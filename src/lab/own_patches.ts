@@ -6,6 +6,12 @@
 import { findKernel, type KernelVersion, knownPatch } from "../patches/kernels.js";
 import type { Patch } from "../patches/patch.js";
 
+/** A kernel as somebody may name it: "v4.20+hubbard-lru-2018", or ["v4.20", "hubbard-lru-2018"]. */
+export type KernelName = string | readonly string[];
+
+/** The name in one word. */
+export const kernelName = (name: KernelName): string => (typeof name === "string" ? name : name.join("+"));
+
 const own = new Map<string, Patch>();
 
 /**
@@ -14,7 +20,7 @@ const own = new Map<string, Patch>();
  * @throws Error with one sentence that lists the known ones, or says what a patch needs and what would be right
  * @example kernelOf("v5.18+keep-private-of-pinned").patches.at(-1)?.name // "keep-private-of-pinned"
  */
-export const kernelOf = (name: string): KernelVersion => findKernel(name, own);
+export const kernelOf = (name: KernelName): KernelVersion => findKernel(kernelName(name), own);
 
 /** A patch of guplab's, a proposal, or one that was written in this session, by its name. */
 export const patchNamed = (name: string): Patch | undefined => knownPatch(name) ?? own.get(name);

@@ -25,6 +25,7 @@ import { kindFor, readKind } from "./danger.js";
 import { formatDuration, readDuration, spelledTime } from "./durations.js";
 import { type Bounds, completeBounds, refuseOrders } from "./graphs.js";
 import { isFault, SEVERITY } from "./outcomes.js";
+import type { KernelName } from "./own_patches.js";
 import { columns, fill, threeDigits } from "./text.js";
 import { open, type World } from "./world.js";
 
@@ -734,7 +735,7 @@ function rateOf(report: RateReport, tag: string): RateOf {
 
 export interface RateModelOptions extends Bounds {
   /** Name of a kernel; default v4.20. */
-  readonly kernel?: string;
+  readonly kernel?: KernelName;
 }
 
 /**

@@ -15,12 +15,13 @@ import {
 } from "../plot/index.js";
 import type { Fault, FaultKind, Recording } from "../trace/recording.js";
 import { SEVERITY } from "./outcomes.js";
+import { type KernelName, kernelName } from "./own_patches.js";
 import type { Values } from "./scenario.js";
 import { applySchedule, open, parseReplay, type World } from "./world.js";
 
 export interface RunOptions {
   /** Name of a kernel; default v4.20. */
-  readonly kernel?: string;
+  readonly kernel?: KernelName;
   /** Seed of the scheduler; default the scenario's. */
   readonly seed?: number;
   /** A replay line, or its schedule alone, instead of a seed. */
@@ -191,7 +192,11 @@ export function run(scenario: string, options: RunOptions = {}): Run {
   const { schedule, kernel } = options;
   if (scenario.includes("@")) return runReplay(scenario);
   if (schedule?.includes("@"))
-    return runReplay(schedule, open(scenario, { ...options, record: false }).name, kernel);
+    return runReplay(
+      schedule,
+      open(scenario, { ...options, record: false }).name,
+      kernel === undefined ? undefined : kernelName(kernel),
+    );
   const world = open(scenario, options);
   if (schedule !== undefined) {
     applySchedule(world, schedule);

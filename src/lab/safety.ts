@@ -19,13 +19,14 @@ import { awaited } from "./awaited.js";
 import { type Bounds, completeBounds, refuseOrders } from "./graphs.js";
 import { lostWrites, staleWrites } from "./lost.js";
 import { isFault } from "./outcomes.js";
+import type { KernelName } from "./own_patches.js";
 import { pathsOf } from "./paths.js";
 import { columns, fill } from "./text.js";
 import { open, type World } from "./world.js";
 
 export interface SafetyOptions extends Bounds {
   /** Name of a kernel; default v4.20. */
-  readonly kernel?: string;
+  readonly kernel?: KernelName;
 }
 
 /** By how little a test is missed. */

@@ -8,11 +8,12 @@ import { formatSchedule } from "../machine/schedule.js";
 import type { FaultKind } from "../trace/recording.js";
 import { refuseOrders } from "./graphs.js";
 import { isFault, SEVERITY } from "./outcomes.js";
+import type { KernelName } from "./own_patches.js";
 import { open } from "./world.js";
 
 export interface WalksOptions {
   /** Name of a kernel; default v4.20. */
-  readonly kernel?: string;
+  readonly kernel?: KernelName;
   /** How to choose who moves; default each of them in turn. */
   readonly strategy?: Strategy;
   /** Walks of each strategy; default 2000. */

@@ -41,7 +41,7 @@ import {
 import { WORD } from "../trace/words.js";
 import { Hanging } from "./hanging.js";
 import { lostWrites, misplaced, staleWrites } from "./lost.js";
-import { kernelOf } from "./own_patches.js";
+import { type KernelName, kernelOf } from "./own_patches.js";
 import { POWER_CUT, withPowerCut } from "./power_cut.js";
 import {
   completeParameters,
@@ -59,7 +59,7 @@ import { waitsForLock } from "./waits.js";
 
 export interface WorldOptions {
   /** Name of a kernel; default v4.20. */
-  readonly kernel?: string;
+  readonly kernel?: KernelName;
   /** Values for the scenario's parameters. */
   readonly parameters?: Values;
   /** Whether events are recorded; default true. */

@@ -50,3 +50,14 @@ describe("a safe verdict", () => {
     expect(String(held)).not.toContain("vacuous");
   });
 });
+
+describe("a kernel", () => {
+  it("is named in one word, or as a list of a base and patches", () => {
+    const asList = explore("W2", { kernel: ["v4.20", "kara-count-2018"] });
+    expect(asList.kernel).toBe("v4.20+kara-count-2018");
+    expect(asList.states).toBe(explore("W2", { kernel: "v4.20+kara-count-2018" }).states);
+    expect(run("W2", { kernel: ["v4.20", "kara-count-2018"], seed: 1 }).world.kernel.name).toBe(
+      asList.kernel,
+    );
+  });
+});
