@@ -375,6 +375,26 @@ ${EXIT_CODES}`,
     .action((options: { json?: true }) => oneVerb("kernels", options));
 
   program
+    .command("proposals")
+    .description("list what was proposed and not merged, or tell of one proposal who said what of it")
+    .argument("[name]", "one of them")
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+Each is a patch: -k v4.20+NAME runs it, guplab diff v4.20 v4.20+NAME shows its steps, guplab matrix --cell NAME W1 what can
+happen with it.
+
+Examples:
+  guplab proposals
+  guplab proposals hubbard-ttu-2018
+${EXIT_CODES}`,
+    )
+    .action((name: string | undefined, options: { json?: true }) =>
+      oneVerb(name === undefined ? "proposals" : `proposals ${name}`, options),
+    );
+
+  program
     .command("log")
     .description("list the patches of a kernel, the oldest first")
     .argument("<kernel>", "its name; with patches added: v5.18+keep-private-of-pinned")

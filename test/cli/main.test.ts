@@ -200,7 +200,7 @@ describe("guplab repl, and commands on a pipe", () => {
   });
 });
 
-test.each([["scenarios"], ["kernels"]])("guplab %s: a list, and as JSON", (name) => {
+test.each([["scenarios"], ["kernels"], ["proposals"]])("guplab %s: a list, and as JSON", (name) => {
   expect(guplab([name]).stdout).toMatch(/^ {2}\S/);
   expect(JSON.parse(guplab([name, "--json"]).stdout).length).toBeGreaterThan(0);
 });

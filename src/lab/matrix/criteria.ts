@@ -62,9 +62,10 @@ export function criteriaOf(proposal: Proposal, base = "v4.20"): Criteria {
     const names = added.flatMap((patch) =>
       patch.edits.filter((edit) => edit.path === path || edit.path === path.name),
     );
-    edits += names.length;
-    if (names.length === 0) continue;
     const file = fileOf(path);
+    // A scenario's own programs are nobody's to change.
+    if (names.length === 0 || !file.includes("/")) continue;
+    edits += names.length;
     functions[file] ??= [];
     if (!functions[file].includes(path.name)) functions[file].push(path.name);
   }

@@ -15,6 +15,7 @@ import { counters, diff, faults, log, page, pages, paths, tasks, why } from "./l
 import { back, goto, replay, run, step, until } from "./move.js";
 import { orders } from "./order.js";
 import { powerCut } from "./power_cut.js";
+import { listProposals } from "./proposals.js";
 import { guide } from "./story.js";
 import type { Verb } from "./verb.js";
 
@@ -26,6 +27,7 @@ export const verbs: readonly Verb[] = [
   scenario,
   listKernels,
   kernel,
+  listProposals,
   seed,
   run,
   step,

@@ -1,5 +1,6 @@
 /** Kinds of arguments that several verbs have, and what they answer when something has been done. */
 import { kernels } from "../../patches/kernels.js";
+import { proposals } from "../../patches/proposals/index.js";
 import type { Desk } from "../desk.js";
 import { isFault } from "../outcomes.js";
 import { faultLine } from "../run.js";
@@ -8,7 +9,10 @@ import { logLine, logOf } from "../views.js";
 import { type Result, result, word } from "./verb.js";
 
 export const scenarioName = word(() => scenarios.flatMap(({ name, aliases }) => [name, ...aliases]));
-export const kernelName = word(() => kernels.map(({ name }) => name));
+export const kernelName = word(() => [
+  ...kernels.map(({ name }) => name),
+  ...proposals.map(({ name }) => `${kernels[0].name}+${name}`),
+]);
 export const taskOrCount = word((desk) => desk.world.machine.tasks.map(({ name }) => name));
 
 /** What the steps since a tick did: the last lines of the log, and how it stands. */

@@ -9,6 +9,7 @@ import { study } from "../../../src/lab/study.js";
 import { verbs } from "../../../src/lab/verbs/index.js";
 import { type Result, usage } from "../../../src/lab/verbs/verb.js";
 import { walks } from "../../../src/lab/walks.js";
+import { proposals } from "../../../src/patches/proposals/index.js";
 
 /** A host whose files are in memory. */
 class MemoryHost implements Host {
@@ -423,6 +424,33 @@ describe("the guided crash", () => {
     expect(desk.world.name).toBe("kara-2018");
     await say("run; back 50");
     expect(await jsonOf("guide")).toMatchObject({ chapter: 2 });
+  });
+});
+
+describe("proposals", () => {
+  test("are listed, and each is told with its source, its places, and who said what", async () => {
+    expect((await jsonOf<unknown[]>("proposals")).length).toBe(proposals.length);
+    const text = await textOf("proposals hubbard-ttu-2018");
+    for (const part of [
+      "John Hubbard, 2018-07",
+      "-k v4.20+hubbard-ttu-2018",
+      "mm/rmap.c",
+      "Jan Kara, 2018-07",
+    ])
+      expect(text).toContain(part);
+    await expect(say("proposals nobody-2018")).rejects.toThrow(
+      'there is no proposal "nobody-2018"; proposals lists them',
+    );
+  });
+
+  test.each(proposals.map(({ name }) => name))("%s fits into its columns", async (name) => {
+    expect(
+      Math.max(...(await textOf(`proposals ${name}`)).split("\n").map((line) => line.length)),
+    ).toBeLessThan(140);
+  });
+
+  test("a kernel can have one: its name is completed", () => {
+    expect(complete(desk, "kernel v4.20+hubbard-t").candidates).toContain("v4.20+hubbard-ttu-2018");
   });
 });
 
