@@ -42,6 +42,7 @@ function waits(): string[] {
     else if (edit.how === "callee") visit(edit.callee());
     else if (edit.how === "becomes") visit(edit.other);
   }
+  for (const { path } of proposals.flatMap(({ daemons = [] }) => daemons)) visit(path as AnyPath);
   return [...found].sort();
 }
 

@@ -6,6 +6,11 @@ import {
 } from "./gunthorpe_fail_truncate_2018.js";
 import { lameter_refuse_longterm_2019 } from "./lameter_refuse_longterm_2019.js";
 import { export_layout_lease_2019, lease_user_2019, lease_user_closes_2019 } from "./layout_leases.js";
+import {
+  kara_defer_disk_2018,
+  kara_defer_orphans_2018,
+  nybble41_defer_free_2018,
+} from "./nybble41_defer_free_2018.js";
 import type { Proposal } from "./proposal.js";
 import { tso_refuse_2022 } from "./tso_refuse_2022.js";
 import {
@@ -40,4 +45,7 @@ export const truncations: readonly Proposal[] = [
   lease_released_2019,
   lease_user_2019,
   lease_user_closes_2019,
+  nybble41_defer_free_2018,
+  kara_defer_disk_2018,
+  kara_defer_orphans_2018,
 ];
