@@ -85,6 +85,32 @@ export interface MatrixView extends Matrix {
   toString(): string;
 }
 
+/** Cells as a matrix that shows itself. */
+function viewOf(cells: readonly Cell[]): MatrixView {
+  const made = matrixOf(cells);
+  const shown: MatrixView = { ...made, toString: () => matrixText(made, 100) };
+  return Object.assign(shown, {
+    [DISPLAY]: () => ({ "text/html": matrixHtml(made), "text/plain": matrixText(made, 100) }),
+  });
+}
+
+/**
+ * Read what `guplab matrix --json` has printed.
+ *
+ * @throws Error with one sentence when it is something else
+ * @example readMatrix(JSON.stringify(matrix({ rows: ["v4.20"], columns: ["W9"] }))).rows.length > 1 === true
+ */
+export function readMatrix(json: string): MatrixView {
+  let read: Matrix | null = null;
+  try {
+    read = JSON.parse(json) as Matrix;
+  } catch {
+    // Said below.
+  }
+  if (read?.guplab !== "matrix") throw new Error("this is no matrix: guplab matrix --json prints one");
+  return viewOf(read.rows.flatMap(({ cells }) => Object.values(cells)));
+}
+
 /**
  * Compute cells, one after the other (`guplab matrix` computes them on all cores, and keeps them).
  *
@@ -104,9 +130,5 @@ export function matrix(options: MatrixOptions = {}): MatrixView {
     const made = computeCell(cell, { maxStates: options.maxStates, progress });
     if (!ended) cells.push(made);
   }
-  const made = matrixOf(cells);
-  const shown: MatrixView = { ...made, toString: () => matrixText(made, 100) };
-  return Object.assign(shown, {
-    [DISPLAY]: () => ({ "text/html": matrixHtml(made), "text/plain": matrixText(made, 100) }),
-  });
+  return viewOf(cells);
 }
