@@ -28,6 +28,8 @@ export const AWAITED: Readonly<Record<string, Awaited>> = {
   "wait_dax_page: schedule": (_, page) => `everybody to let go of page ${page}`,
   dax_busy_page: "the lock of a DAX entry",
   dax_delete_mapping_entry: "the lock of a DAX entry",
+  lock_range: "writeback or truncation to give the range lock back",
+  lock_range_write: "everybody who has the range lock of a page to give it back",
   wait_for_last_put: "the last reference to a block that was truncated to be gone",
   wait_for_file_pins: "its own pins of the file to be gone",
   break_layout: "the leases on the file to be given back",

@@ -269,8 +269,9 @@ const __get_user_pages = (nonblocking: boolean) =>
     goto("retry"),
   ]);
 
-const one_page = __get_user_pages(false);
-const one_page_nonblocking = __get_user_pages(true);
+/** One page, with mmap_sem held by the caller all the time; and one for which it may be given back. */
+export const one_page = __get_user_pages(false);
+export const one_page_nonblocking = __get_user_pages(true);
 
 /** The fast walk over an array's addresses, for a path with these locals. */
 const FAST = {

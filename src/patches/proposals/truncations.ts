@@ -4,6 +4,7 @@ import {
   gunthorpe_fail_truncate_lock_2018,
   gunthorpe_fail_truncate_unmap_2018,
 } from "./gunthorpe_fail_truncate_2018.js";
+import { harrosh_range_lock_2018 } from "./harrosh_range_lock_2018.js";
 import { lameter_refuse_longterm_2019 } from "./lameter_refuse_longterm_2019.js";
 import { export_layout_lease_2019, lease_user_2019, lease_user_closes_2019 } from "./layout_leases.js";
 import {
@@ -48,4 +49,5 @@ export const truncations: readonly Proposal[] = [
   nybble41_defer_free_2018,
   kara_defer_disk_2018,
   kara_defer_orphans_2018,
+  harrosh_range_lock_2018,
 ];
