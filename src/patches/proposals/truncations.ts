@@ -37,17 +37,21 @@ export const truncations: readonly Proposal[] = [
   williams_wait_truncate_2018,
   dax_look_first,
   rdma_told_2018,
-  export_layout_lease_2019,
   williams_lease_acts_2018,
   weiny_leases_2019,
   chinner_lease_early_2019,
   chinner_exclusive_lease_2019,
   weiny_zombie_lease_2019,
   lease_released_2019,
-  lease_user_2019,
-  lease_user_closes_2019,
   nybble41_defer_free_2018,
   kara_defer_disk_2018,
   kara_defer_orphans_2018,
   harrosh_range_lock_2018,
+];
+
+/** What programs do that have read one of them, and what they need of the kernel. */
+export const truncation_parts: readonly Proposal[] = [
+  export_layout_lease_2019,
+  lease_user_2019,
+  lease_user_closes_2019,
 ];
