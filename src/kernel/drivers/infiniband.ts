@@ -52,7 +52,7 @@ const RELEASE = {
 } as const;
 
 /** Stop the card and let go of a region's pages. Those of a registration that failed (`dirty` 0) are not dirtied. */
-const __ib_umem_release = path("__ib_umem_release", RELEASE, [
+export const __ib_umem_release = path("__ib_umem_release", RELEASE, [
   step("ib_dma_unmap_sg", (k, f) => dma_unmap(k, f.pages)),
   ...put_pages<FrameOf<typeof RELEASE>>([
     when("PageDirty", (k, f) => !PageDirty(k, f.page) && f.writable === 1 && f.dirty === 1, [

@@ -23,6 +23,11 @@ import {
   williams_lease_acts_2018,
 } from "./weiny_leases_2019.js";
 import {
+  wilcox_revoke_reset_2018,
+  williams_revoke_2018,
+  williams_revoke_try_2018,
+} from "./williams_revoke_2018.js";
+import {
   dax_look_first,
   rdma_told_2018,
   williams_wait_truncate_2018,
@@ -47,6 +52,9 @@ export const truncations: readonly Proposal[] = [
   kara_defer_disk_2018,
   kara_defer_orphans_2018,
   harrosh_range_lock_2018,
+  williams_revoke_2018,
+  williams_revoke_try_2018,
+  wilcox_revoke_reset_2018,
 ];
 
 /** What programs do that have read one of them, and what they need of the kernel. */
