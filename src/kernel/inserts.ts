@@ -18,6 +18,8 @@ interface Functions {
   readonly list_del: (k: Kernel, page: Pfn) => void;
   /** free_pages_check, at its beginning: the page has no references any more. */
   readonly free_pages_check: (k: Kernel, page: Pfn) => void;
+  /** __delete_from_page_cache, at its beginning. */
+  readonly __delete_from_page_cache: (k: Kernel, page: Pfn) => void;
   /** No function of Linux (mm/references.ts): counts in `refs` the references that somebody holds whom the base does not know. */
   readonly references_held: (k: Kernel, refs: number[]) => void;
 }
@@ -45,6 +47,7 @@ export function insertsOf(inserts: readonly Insert[]): Inserts {
     __pagevec_lru_add_fn: into("__pagevec_lru_add_fn"),
     list_del: into("list_del"),
     free_pages_check: into("free_pages_check"),
+    __delete_from_page_cache: into("__delete_from_page_cache"),
     references_held: into("references_held"),
   };
 }

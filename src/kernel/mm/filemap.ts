@@ -198,6 +198,7 @@ export function add_to_page_cache_lru(
  * is dirty now loses its data: a warning and the gauges, PG_dirty stays (unaccount_page_cache_page). Reclaim leaves a shadow in the slot.
  */
 export function __delete_from_page_cache(k: Kernel, page: Pfn, shadow = 0): void {
+  for (const insert of k.inserts.__delete_from_page_cache) insert(k, page);
   const dirty = k.WARN_ON_ONCE(
     PageDirty(k, page),
     WARN.unaccount_page_cache_page_dirty,
