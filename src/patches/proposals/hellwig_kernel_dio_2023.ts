@@ -4,9 +4,11 @@
  * Christoph Hellwig, 19 and 27 February 2023, in the thread of "Writeback handling of pinned pages": in-kernel O_DIRECT on fsync for pages that are pinned for long. Jan Kara, 27 February: writeback could ignore them then, and
  * filemap_fdatawrite() have this; he would copy them first (kara-kernel-dio-2023). Hellwig: no copy is needed (hellwig-kernel-dio-2023).
  *
- * What it inserts: the walks of write_cache_pages, ext4 and btrfs skip pinned pages whoever asks; behind ->writepages of a WB_SYNC_ALL call come the dirty pages of its range that are pinned, one after the other: a block for each as
+ * What it inserts: the walks of write_cache_pages, ext4 and btrfs skip pinned pages whoever asks; behind ->writepages of a WB_SYNC_ALL call come the pages of its range that it has left dirty, one after the other: a block for each as
  * an O_DIRECT write would get it, the transfer, its end. PG_dirty, tags and buffers stay as they are: the page is dirty until the pin ends, and what its filesystem has promised it stays promised. A write to a file of btrfs takes a block
  * beside that promise, and fsync gives -ENOSPC where there is none.
+ *
+ * Whether such a page is pinned still is not asked again: a pin that ends between the walk and this would leave the page to nobody, and fsync would break its promise (half-page).
  *
  * What it leaves: without the copy the device may write while the page is read, so that sums break. Invalidation and truncation strip as before.
  *
@@ -41,6 +43,7 @@ import {
   call,
   given,
   goto,
+  held,
   label,
   leave,
   local,
@@ -52,7 +55,13 @@ import {
   when,
 } from "../../kernel/language.js";
 import { lru_lock, PG_writeback } from "../../kernel/locks.js";
-import { PageDirty } from "../../kernel/mm/page.js";
+import {
+  lock_page,
+  PageDirty,
+  settledUnlessWriteback,
+  unlock,
+  wait_on_page_writeback,
+} from "../../kernel/mm/page.js";
 import { pagevec_lookup_range_tag, pagevec_next, pagevec_release } from "../../kernel/mm/pagevec.js";
 import { FS } from "../../kernel/operations.js";
 import { type InodeNr, inode, int, NONE, type Pfn, pfn } from "../../kernel/types.js";
@@ -60,7 +69,6 @@ import { struct, u16 } from "../../machine/memory.js";
 import { type AnyPath, after, before, type Edit, locals } from "../../machine/patch.js";
 import type { Proposal } from "./proposal.js";
 import { type Scratch, skip } from "./skip_pinned.js";
-import { page_dma_pinned } from "./tracking.js";
 import { trackings } from "./trackings.js";
 
 const kernel_dio = struct("kernel_dio", {
@@ -201,7 +209,7 @@ const kernel_direct_write = (copied: boolean) =>
     ],
   );
 
-/** Write the pages of a range that are dirty and pinned. Gives 0 or -ENOSPC. */
+/** Write what the walk has left dirty in a range. Gives 0 or -ENOSPC. */
 const filemap_write_pinned = (copied: boolean) => {
   const write = kernel_direct_write(copied);
   return path(
@@ -221,17 +229,21 @@ const filemap_write_pinned = (copied: boolean) => {
       step("pagevec_lookup_range_tag", (k, f) => pagevec_lookup_range_tag(k, f, f.range_end, "dirty")),
       given((_, f) => f.page === NONE, [leave()]),
       label("page"),
-      when(
-        "PageDmaPinned",
-        (k, f) => k.page.mapping[f.page] === f.mapping && PageDirty(k, f.page) && page_dma_pinned(k, f.page),
-        [
-          call(() => write, { mapping: "mapping", page: "page" }, "error"),
-          local((_, f) => {
-            if (f.error < 0) f.ret = -ERRNO.ENOSPC;
-            f.error = 0;
-          }),
-        ],
+      lock_page(),
+      held(
+        when("!PageDirty", (k, f) => k.page.mapping[f.page] !== f.mapping || !PageDirty(k, f.page), [
+          unlock(),
+          goto("next"),
+        ]),
       ),
+      settledUnlessWriteback(wait_on_page_writeback()),
+      unlock(),
+      call(() => write, { mapping: "mapping", page: "page" }, "error"),
+      local((_, f) => {
+        if (f.error < 0) f.ret = -ERRNO.ENOSPC;
+        f.error = 0;
+      }),
+      label("next"),
       pagevec_next("page"),
       under(lru_lock, [step("pagevec_release", (k, f) => pagevec_release(k, f))]),
       goto("lookup"),

@@ -33,6 +33,16 @@ describe("kara-bounce-2018: fsync writes a copy (20180710082100.mkdwngdv5kkrcz6n
     },
   );
 
+  it("btrfs: the sum fits as well; what is lost there without a reservation is lost still", () => {
+    expect(kinds(checksumMachine(SKIP, FS.btrfs))).toContain("TORN");
+    expect(kinds(checksumMachine(BOUNCE, FS.btrfs))).not.toContain("TORN");
+  });
+
+  it("fsync's promise for what a program stores beside the device is kept (half-page)", () => {
+    for (const kernel of [SKIP, BOUNCE, DIRTY])
+      expect(explore("half-page", { kernel, maxStates: 2_000_000 }).outcomes).toEqual(["OK"]);
+  });
+
   it("the page is clean then, and pinned: reclaim strips it, and the next fsync crashes", () => {
     expect(kinds(stripMachine(BOUNCE))).toEqual(["BUG", "WARN"]);
   });
@@ -41,6 +51,7 @@ describe("kara-bounce-2018: fsync writes a copy (20180710082100.mkdwngdv5kkrcz6n
 describe("kara-bounce-dirty-2018: and the page stays dirty (the same message)", () => {
   it("is what keeps reclaim from the buffers, as Kara said", () => {
     expect(kinds(stripMachine(DIRTY))).toEqual([]);
+    expect(kinds(checksumMachine(DIRTY, FS.xfs))).toEqual([]);
   });
 
   it("and an O_DIRECT write of the file as well: the only one of these that ends W1 with strip=diowrite", () => {

@@ -42,6 +42,16 @@ describe("hubbard-mkclean-2018 (patches 4/6 and 6/6 of 20180702005654.20369)", (
     expect(explore("W1,strip=none,holder=aio", { kernel: MKCLEAN }).outcomes).toEqual(["HANG"]);
   });
 
+  it("a GPU driver is told to let go before the wait; it stops its card and keeps its references, and nothing moves any more", () => {
+    const { outcomes, steps } = explore("W2,holder=amdgpu", { kernel: MKCLEAN });
+    expect(outcomes).toEqual(["HANG"]);
+    expect(steps.at(-1)).toMatchObject({ task: "flusher", path: "amdgpu_ttm_tt_mark_user_pages" });
+  });
+
+  it("anonymous pages, which nobody write-protects, are swapped out as before", () => {
+    expect(explore("swap-pinned", { kernel: MKCLEAN }).outcomes).toEqual(explore("swap-pinned").outcomes);
+  });
+
   it("RDMA is spared it on ext4: the page is dirty while the flusher waits, and then it takes no lock", () => {
     expect(explore("W1,strip=none,holder=rdma", { kernel: MKCLEAN }).outcomes).toEqual(["OK"]);
     // The price of an unbroken sum: nothing is written while the pin lasts, and fsync does not come back before it ends.

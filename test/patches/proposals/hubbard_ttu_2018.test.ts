@@ -45,6 +45,13 @@ describe("hubbard-ttu-2018 (patch 6/6 of 20180702005654.20369, as posted)", () =
     expect(bug(stripped)).toBe(bug(explore("W1,strip=diowrite", { kernel: "v4.20" })));
   });
 
+  it("asks before a driver that watches the PTEs is told: of a GPU's page in 600,000 states and 256 walks nothing crashes, where v4.20 does", () => {
+    const met = (kernel: string) =>
+      (explore("W1,holder=amdgpu", { kernel, maxStates: 600_000 }).met ?? []).map(({ kind }) => kind);
+    expect(met("v4.20")).toContain("BUG");
+    expect(met("v4.20+hubbard-ttu-2018")).not.toContain("BUG");
+  });
+
   it("nor about writeback: fsync loses what a device wrote (W5), a sum does not match (W6)", () => {
     expect(search("W5", "hubbard-ttu-2018").outcomes).toEqual(["LOST"]);
     expect(search("W6", "hubbard-ttu-2018").outcomes).toEqual(["TORN"]);

@@ -26,7 +26,13 @@ const twice = path("fsync_twice", { source: "a process", args: { mapping: inode 
 /** An O_DIRECT read into a mapped page of a file, and fsync of that file, on a disk that checks sums. */
 export const checksumMachine = (kernel: string, fs: number = FS.ext4, parts = 1): World =>
   small(
-    { kernel, fs, parts, stableWrites: true, geometry: { pages: 1, config: ["checksum"] } },
+    {
+      kernel,
+      fs,
+      parts,
+      stableWrites: true,
+      geometry: { pages: 1, config: fs === FS.btrfs ? ["checksum", "blocks"] : ["checksum"], blocks: 5 },
+    },
     { read: read(0), dma: dma(0), fsync, disk },
   );
 
