@@ -89,7 +89,7 @@ function insertsDiff(a: KernelVersion, b: KernelVersion, meant: readonly string[
  * Where the paths of two kernels differ, as a unified diff of their steps, then where the answers of rules do that paths ask, then what patches have
  * put into functions without steps; empty when nothing differs. Both sides have the newer kernel's names: a function that has only been renamed is no difference.
  *
- * @param path only this one, by any of its names, with the rules that it asks; or one rule
+ * @param path only this one, by any of its names, with the rules that it asks; or one rule, or a function without steps
  * @throws Error with one sentence when a name is unknown
  * @example kernelDiff("v6.3", "v6.4").includes("+    if folio_maybe_dma_pinned") // true
  */
@@ -100,7 +100,8 @@ export function kernelDiff(from: string, to: string, path?: string): string {
   const { names } = isSince(a.name, b.name) ? a : b;
   const meant = path === undefined ? [] : [...a.names.typed(path), ...b.names.typed(path)];
   const rule = meant.some((name) => ruleIn(a, name) !== null || ruleIn(b, name) !== null);
-  if (path !== undefined && !rule && !all.some(({ name }) => meant.includes(name)))
+  const inserted = insertLines(a, meant) !== "" || insertLines(b, meant) !== "";
+  if (path !== undefined && !rule && !inserted && !all.some(({ name }) => meant.includes(name)))
     throw new Error(`there is no path "${path}"; the verb paths lists those of a scenario`);
   const parts = new Set<string>();
   for (const each of all) {
