@@ -76,6 +76,16 @@ describe("A14: one bit, with a page that somebody else looks at meanwhile", () =
   it("no put clears it: a page that is not pinned any more looks pinned", () => {
     expect(searched("wilcox-bit-sticky-2018")).toEqual([expect.stringMatching(/^LEAK/)]);
   });
+  it("so that whoever asks is told nothing: with the bit W1 dies as it does where nobody asks, in the same 63 steps", () => {
+    const order = "p13k6p2m3p1k6f12d4k7p5f4";
+    const dies = (kernel: string) => run(`dio-reclaim@${kernel}:${order}`).outcomes.includes("BUG");
+    const asks = "hubbard-ttu-serialised-2018";
+    expect([
+      dies("v4.20"),
+      dies(`v4.20+wilcox-bit-2018+${asks}`),
+      dies(`v4.20+kara-count-2018+${asks}`),
+    ]).toEqual([true, true, false]);
+  });
   it("a count is right in every order", () => {
     expect(searched("kara-count-2018")).toEqual([]);
   });
@@ -144,6 +154,12 @@ describe("A29: more mapcounts than PTEs", () => {
       return made.world.k.buffersWord(0) === 0;
     };
     expect([stripped("kara-count-2018"), stripped(NAME)]).toEqual([true, false]);
+  });
+
+  it("does as much as an exact count that try_to_unmap asks, and no more: one order kills both (each is the shortest of W1's 2.8 and 2.6 million states)", () => {
+    const order = "p13k16p2k17p2k2p1k2p10m3p1k2f3d4k1f3k1f2k1f4d4k4p5f4";
+    for (const kernel of [NAME, "kara-count-2018+hubbard-ttu-serialised-2018"])
+      expect(run(`dio-reclaim@v4.20+${kernel}:${order}`).outcomes).toContain("BUG");
   });
 
   it("truncation takes a page out of the cache that looks mapped, and complains: W7", () => {
