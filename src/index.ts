@@ -7,6 +7,7 @@
  * run.plot.pins();
  * explore("kara-2018-quiet").verdict; // "safe"
  */
+import { article, claims } from "./lab/article.js";
 import { sandboxOf } from "./lab/box.js";
 import { check } from "./lab/certificate.js";
 import { compare } from "./lab/compare/compare.js";
@@ -57,6 +58,8 @@ export const lab = {
   proposals,
   makeKernel,
   workbench,
+  article,
+  claims,
 };
 
 export type { Kernel, Table } from "./kernel/kernel.js";
@@ -84,6 +87,20 @@ export {
 } from "./kernel/mm/page.js";
 export { put_page } from "./kernel/mm/swap.js";
 export * from "./kernel/types.js";
+export {
+  type ArticleOptions,
+  article,
+  articleText,
+  type Claim,
+  type ClaimRate,
+  type ClaimResult,
+  type ClaimSearch,
+  claims,
+  type RatedReport,
+  type Shows,
+  type Told,
+  type ToldReport,
+} from "./lab/article.js";
 export { type Beside, beside, besideTable, type Call, realCalls, simulatedCalls } from "./lab/beside.js";
 export { type Box, type BoxOptions, type OrderOptions, type OrderResult, sandboxOf } from "./lab/box.js";
 export type { Certificate, Check, CheckReport } from "./lab/certificate.js";

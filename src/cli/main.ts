@@ -552,6 +552,28 @@ ${EXIT_CODES}`,
     .action(async (file: string, options) => (await import("./fix.js")).fixCommand(file, options));
 
   program
+    .command("article")
+    .description("the article's claims; or one, with what shows or refutes it computed now")
+    .argument("[number]", "of a claim", whole(1))
+    .addOption(maxStatesOption())
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+The article is "DMA and get_user_pages()", LWN, 12 December 2018, with its comments. A claim comes with searches, and what each must
+come to for the claim to hold.
+
+Examples:
+  guplab article
+  guplab article 11
+
+Exit codes: 0 told, 1 a usage or input error, 3 the claim does not hold, or only in part.`,
+    )
+    .action(async (nr: number | undefined, options) =>
+      (await import("./run.js")).articleCommand(nr, options),
+    );
+
+  program
     .command("compare")
     .description("hold recordings of real kernels against guplab")
     .argument("<folders...>", "a folder with outcome.json and trace.txt.gz each")

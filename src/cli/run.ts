@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Strategy } from "../explore/walk.js";
+import { articleText, claimOf, claims } from "../lab/article.js";
 import { readCertificate } from "../lab/certificate.js";
 import { isFault } from "../lab/outcomes.js";
 import type { Method, TimeName } from "../lab/rate.js";
@@ -137,6 +138,20 @@ export async function rateCommand(scenario: string, flags: RateFlags): Promise<v
   const { name, kernel } = open(scenario, { kernel: wanted, record: false });
   const rate = { times, pinned, method, cycles, seed };
   await studyCommand({ what: "rate", of: name, kernel: kernel.name, kind, maxStates, rate }, { json });
+}
+
+/** Print the article's claims, or one with what its searches come to now. @throws Error with one sentence */
+export async function articleCommand(
+  nr: number | undefined,
+  { maxStates, json }: { readonly maxStates?: number; readonly json?: true },
+): Promise<void> {
+  if (nr === undefined) {
+    process.stdout.write(json ? `${JSON.stringify(claims, null, 2)}\n` : `${articleText()}\n`);
+    return;
+  }
+  // What is no claim is said at once.
+  const of = String(claimOf(nr).nr);
+  await studyCommand({ what: "article", of, kernel: "v4.20", kind: undefined, maxStates }, { json });
 }
 
 async function studyCommand(request: StudyRequest, { json }: { readonly json?: true }): Promise<void> {

@@ -1,4 +1,5 @@
 /** Explanations as requests and answers that can go to another thread and come back: what a host does for the verbs. */
+import { article } from "./article.js";
 import { check } from "./certificate.js";
 import { danger } from "./danger.js";
 import type { ExploreOptions } from "./explore.js";
@@ -9,8 +10,8 @@ import { type RateOptions, rate } from "./rate.js";
 import { safety } from "./safety.js";
 
 export interface StudyRequest {
-  readonly what: "danger" | "orderings" | "liveness" | "safety" | "check" | "promela" | "rate";
-  /** A scenario with its parameters, a replay line, or the text of a certificate. */
+  readonly what: "danger" | "orderings" | "liveness" | "safety" | "check" | "promela" | "rate" | "article";
+  /** A scenario with its parameters, a replay line, the text of a certificate, or the number of a claim. */
   readonly of: string;
   readonly kernel: string;
   /** For danger, a kind of fault; undefined: the worst. */
@@ -49,6 +50,10 @@ export function study(
       (seen) => progress?.({ ...seen, transitions: 0, frontier: 0, found: [] }) ?? true,
     );
     return { text: String(checked), report: checked.toJSON(), code: checked.confirmed ? 0 : 3 };
+  }
+  if (what === "article") {
+    const told = article(Number(of), { maxStates, progress });
+    return { text: String(told), report: told.toJSON(), code: told.holds === false ? 3 : 0 };
   }
   if (what === "promela")
     return { text: promela(of, { kernel, maxStates, progress }), report: null, code: 0 };
