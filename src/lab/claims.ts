@@ -170,7 +170,11 @@ export const CLAIMS: readonly Omit<Claim, "nr">[] = [
     who: "Wilcox, Hubbard",
     quote: "the LRU next and previous pointers in struct page",
     claim: "The two words of the LRU list could hold a flag and a count, if pinned pages leave the list.",
-    shows: null,
+    shows: {
+      searches: [on("v4.20+hubbard-lru-2018", "W2", "safe"), on("v4.20+hubbard-lru-2018", "W1", "safe")],
+      proposals: ["hubbard-lru-v1-2018", "hubbard-lru-2018"],
+      tests: ["test/patches/proposals/hubbard_lru.test.ts"],
+    },
   },
   {
     who: "Hubbard",
@@ -188,6 +192,7 @@ export const CLAIMS: readonly Omit<Claim, "nr">[] = [
     shows: {
       searches: [on("v4.20+kara-count-2018", "W14,how=forget", "LEAK")],
       proposals: ["hubbard-put-user-page-2018", "kara-count-2018"],
+      tests: ["test/patches/proposals/put_user_page.test.ts"],
     },
   },
   {
@@ -213,7 +218,14 @@ export const CLAIMS: readonly Omit<Claim, "nr">[] = [
     quote: "assertion into the code that will trigger if put_user_pages() has not",
     claim:
       "An assertion in put_page could find call sites that were not converted; it takes a bit in struct page.",
-    shows: null,
+    shows: {
+      searches: [
+        on("v4.20+morton-assertion-2018", "W14,how=put", "WARN"),
+        on("v4.20+morton-assertion-2018", "W14,how=forget", "WARN"),
+      ],
+      proposals: ["morton-assertion-2018"],
+      tests: ["test/patches/proposals/put_user_page.test.ts"],
+    },
   },
   {
     who: "LWN",
@@ -269,7 +281,14 @@ export const CLAIMS: readonly Omit<Claim, "nr">[] = [
     who: "Kara and others",
     quote: "allow writeback, but do it with bounce buffers",
     claim: "Pinned pages could be written from a copy.",
-    shows: null,
+    shows: {
+      searches: [
+        on("v4.20+kara-bounce-2018", "W6", "safe"),
+        on("v4.20+kara-bounce-2018", "W1", "safe", WHOLE),
+      ],
+      proposals: ["kara-bounce-2018", "kara-bounce-dirty-2018", "kara-bounce-2023"],
+      tests: ["test/patches/proposals/bounce_pinned.test.ts"],
+    },
   },
   {
     who: "Williams",
@@ -365,7 +384,14 @@ export const CLAIMS: readonly Omit<Claim, "nr">[] = [
     who: "Williams",
     quote: "file leases could provide a model for handling the problem",
     claim: "A truncation could take the memory away by breaking a lease.",
-    shows: null,
+    shows: {
+      searches: [
+        on("v4.20+weiny-leases-2019+lease-user-2019", "W8,holder=rdma", "safe"),
+        on("v4.20+williams-lease-acts-2018+lease-user-2019", "W8,holder=rdma", "safe"),
+      ],
+      proposals: ["weiny-leases-2019", "williams-lease-acts-2018", "chinner-exclusive-lease-2019"],
+      tests: ["test/patches/proposals/leases.test.ts"],
+    },
   },
   {
     who: "Gunthorpe",
@@ -410,7 +436,15 @@ export const CLAIMS: readonly Omit<Claim, "nr">[] = [
     who: "Wilcox",
     quote: "writeback would never find them, so the crash cannot occur",
     claim: "Pages off the LRU list are not found by writeback, so it cannot crash.",
-    shows: null,
+    shows: {
+      searches: [
+        on("v4.20+hubbard-lru-2018", "W1", "safe"),
+        on("v4.20+hubbard-lru-2018", "W1,strip=diowrite", "safe"),
+        on("v4.20+hubbard-lru-2018", "W3", "safe"),
+      ],
+      proposals: ["hubbard-lru-2018"],
+      tests: ["test/patches/proposals/hubbard_lru.test.ts"],
+    },
   },
   {
     who: "LWN",
@@ -440,7 +474,14 @@ export const CLAIMS: readonly Omit<Claim, "nr">[] = [
     quote: "keeping the space reserved until the DMA is finished",
     claim:
       "A file can be truncated at once if its blocks are freed when the pin ends, as those of a deleted open file are.",
-    shows: null,
+    shows: {
+      searches: [
+        on("v4.20+nybble41-defer-free-2018", "W8", "safe"),
+        on("v4.20+nybble41-defer-free-2018", "W8,holder=rdma", "safe"),
+      ],
+      proposals: ["nybble41-defer-free-2018"],
+      tests: ["test/patches/proposals/defer_free.test.ts"],
+    },
   },
   {
     who: "djbw (comment)",
@@ -457,19 +498,33 @@ export const CLAIMS: readonly Omit<Claim, "nr">[] = [
     quote: "You need work in each filesystem to keep track",
     claim:
       "Blocks that are kept must be freed after a crash: work, and a change of the format, for each filesystem.",
-    shows: null,
+    shows: {
+      searches: [
+        on("v4.20+kara-defer-disk-2018", "W8,power-cut=yes", "LEAK"),
+        on("v4.20+kara-defer-orphans-2018", "W8,power-cut=yes", "safe"),
+      ],
+      proposals: ["kara-defer-disk-2018", "kara-defer-orphans-2018"],
+      tests: ["test/patches/proposals/defer_free.test.ts"],
+    },
   },
   {
     who: "jan.kara (comment)",
     quote: "pinned but truncated blocks will be invisible to most tools",
     claim: "An administrator does not see where his space is.",
-    shows: null,
+    shows: {
+      proposals: ["nybble41-defer-free-2018"],
+      tests: ["test/patches/proposals/defer_free.test.ts"],
+    },
   },
   {
     who: "nybble41 (comment)",
     quote: 'separate record in RAM of nominally "free" blocks',
     claim:
       "The disk can say that blocks are free while memory remembers that they are not: no new format, nothing to recover.",
-    shows: null,
+    shows: {
+      searches: [on("v4.20+nybble41-defer-free-2018", "W8,power-cut=yes", "safe")],
+      proposals: ["nybble41-defer-free-2018"],
+      tests: ["test/patches/proposals/defer_free.test.ts"],
+    },
   },
 ];

@@ -58,7 +58,7 @@ const machine = (kernel: string) =>
   );
 
 describe("where has my space gone? (Kara's second objection)", () => {
-  it("the block is in no file and not free while the device writes; an allocation fails, and succeeds after the last put", () => {
+  it("article 57: the block is in no file and not free while the device writes; an allocation fails, and succeeds after the last put", () => {
     const h = machine(`v4.20+${RAM}`);
     const page = h.k.device_start;
     expect(dax_statfs(h.k)).toEqual({ used: 1, free: 0, parked: 0 });
