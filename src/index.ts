@@ -136,6 +136,7 @@ export { type Cell, type CellOutcome, computeCell } from "./lab/matrix/cell.js";
 export { type Criteria, criteriaOf } from "./lab/matrix/criteria.js";
 export { type Matrix, type MatrixOptions, matrix, readMatrix } from "./lab/matrix/matrix.js";
 export { type CellChange, type Story, storiesOf, storyText } from "./lab/matrix/stories.js";
+export { cellText, criteriaText } from "./lab/matrix/text.js";
 export { type Orderings, type OrderingsOptions, type OrderingsReport, orderings } from "./lab/orderings.js";
 export type { KernelName } from "./lab/own_patches.js";
 export { kernelOf } from "./lab/own_patches.js";

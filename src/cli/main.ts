@@ -466,7 +466,7 @@ ${EXIT_CODES}`,
     .addOption(
       new Option(
         "--max-states <n>",
-        "end the search of a cell after so many states, and walk at random instead; default 4000000",
+        "end the search of a cell after so many states, and walk at random instead; default 3000000",
       ).argParser(whole(1)),
     )
     .addOption(new Option("-j, --jobs <n>", "cells at a time; default one a processor").argParser(whole(1)))

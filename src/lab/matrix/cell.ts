@@ -13,7 +13,7 @@ import { applySchedule, open, parseReplay } from "../world.js";
 import type { CellPlace } from "./plan.js";
 
 /** States after which the search of a cell is given up, and random walks follow: a few seconds. */
-export const CELL_STATES = 4_000_000;
+export const CELL_STATES = 3_000_000;
 /** Seeded runs among which one is looked for in which nothing goes wrong, and the steps of each. */
 const RUNS = 20;
 const RUN_STEPS = 20_000;
