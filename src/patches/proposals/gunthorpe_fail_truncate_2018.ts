@@ -101,10 +101,16 @@ const REMARKS: Proposal["remarks"] = [
     source: "DMA and get_user_pages(), LWN, 12 December 2018",
   },
   {
+    who: "Matthew Wilcox",
+    date: "2019-02",
+    says: "he would prefer it, and most say that nobody may be given a way to make files that cannot be truncated",
+    source: "Discuss least bad options for resolving longterm-GUP usage by RDMA, 6 February 2019",
+  },
+  {
     who: "Dan Williams",
     date: "2019-02",
-    says: "most are against a way to make files that cannot be truncated; leases set the expectation that one gets out of the way",
-    source: "Discuss least bad options for resolving longterm-GUP usage by RDMA, 6 February 2019",
+    says: "a lease sets the expectation that its holder gets out of the way; a call that was made should move forward and not fail for ever",
+    source: "the same thread, 6 February 2019",
   },
   {
     who: "Jason Gunthorpe",

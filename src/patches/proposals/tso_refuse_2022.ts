@@ -65,7 +65,7 @@ export const tso_refuse_2022: Proposal = {
     {
       who: "Lorenzo Stoakes",
       date: "2023-05",
-      says: "only long-term pins for writing can be refused without breaking programs that work by luck: v6.5 does that much",
+      says: "refuses what is for long and for writing, and nothing else: v6.5 does that much",
       source: "cover.1683067198",
     },
   ],

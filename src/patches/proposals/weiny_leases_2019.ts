@@ -89,7 +89,7 @@ export const weiny_leases_2019: Proposal = {
       who: "Matthew Wilcox",
       date: "2019-06",
       says: "a lease that lets its holder change the layout does not give RDMA what it needs: its own writes may free blocks under its pins",
-      source: "20190613032320, linux-xfs, 13 June 2019",
+      source: "reply to Dave Chinner on 20190606014544.8339-1-ira.weiny@intel.com, 13 June 2019",
     },
     {
       who: "Jan Kara",

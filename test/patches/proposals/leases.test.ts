@@ -1,5 +1,6 @@
 /** Layout leases for who pins for long: Williams 2018, Weiny and Chinner 2019. */
 import { describe, expect, it } from "vitest";
+import { liveness } from "../../../src/lab/liveness.js";
 import { inOrder, outcomes, runs, way } from "./asked.js";
 
 const USER = "lease-user-2019";
@@ -92,6 +93,10 @@ describe("exclusive leases (Chinner, June 2019)", () => {
 describe("the file is closed while its pages are pinned: three answers", () => {
   it("chinner-exclusive-lease-2019: close waits for the pins of the one that closes, who waits for ever", () => {
     expect(outcomes(RDMA_DAX, `v4.20+chinner-exclusive-lease-2019+${CLOSES}`)).toBe("HANG+REFUSED");
+    // W7 has a flusher, which goes on while the process sleeps: no state is without a move, and the search of states says nothing.
+    const kernel = `v4.20+chinner-exclusive-lease-2019+${CLOSES}`;
+    expect(outcomes("W7", kernel)).toBe("REFUSED");
+    expect(String(liveness("W7", { kernel }))).toContain("wait_for_file_pins");
   });
 
   it("weiny-zombie-lease-2019: the lease protects without a file, and goes with the last pin", () => {
