@@ -10,7 +10,7 @@
 import type { Progress } from "../explore/search.js";
 import type { AnyPath, Edit } from "../machine/patch.js";
 import { assemble, type KernelVersion, kernels, knownPatch } from "../patches/kernels.js";
-import { completed } from "../patches/needs.js";
+import { completed, needsOf } from "../patches/needs.js";
 import type { Patch } from "../patches/patch.js";
 import { DISPLAY } from "../plot/index.js";
 import type { FaultKind } from "../trace/recording.js";
@@ -270,6 +270,21 @@ function editLines({ edits }: Patch, { names }: KernelVersion): string[] {
     const at = "anchor" in edit ? `/${names.within(name, edit.anchor)}` : "";
     return `  ${how} ${names.path(name)}${at}`;
   });
+}
+
+/** What is brought along, without what only that needs: "brings kara-count-2018 and 15 patches that this needs". */
+function broughtLines(brought: readonly Patch[]): string[] {
+  const meant = brought.filter((each) => !brought.some((other) => needsOf(other).includes(each)));
+  if (meant.length === 0) return [];
+  const names = listed(
+    meant.map((each) => each.name),
+    "and",
+  );
+  const more = brought.length - meant.length;
+  if (more === 0) return [`brings ${names}`];
+  return [
+    `brings ${names}, with ${more} ${more === 1 ? "patch" : "patches"} that ${meant.length === 1 ? "this needs" : "these need"}`,
+  ];
 }
 
 /** What went wrong in a search, as a sentence about the patch. */
@@ -537,14 +552,7 @@ function benchOf({ patch, base, kernel, brought, notes, verdicts, finished }: Ma
     return [
       `${patch.name} on ${base.name}: ${patch.help}`,
       ...editLines(patch, base),
-      ...(brought.length > 0
-        ? [
-            `brings ${listed(
-              brought.map((each) => each.name),
-              "and",
-            )}`,
-          ]
-        : []),
+      ...broughtLines(brought),
       "",
       columns([["workload", "without it", "with it", "", "states without and with"], ...rows]),
       ...(ways.length > 0 ? ["", ...ways] : []),

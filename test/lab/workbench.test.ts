@@ -150,7 +150,10 @@ describe("a patch", () => {
       { needs_one: trackings },
     );
     const made = workbench(spare, { workloads: ["W1"] });
-    expect(made.brought).toEqual(["hubbard-put-user-page-2018", "kara-count-2018"]);
+    expect(made.brought.slice(-2)).toEqual(["hubbard-put-user-page-2018", "kara-count-2018"]);
+    expect(`${made}`).toMatch(
+      /^brings hubbard-put-user-page-2018 and kara-count-2018, with \d+ patches that these need$/m,
+    );
     expect(made.verdicts[0].change).toBe("same");
   });
 
