@@ -328,8 +328,8 @@ export const CLAIMS: readonly Omit<Claim, "nr">[] = [
     quote: "for some devices that wait might be forever",
     claim: "A revoke that waits for the device may wait for ever.",
     shows: {
-      searches: [on("v4.20+williams-wait-truncate-2018", "W17,device=endless", "HANG")],
-      proposals: ["williams-wait-truncate-2018"],
+      searches: [on("v4.20+williams-revoke-2018", "W17,device=endless", "HANG")],
+      proposals: ["williams-revoke-2018", "williams-revoke-try-2018", "wilcox-revoke-reset-2018"],
     },
   },
   {
@@ -346,14 +346,25 @@ export const CLAIMS: readonly Omit<Claim, "nr">[] = [
     who: "Wilcox",
     quote: "put_page() could simply do the right thing",
     claim: "With a permanent bit for pinned pages no call site need change.",
-    shows: null,
+    shows: {
+      searches: [
+        on("v4.20+wilcox-bit-2018+kara-keep-mapped-2018", "W1", "safe", WHOLE),
+        on("v4.20+wilcox-bit-sticky-2018+kara-keep-mapped-2018", "W1", "safe", WHOLE),
+      ],
+      proposals: ["wilcox-bit-2018", "wilcox-bit-sticky-2018"],
+      tests: ["test/patches/proposals/notes.test.ts"],
+    },
   },
   {
     who: "LWN",
     quote: "no way to know that any given put_page() is the one",
     claim:
       "put_page cannot know whether it drops the driver's reference: a bit is cleared too early or never.",
-    shows: null,
+    shows: {
+      searches: [on("v4.20+wilcox-bit-2018+kara-keep-mapped-2018", "W1", "BUG", WHOLE)],
+      proposals: ["wilcox-bit-2018", "wilcox-bit-sticky-2018"],
+      tests: ["test/patches/proposals/notes.test.ts"],
+    },
   },
   {
     who: "an attendee (Talpey)",
@@ -424,13 +435,19 @@ export const CLAIMS: readonly Omit<Claim, "nr">[] = [
     who: "Harrosh",
     quote: "DMA users take out a range lock for the part",
     claim: "Who does DMA could lock the part of the file.",
-    shows: null,
+    shows: {
+      searches: ["W1", "W7", "W8"].map((workload) => on("v4.20+harrosh-range-lock-2018", workload, "safe")),
+      proposals: ["harrosh-range-lock-2018"],
+    },
   },
   {
     who: "Williams, Wilcox",
     quote: 'cannot "rewrite the universe"',
     claim: "Not everybody can be made to take a range lock, and it costs too much.",
-    shows: null,
+    shows: {
+      searches: [on("v4.20+harrosh-range-lock-2018", "W5", "HANG")],
+      proposals: ["harrosh-range-lock-2018"],
+    },
   },
   {
     who: "Wilcox",

@@ -22,7 +22,7 @@ import { dma_pinned_count } from "../../src/patches/proposals/tracking.js";
 const root = new URL("../..", import.meta.url).pathname;
 
 /** Claims whose code is not there yet: proposals that are still to be written. */
-const WAITING = [39, 40, 48, 49];
+const WAITING: readonly number[] = [];
 
 describe("every claim", () => {
   const without = claims.filter(({ shows }) => shows === null).map(({ nr }) => nr);
@@ -251,6 +251,14 @@ describe("a note in struct page", () => {
     expect(world.k.page.pins[0]).toBe(0);
   });
 
+  it("article 39: it does not hold: with a bit that any put clears the page is taken for free; with one that none clears, for pinned", () => {
+    expect(answers(39)).toEqual([false, true]);
+    expect(told(39).results[0].outcomes).toContain("BUG");
+  });
+
+  it("article 40: it holds: kara-keep-mapped-2018, which is safe with a count, crashes with the bit", () =>
+    holds(40));
+
   it("article 41, 42 and 52: the loss of a debug kernel is 17 percent, and 0.7 of one without debugging options", () => {
     expect(fioPair("a", "b").rate).toBeCloseTo(-0.167, 3);
     expect(fioPair("f", "g").rate).toBeCloseTo(-0.007, 3);
@@ -306,6 +314,10 @@ describe("what to do with it", () => {
     const remarks = proposals.find(({ name }) => name === "gunthorpe-fail-truncate-2018")?.remarks ?? [];
     expect(remarks.some(({ who }) => who.includes("Wilcox"))).toBe(true);
   });
+
+  it("article 48: it holds: with a lock on the part of the file nothing goes wrong", () => holds(48));
+  it("article 49: what it costs here: fsync of a file whose pages are registered waits for ever", () =>
+    holds(49));
 
   it("article 50: it does not hold: the flusher finds pages by their tag, O_DIRECT writes by their offset, and reclaim had some before", () => {
     expect(answers(50)).toEqual([false, false, false]);
