@@ -3,11 +3,11 @@
  * replay line. Everything in it is computed.
  */
 import { switchesOf } from "../../explore/simplest.js";
-import { findKernel } from "../../patches/kernels.js";
 import type { Cost, Proposal } from "../../patches/proposals/proposal.js";
 import type { FaultKind } from "../../trace/recording.js";
 import { type ExploreOptions, explore, WALKS } from "../explore.js";
 import { isFault, SEVERITY } from "../outcomes.js";
+import { kernelOf } from "../own_patches.js";
 import { type Run, run } from "../run.js";
 import { applySchedule, open, parseReplay } from "../world.js";
 import type { CellPlace } from "./plan.js";
@@ -129,7 +129,7 @@ export function computeCell(
     const { steps, replay, world } = quiet;
     found.push({ kind: "OK", steps, switches: switchesOf(world.schedule), shortest: false, replay });
   }
-  const costs = findKernel(kernel).patches.flatMap((patch) => (patch as Proposal).costs ?? []);
+  const costs = kernelOf(kernel).patches.flatMap((patch) => (patch as Proposal).costs ?? []);
   const cost = quiet === null || costs.length === 0 ? null : costOf(quiet.replay, costs);
   if (cost !== null && cost.taken > 0 && cost.ns / cost.taken >= SLOW_PART * READ_NS)
     found.push({ kind: "SLOW", steps: 0, switches: 0, shortest: false, replay: cost.replay });

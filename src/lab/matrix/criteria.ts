@@ -4,10 +4,10 @@
  * Places are those of the model: a proposal of a hundred call sites has as many here as users of get_user_pages are modelled.
  */
 import type { AnyPath } from "../../machine/patch.js";
-import { findKernel } from "../../patches/kernels.js";
 import type { Patch } from "../../patches/patch.js";
 import type { Cost, Proposal } from "../../patches/proposals/proposal.js";
 import { reachable } from "../kernels.js";
+import { kernelOf } from "../own_patches.js";
 
 export interface Criteria {
   readonly name: string;
@@ -49,8 +49,8 @@ const WORD_BYTES = 8;
  * @param base the kernel to which it is added; what that has already costs nothing
  */
 export function criteriaOf(proposal: Proposal, base = "v4.20"): Criteria {
-  const had = findKernel(base);
-  const added: readonly Patch[] = findKernel(`${base}+${proposal.name}`).patches.filter(
+  const had = kernelOf(base);
+  const added: readonly Patch[] = kernelOf(`${base}+${proposal.name}`).patches.filter(
     (patch) => !had.patches.includes(patch),
   );
   const proposed = added as readonly Proposal[];

@@ -4,9 +4,10 @@
  * A row is a kernel: one that was released; a proposal on v4.20, or on the oldest kernel to which it applies; or a proposal on today's, where it
  * applies there. One that does not is left out with the reason, and nothing is written in its stead.
  */
-import { findKernel, kernels } from "../../patches/kernels.js";
+import { kernels } from "../../patches/kernels.js";
 import { proposals } from "../../patches/proposals/index.js";
 import { reachable } from "../kernels.js";
+import { kernelOf } from "../own_patches.js";
 import { workloads } from "../workloads/index.js";
 
 /** What a row is of. */
@@ -36,7 +37,7 @@ export const [ARTICLE, TODAY] = [kernels[0].name, kernels[kernels.length - 1].na
 /** Why a kernel's patches do not apply to some path that a scenario can reach, or null. */
 function refusal(kernel: string): string | null {
   try {
-    reachable(findKernel(kernel).patched);
+    reachable(kernelOf(kernel).patched);
     return null;
   } catch (error) {
     return (error as Error).message;
@@ -88,7 +89,7 @@ export const kernelOfRow = (name: string): string =>
  * @throws Error with one sentence when there is no such kernel, proposal or workload
  */
 export function placeOf(row: string, workload: string): CellPlace {
-  const kernel = findKernel(kernelOfRow(row)).name;
+  const kernel = kernelOf(kernelOfRow(row)).name;
   if (!COLUMNS.includes(workload))
     throw new Error(`there is no column "${workload}"; the matrix has ${COLUMNS[0]} to ${COLUMNS.at(-1)}`);
   return { kernel, workload };

@@ -1,8 +1,9 @@
 /**
  * What a proposal changes, from its row of the matrix beside that of the kernel without it: its best case and its worst.
  */
-import { findKernel } from "../../patches/kernels.js";
+
 import { isFault, SEVERITY } from "../outcomes.js";
+import { kernelOf } from "../own_patches.js";
 import { fill } from "../text.js";
 import type { Cell, CellOutcome } from "./cell.js";
 import type { Matrix } from "./matrix.js";
@@ -58,7 +59,7 @@ export function storiesOf({ rows }: Matrix): Story[] {
   return rows
     .filter(({ group, cells }) => group === "proposals" && Object.keys(cells).length > 0)
     .map(({ name, kernel, cells }) => {
-      const base = rowOf.get(findKernel(kernel.split("+")[0]).name) ?? {};
+      const base = rowOf.get(kernelOf(kernel.split("+")[0]).name) ?? {};
       const pairs = Object.values(cells).flatMap((after) => {
         const before = base[after.workload];
         if (before === undefined) return [];
