@@ -29,8 +29,8 @@ export interface CellOutcome {
   readonly kind: FaultKind | "OK";
   readonly steps: number;
   readonly switches: number;
-  /** Whether no way to it is shorter. Of OK nobody asks. */
-  readonly shortest: boolean;
+  /** Where it is from: the search, and no way to it is shorter; a random walk; a seeded run; or what lockdep says of each run. */
+  readonly by: "search" | "walk" | "run" | "lockdep";
   readonly replay: string;
 }
 
@@ -54,6 +54,8 @@ export interface Cell extends CellPlace {
   readonly complete: boolean;
   readonly states: number;
   readonly transitions: number;
+  /** What lockdep says of the order in which locks are taken, run or not; default nothing. */
+  readonly lockdep?: readonly string[];
   /** Why a cell in which nothing goes wrong says nothing about pins. */
   readonly vacuous?: string;
   readonly bounds: {
@@ -67,14 +69,19 @@ export interface Cell extends CellPlace {
   readonly cost: CellCost | null;
 }
 
-/** A run in which nothing goes wrong, best one in which nobody is refused either; null when none of the first seeds gives one. */
+/**
+ * A run in which nothing goes wrong, best one in which nobody is refused either; null when none of the first seeds gives one. What lockdep
+ * says of a machine stands in each of its runs, and is no matter of the run.
+ */
 function quietRun(scenario: string, kernel: string): Run | null {
   let refused: Run | null = null;
   for (let seed = 1; seed <= RUNS; seed++) {
     const made = run(scenario, { kernel, seed, steps: RUN_STEPS });
-    if (!made.finished) continue;
-    if (made.outcomes[0] === "OK") return made;
-    if (made.outcomes.every((kind) => kind === "OK" || !isFault(kind))) refused ??= made;
+    if (!made.finished || made.outcomes.some((kind) => kind !== "OK" && kind !== "WARN" && isFault(kind)))
+      continue;
+    if (made.faults.some(({ kind }) => isFault(kind))) continue;
+    if (made.faults.length === 0) return made;
+    refused ??= made;
   }
   return refused;
 }
@@ -115,24 +122,28 @@ export function computeCell(
 ): Cell {
   const verdict = explore(workload, { kernel, maxStates, progress });
   const found: CellOutcome[] = [
-    ...verdict.shortest.map((each) => ({ ...each, shortest: true })),
+    ...verdict.shortest.map((each) => ({ ...each, by: "search" as const })),
     ...(verdict.met ?? []).map(({ kind, steps, switches, replay }) => ({
       kind,
       steps,
       switches,
-      shortest: false,
+      by: "walk" as const,
       replay,
     })),
   ];
   const quiet = quietRun(workload, kernel);
-  if (quiet?.outcomes[0] === "OK") {
-    const { steps, replay, world } = quiet;
-    found.push({ kind: "OK", steps, switches: switchesOf(world.schedule), shortest: false, replay });
+  if (quiet !== null) {
+    const { steps, replay, world, faults } = quiet;
+    const way = { steps, switches: switchesOf(world.schedule), replay };
+    if (faults.length === 0) found.push({ kind: "OK", by: "run", ...way });
+    // Linux prints a lockdep report as a warning.
+    if (verdict.lockdep.length > 0 && !found.some(({ kind }) => kind === "WARN"))
+      found.push({ kind: "WARN", by: "lockdep", ...way });
   }
   const costs = kernelOf(kernel).patches.flatMap((patch) => (patch as Proposal).costs ?? []);
   const cost = quiet === null || costs.length === 0 ? null : costOf(quiet.replay, costs);
   if (cost !== null && cost.taken > 0 && cost.ns / cost.taken >= SLOW_PART * READ_NS)
-    found.push({ kind: "SLOW", steps: 0, switches: 0, shortest: false, replay: cost.replay });
+    found.push({ kind: "SLOW", steps: 0, switches: 0, by: "run", replay: cost.replay });
   const rank = ({ kind }: CellOutcome) => (kind === "OK" ? SEVERITY.length : SEVERITY.indexOf(kind));
   return {
     guplab: "cell",
@@ -143,6 +154,7 @@ export function computeCell(
     complete: verdict.complete,
     states: verdict.states,
     transitions: verdict.transitions,
+    ...(verdict.lockdep.length === 0 ? {} : { lockdep: verdict.lockdep }),
     ...(verdict.vacuous === undefined ? {} : { vacuous: verdict.vacuous }),
     bounds: {
       pages: verdict.pages,

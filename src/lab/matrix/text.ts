@@ -31,13 +31,19 @@ export function shortCell(cell: Cell | undefined): string {
   return `${SHORT[worst] ?? worst}${faults.length > 1 ? "+" : ""}${cell.complete ? "" : "?"}`;
 }
 
+const BY: Readonly<Record<CellOutcome["by"], string>> = {
+  search: "no way is shorter",
+  walk: "by a random walk",
+  run: "by a seeded run",
+  lockdep: "by lockdep, in this run as in any",
+};
+
 /** Bounds and outcomes of one cell, a line each, with the lines that replay them. */
 export function cellText(cell: Cell): string {
   const { kernel, workload, scenario, outcomes, complete, states, transitions, bounds, cost, vacuous } = cell;
-  const outcome = ({ kind, steps, switches, shortest, replay }: CellOutcome): string =>
-    kind === "SLOW"
-      ? `SLOW: ${slowText(cell)}\n  ${replay}`
-      : `${kind}: ${steps} steps, ${switches} switches${kind === "OK" ? ", by a seeded run" : shortest ? ", no way is shorter" : ", by a random walk"}\n  ${replay}`;
+  const { lockdep = [] } = cell;
+  const outcome = ({ kind, steps, switches, by, replay }: CellOutcome): string =>
+    `${kind}: ${kind === "SLOW" ? slowText(cell) : `${steps} steps, ${switches} switches, ${BY[by]}`}\n  ${replay}`;
   return [
     `${workload} (${scenario}) on ${kernel}`,
     `bound: ${bounds.pages} page${bounds.pages === 1 ? "" : "s"}, ${bounds.drivers} driver${bounds.drivers === 1 ? "" : "s"}, ` +
@@ -45,6 +51,7 @@ export function cellText(cell: Cell): string {
         ? `every interleaving: ${states} states, ${transitions} transitions`
         : `INCOMPLETE: not every interleaving, stopped at ${states} states, then ${bounds.walks} random walks`),
     ...(vacuous === undefined ? [] : [`vacuous: ${vacuous}`]),
+    ...lockdep.map((report) => `lockdep: ${report}`),
     ...outcomes.map(outcome),
     ...(outcomes.length === 0 ? ["nothing was met within the bound"] : []),
     ...(cost === null

@@ -32,10 +32,19 @@ describe("a cell", () => {
     const cell = computeCell({ kernel: "v4.20", workload: "W1" }, { maxStates: 2000 });
     expect([cell.complete, cell.bounds.walks, cell.bounds.max_states]).toEqual([false, 256, 2000]);
     const bug = cell.outcomes.find(({ kind }) => kind === "BUG");
-    expect(bug?.shortest).toBe(false);
+    expect(bug?.by).toBe("walk");
     expect(run(bug?.replay as string).outcomes).toContain("BUG");
     expect(shortCell(cell)).toBe("BUG+?");
     expect(cellText(cell)).toMatch(/bound: 1 page, 1 driver, INCOMPLETE: .* then 256 random walks/);
+  });
+
+  it("has what lockdep says, where a proposal takes locks in two orders", () => {
+    const cell = computeCell({ kernel: "v4.20+kara-mkwrite-2018", workload: "W12" });
+    expect(cell.lockdep?.[0]).toMatch(
+      /^possible circular locking dependency: mm->mmap_sem -> PG_locked -> mm->mmap_sem/,
+    );
+    expect(cell.outcomes.map(({ kind, by }) => `${kind} ${by}`)).toEqual(["WARN lockdep", "OK run"]);
+    expect(run(cell.outcomes[0].replay).outcomes).toContain("WARN");
   });
 
   it("tells refused in every order from refused in some", () => {
