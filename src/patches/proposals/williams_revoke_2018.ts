@@ -199,6 +199,8 @@ const edits = (policy: Policy): readonly Edit[] => [
   after("rdma", "ib_umem_release", [up_write(umem_mutex, only)]),
 ];
 
+const waits = edits("wait");
+
 interface Revoke {
   readonly pages: PagesNr;
 }
@@ -239,7 +241,7 @@ export const williams_revoke_2018: Proposal = {
   name: "williams-revoke-2018",
   author: "Dan Williams",
   help: "truncation has RDMA give back the pages that go, and waits for every other pin",
-  edits: edits("wait"),
+  edits: waits,
 };
 
 export const williams_revoke_try_2018: Proposal = {
@@ -265,7 +267,7 @@ export const wilcox_revoke_reset_2018: Proposal = {
   author: "Matthew Wilcox",
   help: "the same as williams-revoke-2018, and revoke() resets a disk's controller rather than wait for its timer",
   edits: [
-    ...edits("wait"),
+    ...waits,
     before<Revoke>("revoke", "revoke", [
       config("nvme", [
         when("PAGES.idle", busy, [

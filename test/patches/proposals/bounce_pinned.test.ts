@@ -77,6 +77,7 @@ describe("hellwig-bounce-reserve-2023: dirty again with a reservation (Y+x6oQkLe
 
   it("is kara-bounce-dirty-2018 where a page keeps its block", () => {
     expect(kinds(stripMachine(RESERVE))).toEqual([]);
+    expect(kinds(checksumMachine(RESERVE, FS.xfs))).toEqual([]);
   });
 });
 

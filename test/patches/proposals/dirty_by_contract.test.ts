@@ -4,9 +4,14 @@
  */
 import { describe, expect, it } from "vitest";
 import { direct_write } from "../../../src/kernel/fs/direct_io.js";
+import { compact_zone } from "../../../src/kernel/mm/compaction.js";
+import { MIGRATE } from "../../../src/kernel/mm/migrate.js";
+import { process_vm_rw } from "../../../src/kernel/mm/process_vm_access.js";
+import { lru_add_drain } from "../../../src/kernel/mm/swap.js";
 import { FS } from "../../../src/kernel/operations.js";
 import { explore } from "../../../src/lab/explore.js";
-import { disk, dma, fsync, old, reclaim, store } from "../../kernel/actors.js";
+import { disk, dma, flusher, fsync, old, read, reclaim, store } from "../../kernel/actors.js";
+import { ask } from "../../kernel/drivers/ask.js";
 import { Hand, small } from "../../kernel/harness.js";
 import { checksumMachine, cowMachine, stripMachine } from "./pinned_writeback.js";
 
@@ -104,6 +109,50 @@ describe("williams-defer-release-2018 (CAPcyv4grBxGs0cnFVyRx29t0xhG5EBTy_nP=qhsV
   });
 });
 
+describe("williams-defer-release-2018: migration of a page whose filesystem cannot move what it keeps on it", () => {
+  /** A page of btrfs that has been written under a pin, and is clean: compaction wants it moved. */
+  const moved = (kernel: string) => {
+    const h = new Hand(
+      small(
+        { kernel, fs: FS.btrfs, pages: 3, geometry: { config: ["migration", "blocks"], blocks: 3 } },
+        {
+          store: store(),
+          read: read(1),
+          dma: dma(1),
+          flusher,
+          again: flusher,
+          disk,
+          compact: { path: compact_zone, args: [MIGRATE.SYNC], ends: true },
+        },
+      ),
+    );
+    h.go("store").go("flusher").go("disk").until("read", "dio_await_completion");
+    h.go("again").go("disk");
+    expect([h.has("dirty"), h.has("private"), h.k.page.pins[0]]).toEqual([false, true, 1]);
+    lru_add_drain(h.k);
+    const steps = h.trace("compact", () => h.go("compact"));
+    return { h, steps };
+  };
+
+  it("v4.20 frees it, finds the pin only then, and the page stays without", () => {
+    const { h, steps } = moved("v4.20");
+    expect([steps.includes("migrate_page_move_mapping"), h.k.xa_slot.page[0], h.has("private")]).toEqual([
+      true,
+      1,
+      false,
+    ]);
+  });
+
+  it("with it the page stays with what it has", () => {
+    const { h, steps } = moved("v4.20+williams-defer-release-2018");
+    expect([steps.includes("defer"), steps.includes("migrate_page_move_mapping"), h.has("private")]).toEqual([
+      true,
+      false,
+      true,
+    ]);
+  });
+});
+
 describe("tso-local-pins-2022 (YhmFFMwvOaMiNBTQ@mit.edu)", () => {
   const LOCAL = "tso-local-pins-2022";
 
@@ -122,6 +171,19 @@ describe("tso-local-pins-2022 (YhmFFMwvOaMiNBTQ@mit.edu)", () => {
       expect(outcomes("W6,holder=pvmw", `${base}+${LOCAL}`)).toEqual(["OK"]);
     },
   );
+
+  it("process_vm_readv copies out of the page, and asks the filesystem nothing", () => {
+    const h = new Hand(
+      small(
+        { kernel: `v4.20+${LOCAL}` },
+        { store: store(), readv: ask(process_vm_rw, [0, 1, 0, 0]), flusher, disk },
+      ),
+    );
+    h.go("store").go("flusher").go("disk");
+    const steps = h.trace("readv", () => h.go("readv"));
+    expect(steps).toContain("copy_page_to_iter");
+    expect([h.has("dirty"), h.k.page.pins[0]]).toEqual([false, 0]);
+  });
 
   it("is nothing for who pins longer than a call", () => {
     expect(outcomes("W1", `v4.20+${LOCAL}`)).toContain("BUG");

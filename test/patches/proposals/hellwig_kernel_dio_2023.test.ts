@@ -1,6 +1,8 @@
 /** fsync that writes pinned pages by direct I/O of its own, while writeback leaves them alone: with a copy and without. */
 import { describe, expect, it } from "vitest";
+import { FS } from "../../../src/kernel/operations.js";
 import { explore } from "../../../src/lab/explore.js";
+import { journalMachine } from "./direct_writer.js";
 import { checksumMachine, cowMachine, stripMachine } from "./pinned_writeback.js";
 
 const BOUNDS = { maxStates: 1_500_000, progress: () => true };
@@ -27,14 +29,24 @@ describe("hellwig-kernel-dio-2023 (Y/yxxCwGJcPSuA+6@infradead.org)", () => {
 
   it("without a copy fsync's sums break: Hellwig did not want one", () => {
     expect(kinds(checksumMachine(BARE))).toEqual(["TORN"]);
-    expect(kinds(checksumMachine(COPY))).toEqual([]);
+    for (const fs of [FS.ext4, FS.xfs]) expect(kinds(checksumMachine(COPY, fs))).toEqual([]);
   });
 
   it("on btrfs the page keeps its reservation, and nothing is lost while there is room", () => {
-    expect(kinds(cowMachine(BARE, false))).toEqual([]);
+    for (const kernel of [BARE, COPY]) expect(kinds(cowMachine(kernel, false))).toEqual([]);
     // On a full one fsync is told, and the program that comes too late is refused: what kara-bounce-dirty-2018 finds out too late.
     expect(kinds(cowMachine(BARE, true))).toEqual(["REFUSED"]);
   });
+});
+
+describe("with a journal", () => {
+  it.each([BARE, COPY])(
+    "%s: fsync's own write takes a handle for its block, and the writer that needs one ends",
+    (kernel) => {
+      const { complete, witnesses } = journalMachine(kernel).explore(BOUNDS);
+      expect([complete, witnesses.map(({ kind }) => kind)]).toEqual([true, []]);
+    },
+  );
 });
 
 describe("kara-kernel-dio-2023 (20230227113926.jr7wuhmiul7346as@quack3)", () => {

@@ -3,7 +3,10 @@
  * article's crash.
  */
 import { describe, expect, it } from "vitest";
+import { lru_add_drain } from "../../../src/kernel/mm/swap.js";
 import { explore, type Verdict } from "../../../src/lab/explore.js";
+import { disk, dma, flusher, old, read, reclaim, store } from "../../kernel/actors.js";
+import { Hand, small } from "../../kernel/harness.js";
 
 const search = (scenario: string, patches: string): Verdict =>
   explore(scenario, { kernel: `v4.20+${patches}`, maxStates: 5_000_000 });
@@ -93,6 +96,29 @@ describe("kara-ttu-2018: unmap first, ask then (20180702101542.fi7ndfkg5fpzodey)
     expect(at(verdict, "kswapd", "shrink_page_list", "PageDmaPinned", 2)).toBe(-1);
     expect(at(verdict, "kswapd", "ext4_releasepage", "try_to_free_buffers")).toBeGreaterThan(spared);
   });
+
+  it.each(["nothing else", "truncate"] as const)(
+    "spares a page that it has just unmapped, on a machine with: %s",
+    (option) => {
+      const kept = (kernel: string): boolean => {
+        const h = new Hand(
+          small(
+            { kernel, geometry: { config: option === "nothing else" ? [] : [option] } },
+            { store: store(), read: read(1), dma: dma(1), flusher, again: flusher, disk, reclaim: reclaim() },
+          ),
+        );
+        h.go("store").go("flusher").go("disk").until("read", "dio_await_completion");
+        // The pin has made it dirty: it is written again, and nobody has used the PTE since.
+        h.go("again").go("disk").clear(["referenced", "active"]);
+        old(h);
+        lru_add_drain(h.k);
+        h.go("reclaim");
+        expect([h.pte(), h.k.page.pins[0]]).toEqual(["none", 1]);
+        return h.has("private");
+      };
+      expect([kept("v4.20"), kept("v4.20+kara-ttu-2018")]).toEqual([false, true]);
+    },
+  );
 
   it("what was merged in v6.4 asks about every page, and it needs pageout to be gone as well", () => {
     const merged = "v5.14+keep-private-of-pinned";

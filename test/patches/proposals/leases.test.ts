@@ -82,7 +82,15 @@ describe("exclusive leases (Chinner, June 2019)", () => {
     expect(outcomes("W7", `v4.20+chinner-lease-early-2019+${USER}`)).toBe("REFUSED");
   });
 
-  it.each(["W7", "W7,cut=punch", RDMA_DAX, `${RDMA_DAX},fs=xfs_dax`])(
+  it.each(["W7,fs=ext4", "W7,fs=ext4,cut=punch", RDMA_DAX, `${RDMA_DAX},fs=xfs_dax`])(
+    "chinner-lease-early-2019: %s: says no where a lease is there",
+    (name) => {
+      const told = runs(name, `v4.20+chinner-lease-early-2019+${USER}`, 12);
+      expect([...told].filter((line) => line.includes("ETXTBSY"))).toHaveLength(1);
+    },
+  );
+
+  it.each(["W7", "W7,cut=punch", "W7,fs=ext4,cut=punch", RDMA_DAX, `${RDMA_DAX},fs=xfs_dax`])(
     "chinner-exclusive-lease-2019: %s: asked under the lock that giving a lease takes, it holds, tmpfs's holes included",
     (name) => {
       expect(outcomes(name, `v4.20+chinner-exclusive-lease-2019+${USER}`)).toBe("REFUSED");

@@ -277,6 +277,29 @@ describe("A15: who does not know where a page came from", () => {
     expect([count(piped(kernel, false)), count(piped(kernel, true))]).toEqual([0, 0]);
   });
 
+  it.each([
+    "wilcox-bit-2018",
+    "glisse-mapcount-2018",
+    "hubbard-mapping-count-2018",
+    "hubbard-page-aux-2018",
+    "glisse-kara-bias-2019",
+    "hubbard-bias-rfc-2019",
+  ])("and so it is for %s", (name) => {
+    const fresh = box(name);
+    fresh.load(0);
+    const { k } = piped(`williams-ref-user-page-2018+${name}`, true).world;
+    expect([k.page.pins[0], page_count(k, 0), page_dma_pinned(k, 0)]).toEqual([
+      0,
+      page_count(fresh.world.k, 0),
+      false,
+    ]);
+  });
+
+  it("ref_user_page sets the assertion's bit again, and nothing is said of a pipe", () => {
+    expect(messages(piped("williams-ref-user-page-2018+morton-assertion-2018", true))).toEqual([]);
+    expect(messages(piped("morton-assertion-2018", true))).toHaveLength(1);
+  });
+
   it("a bias loses 1,023 references each time: the page is nobody's to free", () => {
     const made = piped("glisse-kara-bias-2019", false);
     expect([made.world.k.page.pins[0], page_count(made.world.k, 0) > 1023]).toEqual([0, true]);

@@ -70,6 +70,12 @@ describe("a device that cannot be stopped: O_DIRECT", () => {
   });
 });
 
+it(`${TRY}: a hole of tmpfs is not punched either while O_DIRECT has a page`, () => {
+  const of = (name: string) =>
+    [...runs("W7,cut=punch,holder=dio", `v4.20+${name}`, 20)].filter((line) => /EBUSY/.test(line));
+  expect([of(TRY), of(WAIT)]).toEqual([["REFUSED fallocate: -EBUSY"], []]);
+});
+
 describe("W17: the call revoke()", () => {
   it("waits for ever where the device never answers and has no reset; nobody can help that (an attendee)", () => {
     for (const name of [WAIT, RESET]) expect(outcomes("W17,device=endless", `v4.20+${name}`)).toBe("HANG");
@@ -91,6 +97,9 @@ describe("W17: the call revoke()", () => {
 it("references balance", () => {
   for (const [scenario, name] of [
     ["W7,fs=ext4", WAIT],
+    ["W7,fs=ext4", TRY],
+    ["W7,fs=ext4,cut=punch", WAIT],
+    ["W8,holder=rdma,fs=xfs_dax", WAIT],
     ["W7,fs=ext4,cut=punch", TRY],
     ["W7,pages=2,cut=punch", WAIT],
     ["W7,fs=ext4,holder=dio", TRY],

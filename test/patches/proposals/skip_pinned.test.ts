@@ -1,7 +1,10 @@
 /** Background writeback that skips pinned pages: the plan of July 2018, and the patch of February 2023 as it was posted. */
 import { describe, expect, it } from "vitest";
+import { lru_add_drain } from "../../../src/kernel/mm/swap.js";
 import { FS } from "../../../src/kernel/operations.js";
 import { explore } from "../../../src/lab/explore.js";
+import { old, reclaim, store } from "../../kernel/actors.js";
+import { Hand, small } from "../../kernel/harness.js";
 import { checksumMachine, stripMachine } from "./pinned_writeback.js";
 
 const PLAN = "v4.20+kara-skip-2018";
@@ -67,6 +70,28 @@ describe("kara-skip-2023 (20230209123206.3548-3-jack@suse.cz, as posted)", () =>
       expect(outcomes(scenario, "v6.3+kara-skip-2023")).toEqual(withIt);
     },
   );
+
+  it("has no say about memory's own files: a page of tmpfs goes to swap", () => {
+    const h = new Hand(
+      small(
+        {
+          kernel: "v4.20+kara-skip-2023",
+          fs: FS.tmpfs,
+          pages: 4,
+          cached: false,
+          geometry: { swap: { pages: 2 }, config: ["swap"] },
+        },
+        { store: store(), reclaim: reclaim(2) },
+      ),
+    ).go("store");
+    lru_add_drain(h.k);
+    old(h);
+    const steps = h.trace("reclaim", () => h.go("reclaim"));
+    expect(steps.filter((step) => ["TestClearPageDirty", "WARN_ON_ONCE"].includes(step))).toEqual([
+      "TestClearPageDirty",
+    ]);
+    expect(h.has("writeback")).toBe(true);
+  });
 
   it("leaves fsync's broken sums to the next two patches", () => {
     const kinds = checksumMachine("v4.20+kara-skip-2023", FS.xfs).explore(BOUNDS).witnesses;

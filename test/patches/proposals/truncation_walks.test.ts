@@ -41,6 +41,24 @@ describe("the fast walk", () => {
     expect([leased.answers, leased.h.k.page.pins[0]]).toEqual([[1], 1]);
   });
 
+  it.each(["chinner-lease-early-2019", "weiny-zombie-lease-2019", "lease-released-2019"])(
+    "%s: asks for a lease on every file",
+    (name) => {
+      const { h, answers } = walk(`v6.1+${name}`, LONGTERM);
+      expect(h.trace("get", () => h.go("get"))).toContain("mapping_inode_has_layout");
+      expect([answers, h.k.page.pins[0]]).toEqual([[-ERRNO.EPERM], 0]);
+    },
+  );
+
+  it.each(["weiny-leases-2019", "williams-lease-acts-2018"])(
+    "%s: asks, and a page of the cache needs no lease",
+    (name) => {
+      const { h, answers } = walk(`v6.1+${name}`, LONGTERM);
+      expect(h.trace("get", () => h.go("get"))).toContain("mapping_inode_has_layout");
+      expect([answers, h.k.page.pins[0]]).toEqual([[1], 1]);
+    },
+  );
+
   it("harrosh-range-lock-2018: takes the lock if nobody has it, and leaves the page to who can sleep", () => {
     const kernel = "v4.20+harrosh-range-lock-2018";
     const { h, answers } = walk(kernel, FOLL.WRITE);

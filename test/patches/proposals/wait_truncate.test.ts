@@ -71,7 +71,7 @@ describe("dax-look-first: the order of dax_layout_busy_page (trap 22)", () => {
 });
 
 describe("rdma-told-2018: notification without a guarantee", () => {
-  it.each(["W7", "W7,cut=punch", "W7,holder=dio,fs=ext4"])(
+  it.each(["W7", "W7,cut=punch", "W7,holder=dio,fs=ext4", "W7,holder=dio,fs=ext4,cut=punch"])(
     "%s: whoever is too late is truncated as before",
     (name) => {
       expect(outcomes(name, "v4.20+rdma-told-2018")).toBe(outcomes(name, "v4.20"));
