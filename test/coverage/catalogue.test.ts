@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { lockClass } from "../../src/machine/lock.js";
+import { after, becomes, before, type Edit, recall } from "../../src/machine/patch.js";
 import { type Path, pathLanguage } from "../../src/machine/path.js";
 import { Catalogue, type Step } from "./catalogue.js";
 import { kernelSteps } from "./kernel.js";
@@ -131,6 +132,38 @@ describe("the paths of the modules", () => {
   });
 });
 
+describe("the steps of a patch", () => {
+  const inner = path("inner", { source }, [act("x")]);
+  const other = path("other", { source }, [act("x"), call(() => inner, {})]);
+  const base = path("base", { source }, [act("a"), call(() => inner, {}), act("b")]);
+  const stepsOfPatch = (...edits: Edit[]): string[] =>
+    [...new Catalogue({ "a.ts": { base } }, noTables, [{ name: "mine", edits }]).steps.values()]
+      .filter(({ file }) => file === "patch mine")
+      .map(({ path, step, nth }) => `${path} ${step} ${nth}`);
+
+  const puts = (first: Path<object>["body"], last: Path<object>["body"]) => [
+    before(base, "a", first),
+    after(base, "b", last),
+  ];
+
+  it("are those that it puts into paths, and of the paths that they call or that run in the place of others", () => {
+    expect(stepsOfPatch(...puts([act("y"), call(() => other, {})], []))).toEqual(["base y 1", "other x 1"]);
+    expect(stepsOfPatch(recall(base, "inner", () => other))).toEqual(["other x 1"]);
+    expect(stepsOfPatch(becomes(base, other))).toEqual(["other x 1"]);
+  });
+
+  it("and of the tasks that it brings", () => {
+    const catalogue = new Catalogue({}, noTables, [{ name: "mine", edits: [], daemons: [{ path: other }] }]);
+    expect(namesOf(catalogue)).toEqual(["x", "x"]);
+  });
+
+  it("two of one name in one path are two, in whichever edit they stand; one that stands in two edits is one", () => {
+    expect(stepsOfPatch(...puts([act("y")], [act("y")]))).toEqual(["base y 1", "base y 2"]);
+    const same = act("y");
+    expect(stepsOfPatch(...puts([same], [same]))).toEqual(["base y 1"]);
+  });
+});
+
 describe("the kernel's catalogue", () => {
   const has = (path: string, step: string, file: string) =>
     [...kernelSteps.steps.values()].some(
@@ -141,6 +174,16 @@ describe("the kernel's catalogue", () => {
     expect(has("shrink_page_list", "__remove_mapping", "src/kernel/mm/vmscan.ts")).toBe(true);
     expect(has("try_to_release_page", "PageWriteback", "src/kernel/mm/vmscan.ts")).toBe(true);
     expect(has("ext4_finish_bio", "clear_buffer_async_write", "src/kernel/fs/ext4/page_io.ts")).toBe(true);
+  });
+
+  it("has the steps of merged patches and of proposals, each proposal's once", () => {
+    expect(has("memfd_pin_folios", "try_grab_folio", "patch memfd-pin-folios")).toBe(true);
+    expect(has("pin_page_for_dma", "pin_page_for_dma", "patch hubbard-lru-2018")).toBe(true);
+    expect(has("try_to_release_page", "defer", "patch williams-defer-release-2018")).toBe(true);
+    // What two proposals share is the first one's.
+    expect(has("ext4_break_layouts", "up_write(inode->i_mmap_sem)", "patch wilcox-revoke-reset-2018")).toBe(
+      false,
+    );
   });
 
   it("names a source for every step", () => {

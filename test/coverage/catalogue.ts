@@ -96,6 +96,7 @@ const actOf = (node: AnyNode): unknown => {
 export interface PatchOfSteps {
   readonly name: string;
   readonly edits: readonly Edit[];
+  readonly daemons?: readonly { readonly path: unknown }[];
 }
 
 export class Catalogue {
@@ -123,27 +124,21 @@ export class Catalogue {
   }
 
   /** The steps that a patch puts into paths, and those of the paths that it brings. */
-  private addPatch({ name, edits }: PatchOfSteps): void {
+  private addPatch({ name, edits, daemons = [] }: PatchOfSteps): void {
     const file = `patch ${name}`;
+    const brings = (path: AnyPath) => this.copyOf(path, this.files.get(path) ?? file);
+    const bodies = new Map<string, AnyNode[]>();
     for (const edit of edits) {
-      if (edit.how === "callee") {
-        const callee = edit.callee() as AnyPath;
-        this.copyOf(callee, this.files.get(callee) ?? file);
-      }
+      if (edit.how === "callee") brings(edit.callee() as AnyPath);
+      if (edit.how === "becomes") brings(edit.other as AnyPath);
       if (!("nodes" in edit)) continue;
       const path = typeof edit.path === "string" ? edit.path : edit.path.name;
-      this.copyOf(
-        {
-          name: path,
-          source: file,
-          args: {},
-          locals: {},
-          returns: null,
-          body: edit.nodes as AnyPath["body"],
-        },
-        file,
-      );
+      bodies.set(path, [...(bodies.get(path) ?? []), ...(edit.nodes as AnyNode[])]);
     }
+    // All that it puts into one path is counted through, as steps of one name in it are.
+    for (const [path, body] of bodies)
+      this.copyOf({ name: path, source: file, args: {}, locals: {}, returns: null, body }, file);
+    for (const { path } of daemons) brings(path as AnyPath);
   }
 
   /** The path with the keys of its steps for their names; steps that are in no module of the catalogue keep theirs. */

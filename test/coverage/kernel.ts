@@ -1,6 +1,6 @@
-/** The steps of the simulated kernel: every path of src/kernel, and what the patches put into them. */
+/** The steps of the simulated kernel: every path of src/kernel, and what the patches, merged ones and proposals, put into them. */
 import { operations } from "../../src/kernel/linux.js";
-import { patches } from "../../src/patches/kernels.js";
+import { patches, proposed } from "../../src/patches/kernels.js";
 import { Catalogue } from "./catalogue.js";
 
 const UP = "../../";
@@ -9,5 +9,5 @@ const modules = import.meta.glob<Record<string, unknown>>("../../src/kernel/**/*
 export const kernelSteps = new Catalogue(
   Object.fromEntries(Object.entries(modules).map(([file, exported]) => [file.slice(UP.length), exported])),
   { file: "src/kernel/linux.ts", operations },
-  [...patches.values()],
+  [...patches.values(), ...proposed.values()],
 );
