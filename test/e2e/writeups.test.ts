@@ -7,6 +7,7 @@ import { type Browser, chromium } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readNotebook } from "../../src/notebook/format.js";
 import { notebookTitle, renderNotebook } from "../../src/notebook/html.js";
+import { needsPlotly } from "../../src/notebook/plotly.js";
 
 const notebooks = new URL("../../notebooks/", import.meta.url).pathname;
 const folder = mkdtempSync(join(tmpdir(), "guplab-"));
@@ -25,7 +26,7 @@ test.each(readdirSync(notebooks).filter((name) => name.endsWith(".ipynb")))("%s"
   const notebook = readNotebook(join(notebooks, name));
   const figures = notebook.cells
     .flatMap((cell) => (cell.cell_type === "code" ? cell.outputs : []))
-    .filter((output) => output.output_type === "display_data").length;
+    .filter((output) => "data" in output && needsPlotly(output.data)).length;
   expect(figures).toBeGreaterThan(3);
   const file = join(folder, `${name}.html`);
   writeFileSync(file, renderNotebook(notebook, { title: notebookTitle(notebook) ?? name, plotly: true }));
