@@ -37,7 +37,7 @@ import { lockClass } from "../../machine/lock.js";
 import { type AnyPath, after, before, type Edit, locals } from "../../machine/patch.js";
 import { notes_refused } from "./noted.js";
 import type { Proposal } from "./proposal.js";
-import { converted, put_user_page } from "./put_user_page.js";
+import { converted, put_user_page, ref_user_page } from "./put_user_page.js";
 import { PAGE_DMA_PINNED, PAGE_DMA_PINNED_WAS_LRU, page_lru_words } from "./tracking.js";
 
 /** zone->zone_gup_lock: the flag, and who sets and clears it; the count has no lock. */
@@ -201,6 +201,8 @@ function at_end(pin: AnyPath): readonly Edit[] {
     ...["get_user_pages_fast", "get_user_pages_locked"].map((name) =>
       before<Call>(name, "up_read(mm->mmap_sem)", [...rest, forget_noted]),
     ),
+    // Proposed a month later (provenance.ts): another reference is noted as one of get_user_pages is.
+    after<{ readonly page: Pfn }>(ref_user_page, "get_page", [call(() => pin, { page: "page" } as never)]),
     // The caller keeps mmap_sem. The last page of the call has been taken, or one that cannot be had has been met.
     after<Call>("get_user_pages", "__get_user_pages", [
       given(

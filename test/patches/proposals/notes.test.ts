@@ -18,6 +18,7 @@ import {
   dma_pinned_count,
   mapping_pins,
   page_dma_pinned,
+  page_lru_words,
   page_objects,
 } from "../../../src/patches/proposals/tracking.js";
 import { small } from "../../kernel/harness.js";
@@ -294,6 +295,18 @@ describe("A15: who does not know where a page came from", () => {
       false,
     ]);
   });
+
+  it.each(["hubbard-lru-v1-2018", "hubbard-lru-2018"])(
+    "%s: without it the second put writes over links of a list, with it the words are nobody's again",
+    (name) => {
+      const words = (kernel: string) => {
+        const { dma_pinned_flags, dma_pinned_count, lost } = piped(kernel, true).world.k.of(page_lru_words);
+        return [dma_pinned_flags[0], dma_pinned_count[0], lost[0]];
+      };
+      expect(words(`put-user-page-of-pipe+${name}`)).toEqual([0, 0, 1]);
+      expect(words(`williams-ref-user-page-2018+${name}`)).toEqual([0, 0, 0]);
+    },
+  );
 
   it("ref_user_page sets the assertion's bit again, and nothing is said of a pipe", () => {
     expect(messages(piped("williams-ref-user-page-2018+morton-assertion-2018", true))).toEqual([]);
