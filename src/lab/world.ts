@@ -343,12 +343,25 @@ export class World {
     return this.k.has("power_cut") && power_is_off(this.k);
   }
 
-  /** What the oracles that judge a run's end find now. */
+  /** What the oracles that judge a run's end find now; and who has not come to his end, where nobody can move any more. */
   verdictsAtEnd(): readonly (Pick<Oracle, "kind"> & { readonly page: Pfn; readonly message: string })[] {
     if (this.off) return [];
-    return (this.setup.oracles ?? []).flatMap(({ when, check, kind }) => {
+    const found = (this.setup.oracles ?? []).flatMap(({ when, check, kind }) => {
       const wrong = when === "end" ? check(this.view) : null;
       return wrong === null ? [] : [{ kind, ...wrong }];
+    });
+    return [...found, ...this.stranded()];
+  }
+
+  /** Processes that wait where nobody can move any more, but for those whose hanging has been reported. */
+  private stranded() {
+    const { machine, plans } = this;
+    if (this.takesOrders || plans.some((_, task) => this.enabled(task))) return [];
+    return plans.flatMap(({ name, daemon }, task) => {
+      if (daemon || this.gone(task)) return [];
+      const { path, step } = this.named(machine.at(task));
+      const message = `${path}: ${name} waits for ever at ${step}, and nobody can move`;
+      return [{ kind: "HANG" as const, page: machine.page(task), message }];
     });
   }
 

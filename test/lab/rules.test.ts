@@ -5,6 +5,7 @@ import { device_page_rule } from "../../src/kernel/mm/memremap.js";
 import type { Rule } from "../../src/kernel/rule.js";
 import { kernelDiff } from "../../src/lab/kernels.js";
 import { askersOf } from "../../src/lab/rules.js";
+import { run } from "../../src/lab/run.js";
 import { Machine } from "../../src/machine/machine.js";
 import { Memory } from "../../src/machine/memory.js";
 import { findKernel, kernels } from "../../src/patches/kernels.js";
@@ -80,6 +81,8 @@ describe("who asks", () => {
     try {
       for (let seed = 1; seed <= 60; seed++)
         randomRun(seed % 2 === 0 ? "sandbox" : "scenario", seed, "2026", undefined, 600);
+      // DAX is one scenario of many: not every draw has it.
+      for (let seed = 1; seed <= 4; seed++) run("W8", { kernel: "2026", seed });
     } finally {
       Memory.prototype.of = of;
       Machine.prototype.step = step;
