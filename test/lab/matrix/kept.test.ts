@@ -11,6 +11,7 @@ import { readMatrix } from "../../../src/lab/matrix/matrix.js";
 import { COLUMNS, matrixRows } from "../../../src/lab/matrix/plan.js";
 import { storiesOf, storyText } from "../../../src/lab/matrix/stories.js";
 import { shortCell } from "../../../src/lab/matrix/text.js";
+import { isFault } from "../../../src/lab/outcomes.js";
 import { run } from "../../../src/lab/run.js";
 import { Random } from "../../../src/machine/random.js";
 
@@ -64,6 +65,36 @@ describe("the matrix that is kept", () => {
       expect([name, ...shown]).toEqual([
         name,
         ...head.slice(1).map((workload) => shortCell(row?.cells[workload])),
+      ]);
+    }
+  });
+});
+
+describe("what the README says of all rows", () => {
+  const onArticle = kept.rows.filter(({ kernel }) => kernel.startsWith("v4.20"));
+  const fine = (row: (typeof kept.rows)[number], ...workloads: string[]) =>
+    workloads.every((workload) =>
+      row.cells[workload].outcomes.every(({ kind }) => kind === "OK" || !isFault(kind)),
+    );
+
+  it("W14 leaks in each; none has both halves without a fault", () => {
+    expect(
+      kept.rows.filter(({ cells: { W14 } }) => !W14.outcomes.some(({ kind }) => kind === "LEAK")),
+    ).toEqual([]);
+    const written = onArticle.filter((row) => fine(row, "W1", "W2", "W3", "W5", "W6"));
+    const truncated = onArticle.filter((row) => fine(row, "W7", "W8"));
+    expect([written.length > 0, truncated.length > 0]).toEqual([true, true]);
+    expect(written.filter((row) => truncated.includes(row))).toEqual([]);
+  });
+
+  it("two together have: every interleaving", () => {
+    const kernel = "v4.20+kara-bounce-dirty-2018+gunthorpe-fail-truncate-lock-2018";
+    for (const workload of ["W1", "W2", "W3", "W5", "W6", "W7", "W8"]) {
+      const { complete, outcomes } = computeCell({ kernel, workload });
+      expect([workload, complete, outcomes.filter(({ kind }) => kind !== "OK" && isFault(kind))]).toEqual([
+        workload,
+        true,
+        [],
       ]);
     }
   });
