@@ -1,10 +1,10 @@
 /** The matrix and its cells as text for a terminal. */
 import { isFault } from "../outcomes.js";
-import { blocks, columns } from "../text.js";
+import { blocks, columns, fill, glossary } from "../text.js";
 import type { Cell, CellOutcome } from "./cell.js";
 import type { Criteria } from "./criteria.js";
 import type { Matrix } from "./matrix.js";
-import { COLUMNS, type RowGroup } from "./plan.js";
+import type { RowGroup } from "./plan.js";
 
 export const GROUPS: Readonly<Record<RowGroup, string>> = {
   kernels: "Kernels, as released",
@@ -72,31 +72,39 @@ const HEAD = 32;
 export function matrixText(matrix: Matrix, width: number): string {
   const computed = matrix.rows.filter(({ cells }) => Object.keys(cells).length > 0);
   if (computed.length === 0) return "no cell of the matrix has been computed";
+  const asked = matrix.columns.filter(({ workload }) =>
+    computed.some(({ cells }) => cells[workload] !== undefined),
+  );
+  const shown = asked.map(({ workload }) => workload);
   const rows = computed.map(({ group, name, cells }) => ({
     group,
     name: name.length > HEAD ? `${name.slice(0, HEAD - 1)}~` : name,
-    cells: COLUMNS.map((workload) => shortCell(cells[workload])),
+    cells: shown.map((workload) => shortCell(cells[workload])),
   }));
   const head = Math.max(...rows.map(({ name }) => name.length));
   const widest = Math.max(...rows.flatMap(({ cells }) => cells.map((cell) => cell.length)), 3);
   const fit = Math.max(1, Math.floor((width - head) / (widest + 2)));
-  const tables = Array.from({ length: Math.ceil(COLUMNS.length / fit) }, (_, at) => {
+  const tables = Array.from({ length: Math.ceil(shown.length / fit) }, (_, at) => {
     const part = <T>(all: readonly T[]): readonly T[] => all.slice(at * fit, (at + 1) * fit);
     const body = rows.flatMap(({ group, name, cells }, nr) => [
-      ...(rows[nr - 1]?.group === group ? [] : [[`${GROUPS[group]}:`, ...part(COLUMNS).map(() => "")]]),
+      ...(rows[nr - 1]?.group === group ? [] : [[`${GROUPS[group]}:`, ...part(shown).map(() => "")]]),
       [name, ...part(cells)],
     ]);
-    return table([["", ...part(COLUMNS)], ...body], head);
+    return table([["", ...part(shown)], ...body], head);
   });
-  const used = matrix.columns.map(({ workload, scenario, help }) => [workload, scenario, help]);
+  const used = asked.map(({ workload, scenario, help }) => [workload, scenario, help]);
   return blocks(
     ...tables,
     "+ other faults as well; OK/REF refused in some orders; ? not every interleaving was seen; - not computed",
     columns(used),
-    criteriaText(matrix.criteria),
-    ...(matrix.left_out.length === 0
-      ? []
-      : [`does not apply: ${matrix.left_out.map(({ kernel }) => kernel).join(", ")}`]),
+    criteriaText(
+      matrix.criteria.filter(({ name }) => computed.some((row) => row.name === name)),
+      width,
+    ),
+    // Who asks for some rows knows which.
+    computed.length < matrix.rows.length || matrix.left_out.length === 0
+      ? ""
+      : fill(`does not apply: ${matrix.left_out.map(({ kernel }) => kernel).join(", ")}`, width).join("\n"),
   );
 }
 
@@ -109,23 +117,22 @@ function table(rows: readonly (readonly string[])[], head: number): string {
     .join("\n");
 }
 
-/** What proposals ask for, a line each. */
-export function criteriaText(criteria: readonly Criteria[]): string {
+/** What proposals ask for, a line each, and below it what an administrator sees of them. */
+export function criteriaText(criteria: readonly Criteria[], width = 100): string {
   if (criteria.length === 0) return "";
-  const rows = criteria.map(({ name, page_bytes, page_words, edits, functions, who, costs, shows }) => [
+  const rows = criteria.map(({ name, page_bytes, page_words, edits, functions, who, costs }) => [
     name,
     page_bytes > 0 ? `+${page_bytes}` : page_words.length > 0 ? page_words.join(" ") : "0",
     String(edits),
     String(Object.values(functions).flat().length),
-    who.join(" "),
-    costs.length === 0 ? "" : costs.map(({ ns }) => `${ns}`).join(" "),
-    shows.join(", "),
+    costs.map(({ ns }) => String(ns)).join(" "),
+    [...new Set(who.map((folder) => folder.split("/")[0]))].join(" "),
   ]);
-  return columns(
-    [
-      ["proposal", "struct page", "edits", "functions", "whose", "ns a step", "an administrator sees"],
-      ...rows,
-    ],
-    [2, 3],
+  const seen = criteria.flatMap(({ name, shows }) =>
+    shows.length === 0 ? [] : [[`  ${name}`, shows.join(", ")] as const],
+  );
+  return blocks(
+    columns([["proposal", "struct page", "edits", "functions", "ns a step", "whose"], ...rows], [2, 3]),
+    seen.length === 0 ? "" : `an administrator sees:\n${glossary(seen, width)}`,
   );
 }
