@@ -128,7 +128,7 @@ async function executeCell(
 /** The error's own sentence, out of what tslab prints around it: a finding's place, or the compiled line and a stack. */
 function sentence(complaint: string): string {
   const text = complaint
-    .replace(/^(?:evalmachine\.<anonymous>|node:\S+):\d+\n.*\n.*\n\n/, "")
+    .replace(/^(?:evalmachine\.<anonymous>|node:\S+|file:\/\/.*):\d+\n.*\n.*\n\n/, "")
     .replace(/^\d+:\d+ - /, "");
   return text.split("\n", 1)[0] || "it failed and printed no reason";
 }

@@ -79,6 +79,21 @@ describe("a notebook that runs", () => {
 });
 
 describe("a notebook that fails is named with cell and line, and stays as it was", () => {
+  test("a module's throw: its sentence, not its place in the module", async () => {
+    const module = folder.file(
+      "thrower.mjs",
+      'export const f = () => {\n  throw new Error("no pages");\n};\n',
+    );
+    const path = folder.notebook(
+      "module.ipynb",
+      `const where: string = "${module}";\nconst { f } = await import(where);`,
+      "1;\nf();",
+    );
+    await expect(runNotebook(path, quiet)).rejects.toThrow(
+      new CellError("module.ipynb, cell 2, line 2: Error: no pages"),
+    );
+  });
+
   test.each([
     [
       "a throw",
