@@ -128,9 +128,14 @@ async function compute(all: readonly CellPlace[], flags: Bounds, cache: CellCach
   let next = 0;
   let stopped = false;
   const jobs = Math.min(flags.jobs ?? availableParallelism(), todo.length);
+  // One promise for all: whoever is asked to end, or fails, ends the others too.
+  let end = (): void => {};
+  const stop = new Promise<null>((resolve) => {
+    end = () => resolve(null);
+  });
+  process.once("SIGINT", end);
   const work = async (nr: number): Promise<void> => {
     const worker = new Worker(new URL("./cell-worker.js", import.meta.url));
-    const stop = new Promise<null>((resolve) => process.once("SIGINT", () => resolve(null)));
     try {
       while (next < todo.length && !stopped) {
         const place = todo[next++];
@@ -158,6 +163,9 @@ async function compute(all: readonly CellPlace[], flags: Bounds, cache: CellCach
         cells.set(place, cell);
         cache.write(cell);
       }
+    } catch (error) {
+      end();
+      throw error;
     } finally {
       doing.delete(nr);
       await worker.terminate();
@@ -166,6 +174,7 @@ async function compute(all: readonly CellPlace[], flags: Bounds, cache: CellCach
   try {
     await Promise.all(Array.from({ length: jobs }, (_, nr) => work(nr)));
   } finally {
+    process.removeListener("SIGINT", end);
     if (isTTY) process.stderr.write("\r\x1b[K");
   }
   if (stopped)

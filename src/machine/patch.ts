@@ -208,11 +208,10 @@ function targetsOf(nodes: readonly AnyNode[]): string[] {
   return found;
 }
 
-/** A label that nodes of an edit go to and that the path does not have, or null. */
-function labelLacking(path: AnyPath, edit: Edit): string | null {
-  if (!("nodes" in edit)) return null;
-  const anchors = anchorsOf(path);
-  return targetsOf(edit.nodes).find((label) => !anchors.includes(`${label}:`)) ?? null;
+/** A label that a path's nodes go to and that it does not have, or null. */
+function labelLacking(path: AnyPath): string | null {
+  const anchors = new Set(anchorsOf(path));
+  return targetsOf(path.body).find((label) => !anchors.has(`${label}:`)) ?? null;
 }
 
 /** The edits of a list of patches, in their order, as a function from each path to what becomes of it. */
@@ -235,18 +234,14 @@ export function patcher(
         throw new Error(`patch ${name} ${(error as Error).message}`);
       }
     }
-    // Only now, as one edit may bring a label that another one of its patch goes to.
-    for (const { name, edit } of all) {
-      if (edit.path !== path && edit.path !== path.name && edit.path !== origin) continue;
-      const lacking = labelLacking(result, edit);
-      if (lacking !== null)
-        throw new Error(
-          `patch ${name} does not apply: ${result.name} has no label "${lacking}"; it has ${
-            anchorsOf(result)
-              .filter((anchor) => anchor.endsWith(":"))
-              .join(" ") || "none"
-          }`,
-        );
+    // Only now: one edit may bring a label that another one goes to, and one may take away what went to it.
+    const lacking = result === path ? null : labelLacking(result);
+    if (lacking !== null) {
+      const goes = all.findLast(({ edit }) => "nodes" in edit && targetsOf(edit.nodes).includes(lacking));
+      const labels = anchorsOf(result).filter((anchor) => anchor.endsWith(":"));
+      throw new Error(
+        `patch ${(goes ?? all[all.length - 1]).name} does not apply: ${result.name} has no label "${lacking}"; it has ${labels.join(" ") || "none"}`,
+      );
     }
     made.set(path, result);
     // A path is patched once, whoever asks for it.

@@ -45,6 +45,16 @@ describe("a patch whose nodes go to a label", () => {
     );
   });
 
+  it("applies when a later patch takes away what went to it", () => {
+    const anchored = {
+      name: "goes",
+      edits: [behind<object>(base, "two", [when("four", () => true, [goto("nowhere")])])],
+    };
+    const takes = { name: "takes", edits: [remove(base, "four")] };
+    expect(() => patcher([anchored])(base)).toThrow('no label "nowhere"');
+    expect(anchorsOf(patcher([anchored, takes])(base))).not.toContain("four");
+  });
+
   it("applies when another edit brings the label", () => {
     const brings = { name: "brings", edits: [behind<object>(base, "end:", [label("nowhere")])] };
     expect(anchorsOf(patcher([goes, brings])(base))).toContain("nowhere:");

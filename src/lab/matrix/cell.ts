@@ -4,7 +4,8 @@
  */
 import { switchesOf } from "../../explore/simplest.js";
 import type { Cost, Proposal } from "../../patches/proposals/proposal.js";
-import type { FaultKind } from "../../trace/recording.js";
+import type { FaultKind, Recording } from "../../trace/recording.js";
+import { WORD } from "../../trace/words.js";
 import { type ExploreOptions, explore, WALKS } from "../explore.js";
 import { isFault, SEVERITY } from "../outcomes.js";
 import { kernelOf } from "../own_patches.js";
@@ -86,6 +87,18 @@ function quietRun(scenario: string, kernel: string): Run | null {
   return refused;
 }
 
+/** How often get_user_pages took a page: a page's pins went up by one. */
+function pagesTaken({ length, word, pfn, value }: Recording): number {
+  const pins = new Map<number, number>();
+  let taken = 0;
+  for (let event = 0; event < length; event++) {
+    if (word[event] !== WORD.pins) continue;
+    if (value[event] > (pins.get(pfn[event]) ?? 0)) taken++;
+    pins.set(pfn[event], value[event]);
+  }
+  return taken;
+}
+
 /** What a run's steps cost that proposals brought; null when none of them was measured. */
 function costOf(replay: string, costs: readonly Cost[]): CellCost | null {
   const { scenario, kernel, schedule } = parseReplay(replay);
@@ -101,11 +114,7 @@ function costOf(replay: string, costs: readonly Cost[]): CellCost | null {
     .map((cost) => ({ ...cost, times: times.get(cost.step) ?? 0 }))
     .filter((cost) => cost.times > 0);
   if (steps.length === 0) return null;
-  const taken = [...times]
-    .filter(
-      ([step]) => step === "gup_pte_range/SetPageReferenced" || step === "__get_user_pages/follow_page_pte",
-    )
-    .reduce((sum, [, n]) => sum + n, 0);
+  const taken = pagesTaken(world.recording());
   return { taken, ns: steps.reduce((sum, step) => sum + step.ns * step.times, 0), steps, replay };
 }
 
@@ -132,18 +141,18 @@ export function computeCell(
     })),
   ];
   const quiet = quietRun(workload, kernel);
+  const costs = kernelOf(kernel).patches.flatMap((patch) => (patch as Proposal).costs ?? []);
+  const cost = quiet === null || costs.length === 0 ? null : costOf(quiet.replay, costs);
   if (quiet !== null) {
     const { steps, replay, world, faults } = quiet;
     const way = { steps, switches: switchesOf(world.schedule), replay };
     if (faults.length === 0) found.push({ kind: "OK", by: "run", ...way });
+    if (cost !== null && cost.taken > 0 && cost.ns / cost.taken >= SLOW_PART * READ_NS)
+      found.push({ kind: "SLOW", by: "run", ...way });
     // Linux prints a lockdep report as a warning.
     if (verdict.lockdep.length > 0 && !found.some(({ kind }) => kind === "WARN"))
       found.push({ kind: "WARN", by: "lockdep", ...way });
   }
-  const costs = kernelOf(kernel).patches.flatMap((patch) => (patch as Proposal).costs ?? []);
-  const cost = quiet === null || costs.length === 0 ? null : costOf(quiet.replay, costs);
-  if (cost !== null && cost.taken > 0 && cost.ns / cost.taken >= SLOW_PART * READ_NS)
-    found.push({ kind: "SLOW", steps: 0, switches: 0, by: "run", replay: cost.replay });
   const rank = ({ kind }: CellOutcome) => (kind === "OK" ? SEVERITY.length : SEVERITY.indexOf(kind));
   return {
     guplab: "cell",

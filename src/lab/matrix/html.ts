@@ -3,7 +3,7 @@ import { escapeXml } from "../../plot/text.js";
 import { isFault } from "../outcomes.js";
 import type { Cell, CellOutcome } from "./cell.js";
 import type { Matrix } from "./matrix.js";
-import { GROUPS, shortCell } from "./text.js";
+import { boundsText, GROUPS, shortCell } from "./text.js";
 
 /** How bad a cell is. */
 type Badness = "crash" | "data" | "stuck" | "refused" | "fine" | "open" | "none";
@@ -19,7 +19,7 @@ function badnessOf(cell: Cell | undefined): Badness {
   return has("OK") ? "fine" : "refused";
 }
 
-export const COLOURS: Readonly<Record<Badness, string>> = {
+const COLOURS: Readonly<Record<Badness, string>> = {
   crash: "#f3b6ae",
   data: "#f9d59b",
   stuck: "#f4ecb0",
@@ -97,4 +97,4 @@ ${body.join("\n")}
 
 /** The table with its legend, for a notebook. */
 export const matrixHtml = (matrix: Matrix): string =>
-  `<div style="font-size:0.85rem">${legendHtml()}${tableHtml(matrix, null)}</div>`;
+  `<div style="font-size:0.85rem">${legendHtml()}${tableHtml(matrix, null)}<p>${escapeXml(boundsText(matrix))}</p></div>`;

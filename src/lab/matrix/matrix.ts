@@ -35,9 +35,20 @@ export interface Matrix {
   readonly criteria: readonly Criteria[];
 }
 
-/** Put cells together. Those of rows that there are no more are left out. */
+/** Put cells together. Cells of kernels that have no row of their own, such as two proposals at once, get rows behind the others. */
 export function matrixOf(cells: readonly Cell[]): Matrix {
-  const { rows, left_out } = matrixRows();
+  const { rows: own, left_out } = matrixRows();
+  const asked = new Set(cells.map(({ kernel }) => kernel));
+  for (const { kernel } of own) asked.delete(kernel);
+  const rows: readonly MatrixRow[] = [
+    ...own,
+    ...[...asked].map((kernel) => ({
+      group: "asked" as const,
+      kernel,
+      name: kernel,
+      help: "as it was asked for",
+    })),
+  ];
   const at = new Map(cells.map((cell) => [`${cell.kernel} ${cell.workload}`, cell]));
   return {
     guplab: "matrix",

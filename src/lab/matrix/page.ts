@@ -3,9 +3,9 @@
  * witness anew from its replay line when it is opened; without scripts it has the table, and every replay line below it.
  */
 import { escapeXml } from "../../plot/text.js";
-import { COLOURS, legendHtml, tableHtml } from "./html.js";
+import { legendHtml, tableHtml } from "./html.js";
 import type { Matrix } from "./matrix.js";
-import { cellText } from "./text.js";
+import { boundsText, cellText } from "./text.js";
 
 const STYLE = `
 :root { color-scheme: light; --line: #d5dae0; --ink: #1d2228; --faint: #5b6670; }
@@ -21,9 +21,6 @@ tbody th { text-align: left; font-weight: 500; white-space: nowrap; left: 0; z-i
 tbody th.group { font-weight: 700; background: #e9eef2; }
 td button { font: inherit; width: 100%; min-width: 3.6em; padding: 0.35em 0.3em; border: 0; cursor: pointer; background: transparent; color: inherit; }
 td button:hover, td button:focus { outline: 2px solid #1f5fa8; outline-offset: -2px; }
-${Object.entries(COLOURS)
-  .map(([kind, colour]) => `.${kind} { background: ${colour}; }`)
-  .join("\n")}
 .criteria td, .criteria th { text-align: left; padding: 0.3em 0.6em; vertical-align: top; position: static; white-space: normal; }
 #shown { border: 1px solid var(--line); border-radius: 6px; padding: 0.5rem 1.2rem 1rem; margin-top: 1.5rem; }
 #shown:empty { display: none; }
@@ -73,6 +70,7 @@ ${legendHtml()}
 <div class="wide">
 ${tableHtml(matrix, (row, workload) => `data-row="${row}" data-column="${workload}"`)}
 </div>
+<p>${escapeXml(boundsText(matrix))}</p>
 <section id="shown" aria-live="polite"></section>
 <h2>The workloads</h2>
 <table class="criteria"><tbody>

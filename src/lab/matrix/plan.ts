@@ -11,7 +11,7 @@ import { kernelOf } from "../own_patches.js";
 import { workloads } from "../workloads/index.js";
 
 /** What a row is of. */
-export type RowGroup = "kernels" | "proposals" | "today";
+export type RowGroup = "kernels" | "proposals" | "today" | "asked";
 
 export interface MatrixRow {
   readonly group: RowGroup;

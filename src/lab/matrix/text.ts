@@ -10,6 +10,7 @@ export const GROUPS: Readonly<Record<RowGroup, string>> = {
   kernels: "Kernels, as released",
   proposals: "Proposals on v4.20, or the oldest kernel to which they apply",
   today: "Proposals on 2026, where they apply",
+  asked: "Kernels that were asked for",
 };
 
 /** What a cell says in a few letters, worst outcomes first: "BUG HANG ..". */
@@ -65,6 +66,18 @@ export function cellText(cell: Cell): string {
 const slowText = ({ cost }: Cell): string =>
   cost === null ? "" : `${Math.round(cost.ns / cost.taken)} ns for each page that is taken`;
 
+/** Within which bounds the cells were computed, in one line. */
+export function boundsText({ rows }: Matrix): string {
+  const all = rows.flatMap(({ cells }) => Object.values(cells));
+  const most = (of: (cell: Cell) => number): number => all.reduce((max, cell) => Math.max(max, of(cell)), 0);
+  const [states, walks] = [most(({ bounds }) => bounds.max_states), most(({ bounds }) => bounds.walks)];
+  const cut = all.filter(({ complete }) => !complete).length;
+  return (
+    `bound: the workloads as they stand, at one page and one driver where they have them; every interleaving in ${all.length - cut} of ${all.length} cells` +
+    (cut === 0 ? "" : `, in the others ${states} states and then ${walks} random walks`)
+  );
+}
+
 /** Names that are no wider than this stand in a row's head. */
 const HEAD = 32;
 
@@ -96,6 +109,7 @@ export function matrixText(matrix: Matrix, width: number): string {
   return blocks(
     ...tables,
     "+ other faults as well; OK/REF refused in some orders; ? not every interleaving was seen; - not computed",
+    fill(boundsText(matrix), width).join("\n"),
     columns(used),
     criteriaText(
       matrix.criteria.filter(({ name }) => computed.some((row) => row.name === name)),

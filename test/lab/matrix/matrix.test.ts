@@ -47,6 +47,13 @@ describe("a cell", () => {
     expect(run(cell.outcomes[0].replay).outcomes).toContain("WARN");
   });
 
+  it("weighs what a proposal's steps cost against the pages that were taken, not against looks that found none", () => {
+    const { cost, outcomes } = computeCell({ kernel: "v4.20+hubbard-lru-2018", workload: "W2" });
+    expect([cost?.taken, cost?.ns]).toEqual([1, 187]);
+    const slow = outcomes.find(({ kind }) => kind === "SLOW");
+    expect(run(slow?.replay as string).steps).toBe(slow?.steps);
+  });
+
   it("tells refused in every order from refused in some", () => {
     expect(shortCell(computeCell({ kernel: "v4.20", workload: "W8" }))).toBe("OK/REF");
     expect(shortCell(computeCell({ kernel: "v4.20", workload: "W9" }))).toBe("REFUS");
@@ -91,6 +98,22 @@ describe("matrix()", () => {
     ];
     expect(html.match(/<td /g)?.length).toBe(4);
     expect(JSON.parse(JSON.stringify(made)).columns.length).toBe(COLUMNS.length);
+  });
+
+  it("keeps the rows of kernels that have none of their own: two proposals at once", () => {
+    const kernel = "v4.20+kara-count-2018+hubbard-ttu-2018";
+    const made = matrix({ rows: [kernel], columns: ["W9"] });
+    expect(made.rows.at(-1)).toMatchObject({ group: "asked", name: kernel });
+    expect(String(made)).toMatch(/^Kernels that were asked for:\nv4\.20\+kara-count-2018.* +REFUS$/m);
+  });
+
+  it("says within which bounds it holds", () => {
+    const whole = String(matrix({ rows: ["v4.20"], columns: ["W2", "W9"] }));
+    expect(whole.replaceAll("\n", " ")).toContain("every interleaving in 2 of 2 cells");
+    const cut = String(matrix({ rows: ["v4.20"], columns: ["W1", "W9"], maxStates: 2000 }));
+    expect(cut.replaceAll("\n", " ")).toContain(
+      "every interleaving in 1 of 2 cells, in the others 2000 states and then 256 random walks",
+    );
   });
 
   it("ends when its progress says so, with what there is", () => {
