@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { runLine, statements } from "../src/cli/shell.js";
 import { Desk, type Host } from "../src/lab/desk.js";
+import { computeCell } from "../src/lab/matrix/cell.js";
+import { cellText } from "../src/lab/matrix/text.js";
 import { run } from "../src/lab/run.js";
 import { type OwnPatch, workbench } from "../src/lab/workbench.js";
 import { toSvg } from "../src/plot/index.js";
@@ -43,6 +45,13 @@ describe("README", () => {
     };
     const printed = workbench(patch, { workloads: ["W1"] });
     expect(readme).toContain(`$ guplab fix ${source} -w W1\n${printed}\n`);
+  });
+
+  it("shows what `guplab matrix --cell` prints of a truncation that looks too early", () => {
+    const cell = computeCell({ kernel: "v4.20+gunthorpe-fail-truncate-2018", workload: "W7" });
+    expect(file("README.md")).toContain(
+      `$ guplab matrix --cell gunthorpe-fail-truncate-2018 W7\n${cellText(cell)}\n`,
+    );
   });
 
   it("names folders that exist", () => {

@@ -24,11 +24,13 @@ const SHORT: Readonly<Record<string, string>> = {
 /** The worst outcome of a cell, "+" when there are others that are faults, "?" when not every interleaving was seen. */
 export function shortCell(cell: Cell | undefined): string {
   if (cell === undefined) return "-";
-  const kinds = cell.outcomes.map(({ kind }) => kind);
+  const all = cell.outcomes.map(({ kind }) => kind);
+  // Slow is said where nothing else is to be said.
+  const kinds = all.filter((kind) => kind !== "SLOW");
   const faults = kinds.filter((kind) => kind !== "OK" && isFault(kind));
   // Refused in every order is another thing than refused in some.
   if (kinds[0] === "REFUSED" && kinds.includes("OK")) return `OK/REF${cell.complete ? "" : "?"}`;
-  const worst = faults[0] ?? kinds[0] ?? "";
+  const worst = faults[0] ?? (kinds[0] === "OK" || kinds.length === 0 ? all[0] : kinds[0]) ?? "";
   return `${SHORT[worst] ?? worst}${faults.length > 1 ? "+" : ""}${cell.complete ? "" : "?"}`;
 }
 
@@ -44,7 +46,7 @@ export function cellText(cell: Cell): string {
   const { kernel, workload, scenario, outcomes, complete, states, transitions, bounds, cost, vacuous } = cell;
   const { lockdep = [] } = cell;
   const outcome = ({ kind, steps, switches, by, replay }: CellOutcome): string =>
-    `${kind}: ${kind === "SLOW" ? slowText(cell) : `${steps} steps, ${switches} switches, ${BY[by]}`}\n  ${replay}`;
+    `${kind}: ${kind === "SLOW" ? slowText(cell) : `${steps} steps, ${switches} ${switches === 1 ? "switch" : "switches"}, ${BY[by]}`}\n  ${replay}`;
   return [
     `${workload} (${scenario}) on ${kernel}`,
     `bound: ${bounds.pages} page${bounds.pages === 1 ? "" : "s"}, ${bounds.drivers} driver${bounds.drivers === 1 ? "" : "s"}, ` +

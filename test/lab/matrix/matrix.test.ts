@@ -58,6 +58,9 @@ describe("a cell", () => {
     expect(shortCell(computeCell({ kernel: "v4.20", workload: "W8" }))).toBe("OK/REF");
     expect(shortCell(computeCell({ kernel: "v4.20", workload: "W9" }))).toBe("REFUS");
     expect(shortCell(undefined)).toBe("-");
+    // Slower, but first of all refused.
+    expect(shortCell(computeCell({ kernel: "v4.20+hubbard-lru-2018", workload: "W9" }))).toBe("REFUS");
+    expect(shortCell(computeCell({ kernel: "v4.20+hubbard-lru-2018", workload: "W12" }))).toBe("SLOW");
   });
 });
 
