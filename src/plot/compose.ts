@@ -8,10 +8,14 @@ import { mimeBundle } from "./display.js";
 import {
   type Annotation,
   type Axis,
+  type BoxShape,
   COLOR,
   DISPLAY,
   type Figure,
+  type Heatmap,
   type Layout,
+  type PathShape,
+  type Scatter,
   type Shape,
   type Trace,
   WIDTH,
@@ -20,7 +24,10 @@ import { legendRows, textWidth, wrap } from "./text.js";
 import type { FaultGroup, Timeline } from "./timeline.js";
 
 /** A trace that does not know its panel yet. */
-export type PanelTrace = Omit<Trace, "type" | "yaxis">;
+export type PanelTrace = Omit<Scatter, "type" | "yaxis"> | Omit<Heatmap, "yaxis">;
+
+/** A shape that does not. */
+export type PanelShape = Omit<BoxShape, "yref"> | Omit<PathShape, "yref">;
 
 export interface Panel {
   readonly title: string;
@@ -29,7 +36,7 @@ export interface Panel {
   readonly ticks?: { readonly values: readonly number[]; readonly labels: readonly string[] };
   readonly grid?: boolean;
   readonly traces: readonly PanelTrace[];
-  readonly shapes?: readonly Omit<Shape, "yref">[];
+  readonly shapes?: readonly PanelShape[];
   readonly annotations?: readonly Omit<Annotation, "yref">[];
 }
 
@@ -43,6 +50,10 @@ export interface Composition {
   /** What to see; marks and replay line are added. */
   readonly caption: string;
   readonly hovermode?: "closest" | "x";
+  /** A diagram: neither axis is drawn. */
+  readonly bare?: true;
+  /** What a terminal shows in place of the panels. */
+  readonly lines?: readonly string[];
 }
 
 const GAP = 18;
@@ -64,7 +75,7 @@ export function compose(c: Composition): Figure {
     l: left,
     r: RIGHT,
     t: 62 + markRow + notes.height,
-    b: 52 + 20 * legendRows(names, WIDTH - left - RIGHT).length,
+    b: (c.bare ? 16 : 52) + 20 * legendRows(names, WIDTH - left - RIGHT).length,
   };
   const height = inner + margin.t + margin.b;
   const axes: Record<`yaxis${string}`, Axis> = {};
@@ -74,8 +85,13 @@ export function compose(c: Composition): Figure {
   let top = inner;
   c.panels.forEach((panel, i) => {
     const yaxis = i === 0 ? "y" : `y${i + 1}`;
-    axes[`yaxis${i === 0 ? "" : i + 1}`] = panelAxis(panel, (top - panel.height) / inner, top / inner);
-    for (const trace of panel.traces) data.push({ type: "scatter", yaxis, ...trace });
+    axes[`yaxis${i === 0 ? "" : i + 1}`] = panelAxis(
+      panel,
+      [(top - panel.height) / inner, top / inner],
+      !c.bare,
+    );
+    for (const trace of panel.traces)
+      data.push("z" in trace ? { ...trace, yaxis } : { type: "scatter", yaxis, ...trace });
     for (const shape of panel.shapes ?? []) shapes.push({ ...shape, yref: yaxis });
     for (const note of panel.annotations ?? []) annotations.push({ ...note, yref: yaxis });
     top -= panel.height + GAP;
@@ -95,15 +111,16 @@ export function compose(c: Composition): Figure {
     height,
     margin,
     xaxis: {
-      title: axisTitle(timeline.title),
+      title: axisTitle(c.bare ? "" : timeline.title),
       range: [timeline.start, timeline.end],
       anchor: c.panels.length === 1 ? "y" : `y${c.panels.length}`,
+      ...(c.bare ? { tickvals: [], ticktext: [] } : {}),
       showgrid: false,
       gridcolor: COLOR.grid,
       zeroline: false,
-      showline: true,
+      showline: !c.bare,
       linecolor: COLOR.dim,
-      ticks: "outside",
+      ticks: c.bare ? "" : "outside",
     },
     ...axes,
     shapes,
@@ -129,6 +146,7 @@ export function compose(c: Composition): Figure {
     layout,
     caption: captionOf(c),
     replay: c.info.replay,
+    ...(c.lines === undefined ? {} : { lines: c.lines }),
     [DISPLAY]: () => mimeBundle(figure),
   };
   return figure;
@@ -136,16 +154,16 @@ export function compose(c: Composition): Figure {
 
 const axisTitle = (text: string) => ({ text, standoff: 8, font: { size: FONT_SIZE, color: COLOR.dim } });
 
-function panelAxis(panel: Panel, from: number, to: number): Axis {
+function panelAxis(panel: Panel, domain: readonly [number, number], showline: boolean): Axis {
   return {
     title: axisTitle(panel.title),
     range: panel.range,
-    domain: [from, to],
+    domain,
     ...(panel.ticks === undefined ? {} : { tickvals: panel.ticks.values, ticktext: panel.ticks.labels }),
     showgrid: panel.grid ?? true,
     gridcolor: COLOR.grid,
     zeroline: false,
-    showline: true,
+    showline,
     linecolor: COLOR.dim,
     ticks: "",
     fixedrange: true,
@@ -158,7 +176,12 @@ function markLines(timeline: Timeline): Shape[] {
   return timeline.marks.map(({ x }) => vertical(x, COLOR.rule, "dot", "below"));
 }
 
-function vertical(x: number, color: string, dash: "dot" | "dash" | "solid", layer: "below" | "above"): Shape {
+function vertical(
+  x: number,
+  color: string,
+  dash: "dot" | "dash" | "solid",
+  layer: "below" | "above",
+): BoxShape {
   return {
     type: "line",
     xref: "x",

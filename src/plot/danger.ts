@@ -1,7 +1,7 @@
 /** Danger along a run: lanes whose steps are coloured by what can still happen after them, and how far away the fault is. */
 import type { Recording } from "../trace/recording.js";
-import { compose, type Panel, type PanelTrace } from "./compose.js";
-import { type Annotation, COLOR, type Figure, type Shape } from "./figure.js";
+import { compose, type Panel, type PanelShape, type PanelTrace } from "./compose.js";
+import { type Annotation, COLOR, type Figure } from "./figure.js";
 import { frameOf, type StepPoint } from "./lanes.js";
 
 /** What is so at one moment: "possible", "certain", "impossible", "happened" or "unknown"; and the fewest steps to the fault. */
@@ -58,7 +58,7 @@ export function dangerLanes(recording: Recording, story: DangerStory): Figure {
   // The point of no return is a step that somebody makes: what is certain from the start has none.
   const point = certainFrom === null || certainFrom === 0 || certainFrom === happenedAt ? null : certainFrom;
   const end = happenedAt ?? line.end;
-  const marks = ([from, to]: readonly [number, number]): Omit<Shape, "yref">[] =>
+  const marks = ([from, to]: readonly [number, number]): PanelShape[] =>
     certainFrom === null || certainFrom === happenedAt
       ? []
       : [area(certainFrom, end, from, to), ...(point === null ? [] : [upright(point, from, to)])];
@@ -125,12 +125,12 @@ function distancePanel({ start, steps }: DangerStory): Panel {
   };
 }
 
-function area(x0: number, x1: number, y0: number, y1: number): Omit<Shape, "yref"> {
+function area(x0: number, x1: number, y0: number, y1: number): PanelShape {
   const line = { color: CERTAIN_AREA, width: 0 };
   return { type: "rect", xref: "x", x0, x1, y0, y1, line, fillcolor: CERTAIN_AREA, layer: "below" };
 }
 
-function upright(x: number, y0: number, y1: number): Omit<Shape, "yref"> {
+function upright(x: number, y0: number, y1: number): PanelShape {
   const line = { color: COLOR.vermillion, width: 1.5, dash: "dash" } as const;
   return { type: "line", xref: "x", x0: x, x1: x, y0, y1, line, layer: "above" };
 }

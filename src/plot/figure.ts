@@ -35,7 +35,7 @@ export interface TraceLine {
 }
 
 export interface TraceMarker {
-  readonly symbol: "circle" | "x" | "line-ns-open" | "triangle-down";
+  readonly symbol: "circle" | "square" | "x" | "line-ns-open" | "triangle-down";
   readonly size: number;
   readonly color: string;
   readonly line?: { readonly width: number; readonly color: string };
@@ -44,8 +44,8 @@ export interface TraceMarker {
 /** Width of the static picture, in pixels; the interactive one takes the width it is given. */
 export const WIDTH = 960;
 
-/** One trace. In strips a null splits the line. */
-export interface Trace {
+/** A line, an area or markers. In strips a null splits the line. */
+export interface Scatter {
   readonly type: "scatter";
   readonly name: string;
   readonly mode: "lines" | "markers";
@@ -65,6 +65,46 @@ export interface Trace {
   readonly hoverinfo?: "skip";
   readonly showlegend: boolean;
 }
+
+/** What a cell of a heat map can be. An amount is cut into classes, each of them a state. */
+export interface State {
+  readonly name: string;
+  readonly color: string;
+  /** One character: how it looks in a terminal without colour. */
+  readonly glyph: string;
+}
+
+/** Cells in rows and columns, each in one of a few states. Made by heatmap() in heatmap.ts, which brings the legend too. */
+export interface Heatmap {
+  readonly type: "heatmap";
+  readonly name: string;
+  /** Edges of the columns, ascending: one more than there are columns. */
+  readonly x: readonly number[];
+  /** Edges of the rows, ascending. */
+  readonly y: readonly number[];
+  /** The number of each cell's state, the lowest row first; null leaves the paper. */
+  readonly z: readonly (readonly (number | null)[])[];
+  /** "y", "y2", ...: the panel. */
+  readonly yaxis: string;
+  /** A step for each state, on a scale from zmin to zmax with the states' numbers in the middle of the steps. */
+  readonly colorscale: readonly (readonly [at: number, color: string])[];
+  readonly zmin: number;
+  readonly zmax: number;
+  readonly showscale: false;
+  readonly showlegend: false;
+  /** plotly keeps this for whoever reads the figure: the states, by their number. */
+  readonly meta: { readonly states: readonly State[] };
+  /** What the pointer shows for each cell; where it is left out, the HTML form shows the state's name. */
+  readonly text?: readonly (readonly string[])[];
+  /** Where given, `text` is also written in the cells. */
+  readonly texttemplate?: "%{text}";
+  readonly hovertemplate?: string;
+  /** Pixels of paper between columns and between rows. */
+  readonly xgap?: number;
+  readonly ygap?: number;
+}
+
+export type Trace = Scatter | Heatmap;
 
 export interface Axis {
   readonly title: {
@@ -87,19 +127,32 @@ export interface Axis {
   readonly showticklabels?: boolean;
 }
 
-/** A line or rectangle behind or before the traces. */
-export interface Shape {
-  readonly type: "line" | "rect";
+interface ShapeBase {
   readonly xref: "x" | "paper";
   readonly yref: string;
-  readonly x0: number;
-  readonly x1: number;
-  readonly y0: number;
-  readonly y1: number;
   readonly line: { readonly color: string; readonly width: number; readonly dash?: "solid" | "dot" | "dash" };
   readonly fillcolor?: string;
   readonly layer: "below" | "above";
 }
+
+/** A line from one corner to the other, or the rectangle between them. */
+export interface BoxShape extends ShapeBase {
+  readonly type: "line" | "rect";
+  readonly x0: number;
+  readonly x1: number;
+  readonly y0: number;
+  readonly y1: number;
+}
+
+/** A curve, an arrow, a band: an SVG path in the units of the axes. */
+export interface PathShape extends ShapeBase {
+  readonly type: "path";
+  /** Commands M, L, C and Z, absolute, numbers apart by spaces or commas: "M0 0L3 1C4 1 5 2 5 3Z". See path.ts. */
+  readonly path: string;
+}
+
+/** What is drawn behind or before the traces. */
+export type Shape = BoxShape | PathShape;
 
 export interface Annotation {
   /** Lines are split by <br>. */
@@ -170,7 +223,7 @@ export interface MimeBundle {
 export const DISPLAY: unique symbol = Symbol.for("Jupyter.display") as never;
 
 export interface Figure {
-  /** Short name of the kind of figure: "pins", "dirty", "reclaim", "lanes", "life", "danger", "why". */
+  /** Short name of the kind of figure: "pins", "dirty", "reclaim", "lanes", "life", "danger", "why" ... */
   readonly kind: string;
   readonly data: readonly Trace[];
   readonly layout: Layout;
@@ -178,6 +231,8 @@ export interface Figure {
   readonly caption: string;
   /** The line that reproduces the run; empty for a recording of a real kernel. */
   readonly replay: string;
+  /** What a terminal shows in place of the panels, where words in lines say it better than a drawing. */
+  readonly lines?: readonly string[];
   readonly [DISPLAY]: () => MimeBundle;
 }
 

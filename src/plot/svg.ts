@@ -5,14 +5,20 @@
 import {
   type Annotation,
   type Axis,
+  type BoxShape,
   COLOR,
   type Figure,
+  type Heatmap,
   type Layout,
+  type PathShape,
   panelsOf,
+  type Scatter,
   type Shape,
   type Trace,
   WIDTH,
 } from "./figure.js";
+import { inkOn } from "./heatmap.js";
+import { segmentsOf } from "./path.js";
 import { escapeXml, legendItemWidth, legendRows, textWidth, wrap } from "./text.js";
 import { niceTicks, tickLabel } from "./ticks.js";
 
@@ -159,7 +165,7 @@ function yAxis(frame: Frame, box: Box): string[] {
   const title = axis.title.text;
   const titleX = frame.left - 18 - Math.max(0, ...yTicks(box).map(({ label }) => textWidth(label, 12)));
   return [
-    line(frame.left, box.top, frame.left, box.bottom, axis.linecolor, 1),
+    ...(axis.showline ? [line(frame.left, box.top, frame.left, box.bottom, axis.linecolor, 1)] : []),
     ...labels,
     ...(title === ""
       ? []
@@ -175,17 +181,17 @@ function yAxis(frame: Frame, box: Box): string[] {
 
 function xAxis(frame: Frame): string[] {
   const { layout, left, right, bottom } = frame;
+  const title = layout.xaxis.title.text;
   const labels = ticksOf(layout.xaxis, 10).flatMap(({ value, label }) => [
     line(px(frame, value), bottom, px(frame, value), bottom + 5, COLOR.dim, 1),
     text(px(frame, value), bottom + 18, label, { anchor: "middle" }),
   ]);
   return [
-    line(left, bottom, right, bottom, layout.xaxis.linecolor, 1),
+    ...(layout.xaxis.showline ? [line(left, bottom, right, bottom, layout.xaxis.linecolor, 1)] : []),
     ...labels,
-    text((left + right) / 2, bottom + 37, layout.xaxis.title.text, {
-      anchor: "middle",
-      color: COLOR.dim,
-    }),
+    ...(title === ""
+      ? []
+      : [text((left + right) / 2, bottom + 37, title, { anchor: "middle", color: COLOR.dim })]),
   ];
 }
 
@@ -209,12 +215,28 @@ function shape(frame: Frame, boxes: ReadonlyMap<string, Box>, s: Shape): string 
   const x = (v: number): number =>
     s.xref === "paper" ? frame.left + v * (frame.right - frame.left) : px(frame, v);
   const y = (v: number): number => yOf(frame, boxes, s.yref, v);
-  const dash = s.line.dash ?? "solid";
-  if (s.type === "line") return line(x(s.x0), y(s.y0), x(s.x1), y(s.y1), s.line.color, s.line.width, dash);
+  return s.type === "path" ? curve(s, x, y) : box(s, x, y);
+}
+
+type Scale = (value: number) => number;
+
+function box(s: BoxShape, x: Scale, y: Scale): string {
+  if (s.type === "line")
+    return line(x(s.x0), y(s.y0), x(s.x1), y(s.y1), s.line.color, s.line.width, s.line.dash);
   const [left, right] = [x(s.x0), x(s.x1)].sort((a, b) => a - b);
   const [top, bottom] = [y(s.y0), y(s.y1)].sort((a, b) => a - b);
-  return `<rect x="${n(left)}" y="${n(top)}" width="${n(right - left)}" height="${n(bottom - top)}" fill="${s.fillcolor ?? "none"}" stroke="${s.line.color}" stroke-width="${s.line.width}"${DASH[dash]}/>`;
+  return `<rect x="${n(left)}" y="${n(top)}" width="${n(right - left)}" height="${n(bottom - top)}"${strokeAndFill(s)}/>`;
 }
+
+function curve(s: PathShape, x: Scale, y: Scale): string {
+  const d = segmentsOf(s.path).map(
+    ({ command, points }) => `${command}${points.map(([a, b]) => `${n(x(a))} ${n(y(b))}`).join(" ")}`,
+  );
+  return `<path d="${d.join("")}"${strokeAndFill(s)}/>`;
+}
+
+const strokeAndFill = ({ line: { color, width, dash }, fillcolor }: Shape): string =>
+  ` fill="${fillcolor ?? "none"}" stroke="${color}" stroke-width="${width}"${DASH[dash ?? "solid"]}`;
 
 function yOf(frame: Frame, boxes: ReadonlyMap<string, Box>, ref: string, v: number): number {
   if (ref === "paper") return frame.bottom - v * (frame.bottom - frame.top);
@@ -230,13 +252,54 @@ function traces(frame: Frame, boxes: ReadonlyMap<string, Box>, data: readonly Tr
   return data.map((trace) => {
     const box = boxes.get(trace.yaxis);
     if (box === undefined) throw new Error(`The figure has no axis "${trace.yaxis}".`);
-    const body = trace.stackgroup !== undefined ? area(frame, box, trace, stacked) : plain(frame, box, trace);
+    const body =
+      trace.type === "heatmap"
+        ? cells(frame, box, trace)
+        : trace.stackgroup !== undefined
+          ? area(frame, box, trace, stacked)
+          : plain(frame, box, trace);
     return `<g><title>${escapeXml(trace.name)}</title>${body}</g>`;
   });
 }
 
+/** A path for each state, of rectangles as long as the state lasts; and what is written in the cells. */
+function cells(frame: Frame, box: Box, trace: Heatmap): string {
+  const { meta, z, texttemplate, text: words, xgap = 0, ygap = 0 } = trace;
+  const x = trace.x.map((v) => px(frame, v));
+  const y = trace.y.map((v) => py(box, v));
+  const runs = meta.states.map(() => "");
+  z.forEach((row, r) => {
+    const [top, bottom] = [y[r + 1] + ygap / 2, y[r] - ygap / 2];
+    for (let from = 0; from < row.length; ) {
+      const state = row[from];
+      let to = from + 1;
+      while (xgap === 0 && to < row.length && row[to] === state) to++;
+      const [left, right] = [x[from] + xgap / 2, x[to] - xgap / 2];
+      if (state !== null) runs[state] += `M${n(left)} ${n(top)}H${n(right)}V${n(bottom)}H${n(left)}Z`;
+      from = to;
+    }
+  });
+  const painted = meta.states.map(({ color }, state) =>
+    runs[state] === "" ? "" : `<path d="${runs[state]}" fill="${color}"/>`,
+  );
+  const written =
+    texttemplate === undefined || words === undefined
+      ? []
+      : z.flatMap((row, r) =>
+          row.map((state, c) =>
+            state === null || words[r][c] === ""
+              ? ""
+              : text((x[c] + x[c + 1]) / 2, (y[r] + y[r + 1]) / 2 + 4, words[r][c], {
+                  anchor: "middle",
+                  color: inkOn(meta.states[state].color),
+                }),
+          ),
+        );
+  return `<g shape-rendering="crispEdges">${painted.join("")}</g>${written.join("")}`;
+}
+
 /** An area on top of those of its group drawn before; they share their x. */
-function area(frame: Frame, box: Box, trace: Trace, stacked: Map<string, number[]>): string {
+function area(frame: Frame, box: Box, trace: Scatter, stacked: Map<string, number[]>): string {
   const key = `${trace.yaxis} ${trace.stackgroup}`;
   const below = stacked.get(key) ?? trace.x.map(() => 0);
   const above = below.map((y, i) => y + (trace.y[i] ?? 0));
@@ -266,7 +329,7 @@ function stepPath(x: readonly number[], y: readonly number[]): [number, number][
   return corners;
 }
 
-function plain(frame: Frame, box: Box, trace: Trace): string {
+function plain(frame: Frame, box: Box, trace: Scatter): string {
   if (trace.mode === "markers") return markers(frame, box, trace);
   const pieces = piecesOf(trace).map(({ x, y }) => {
     const points = { x: x.map((v) => px(frame, v)), y: y.map((v) => py(box, v)) };
@@ -287,7 +350,7 @@ function atLeastAPixel(corners: [number, number][]): [number, number][] {
   return last[0] - first[0] >= 1 ? corners : [first, [first[0] + 1, last[1]]];
 }
 
-function fillToZero(box: Box, trace: Trace, pieces: readonly (readonly [number, number][])[]): string {
+function fillToZero(box: Box, trace: Scatter, pieces: readonly (readonly [number, number][])[]): string {
   const zero = py(box, 0);
   const d = pieces.map((corners) => {
     const [first, last] = [corners[0], corners[corners.length - 1]];
@@ -297,7 +360,7 @@ function fillToZero(box: Box, trace: Trace, pieces: readonly (readonly [number, 
 }
 
 /** A trace cut at its nulls. */
-function piecesOf(trace: Trace): { x: number[]; y: number[] }[] {
+function piecesOf(trace: Scatter): { x: number[]; y: number[] }[] {
   const pieces: { x: number[]; y: number[] }[] = [];
   let open: { x: number[]; y: number[] } | null = null;
   trace.x.forEach((x, i) => {
@@ -316,7 +379,7 @@ function piecesOf(trace: Trace): { x: number[]; y: number[] }[] {
   return pieces;
 }
 
-function markers(frame: Frame, box: Box, trace: Trace): string {
+function markers(frame: Frame, box: Box, trace: Scatter): string {
   return trace.x
     .map((x, i) =>
       x === null || trace.y[i] === null ? "" : marker(trace, px(frame, x), py(box, trace.y[i])),
@@ -324,7 +387,7 @@ function markers(frame: Frame, box: Box, trace: Trace): string {
     .join("");
 }
 
-function marker({ marker }: Trace, x: number, y: number): string {
+function marker({ marker }: Scatter, x: number, y: number): string {
   const { symbol, size, color } = marker!;
   const half = size / 2;
   switch (symbol) {
@@ -334,6 +397,13 @@ function marker({ marker }: Trace, x: number, y: number): string {
       return `<path d="M${n(x - half)} ${n(y - half)}L${n(x + half)} ${n(y + half)}M${n(x - half)} ${n(y + half)}L${n(x + half)} ${n(y - half)}" stroke="${color}" stroke-width="2.5"/>`;
     case "triangle-down":
       return `<path d="M${n(x - half)} ${n(y - half)}L${n(x + half)} ${n(y - half)}L${n(x)} ${n(y + half)}Z" fill="${color}"/>`;
+    case "square": {
+      const edge =
+        marker!.line === undefined
+          ? ""
+          : ` stroke="${marker!.line.color}" stroke-width="${marker!.line.width}"`;
+      return `<rect x="${n(x - half)}" y="${n(y - half)}" width="${n(size)}" height="${n(size)}" fill="${color}"${edge}/>`;
+    }
     case "circle":
       return `<circle cx="${n(x)}" cy="${n(y)}" r="${n(half)}" fill="${color}"/>`;
   }
@@ -361,7 +431,7 @@ function annotation(frame: Frame, boxes: ReadonlyMap<string, Box>, a: Annotation
 }
 
 function legend(frame: Frame, data: readonly Trace[]): string[] {
-  const entries = data.filter((trace) => trace.showlegend);
+  const entries = data.filter((trace): trace is Scatter => trace.showlegend);
   const rows = legendRows(
     entries.map(({ name }) => name),
     frame.right - frame.left,
@@ -380,7 +450,7 @@ function legend(frame: Frame, data: readonly Trace[]): string[] {
   return out;
 }
 
-function sample(trace: Trace, x: number, y: number): string {
+function sample(trace: Scatter, x: number, y: number): string {
   if (trace.mode === "markers") return marker(trace, x + 11, y);
   const { color, width, dash } = trace.line!;
   if (trace.stackgroup === undefined) return line(x, y, x + 22, y, color, width, dash);

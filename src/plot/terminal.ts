@@ -2,7 +2,19 @@
  * A figure as text: for the REPL, for consoles, and for the text/plain of a notebook's output. Areas become blocks, step
  * lines box-drawing characters, rows bars. Without colour each area and line keeps a look of its own.
  */
-import { type Axis, COLOR, type Figure, panelsOf, type Shape, type Trace } from "./figure.js";
+import {
+  type Annotation,
+  type Axis,
+  type BoxShape,
+  COLOR,
+  type Figure,
+  type Heatmap,
+  panelsOf,
+  type Scatter,
+  type Shape,
+  type Trace,
+} from "./figure.js";
+import { polylines } from "./path.js";
 import { niceTicks, tickLabel } from "./ticks.js";
 
 export interface TerminalOptions {
@@ -24,9 +36,11 @@ type Grid = Cell[][];
 
 interface Panel {
   readonly axis: Axis;
-  readonly traces: readonly Trace[];
+  readonly traces: readonly Scatter[];
+  readonly heatmap: Heatmap | undefined;
   readonly shapes: readonly Shape[];
-  readonly kind: "areas" | "bars" | "rows" | "lines";
+  readonly annotations: readonly Annotation[];
+  readonly kind: "areas" | "bars" | "rows" | "lines" | "cells" | "diagram";
 }
 
 const BLANK: Cell = { glyph: " ", color: "" };
@@ -51,12 +65,13 @@ export function toTerminal(figure: Figure, options: TerminalOptions): string {
   const bold = (s: string): string => (color ? `\u001b[1m${s}\u001b[0m` : s);
   const red = (s: string): string => (color ? `${ansi(COLOR.vermillion)}${s}\u001b[0m` : s);
 
+  if (figure.lines !== undefined) return inWords(figure, figure.lines, { columns, rows, bold, dim });
   const panels = panelsOf(layout)
     .reverse()
     .map(({ name, axis }) => panelOf(figure, name, axis));
   const gutter = Math.min(
     26,
-    Math.max(...panels.flatMap((p) => labelsOf(p).map(({ label }) => label.length))) + 1,
+    Math.max(-1, ...panels.flatMap((p) => labelsOf(p).map(({ label }) => label.length))) + 1,
   );
   const width = columns - gutter - 2 - endRoom(panels);
   const scale: Scale = { range: layout.xaxis.range, width };
@@ -92,10 +107,48 @@ export function toTerminal(figure: Figure, options: TerminalOptions): string {
     .join("\n");
 }
 
+/** A figure that says itself in lines: they stand for its panels. */
+function inWords(
+  { layout, replay }: Figure,
+  lines: readonly string[],
+  {
+    columns,
+    rows,
+    bold,
+    dim,
+  }: Pick<TerminalOptions, "columns" | "rows"> & Record<"bold" | "dim", (s: string) => string>,
+): string {
+  const head = [bold(cut(layout.title.text, columns)), dim(cut(layout.title.subtitle.text, columns))];
+  const foot = replay === "" ? [] : [dim(cut(`Replay: ${replay}`, columns))];
+  const room = rows - head.length - foot.length;
+  const shown = lines.length <= room ? lines : lines.slice(0, room - 1);
+  const more = lines.length - shown.length;
+  return [
+    ...head,
+    ...shown.map((line) => cut(line, columns)),
+    ...(more > 0 ? [dim(`(and ${more} more lines)`)] : []),
+    ...foot,
+  ]
+    .map((line) => line.trimEnd())
+    .join("\n");
+}
+
 function panelOf(figure: Figure, name: string, axis: Axis): Panel {
-  const traces = figure.data.filter((trace) => trace.yaxis === name);
-  const shapes = figure.layout.shapes.filter((shape) => shape.yref === name && shape.y0 === shape.y1);
-  const kind = traces.some((t) => t.stackgroup !== undefined)
+  const here = figure.data.filter((trace) => trace.yaxis === name);
+  const heatmap = here.find((trace) => trace.type === "heatmap");
+  // Entries of the legend alone have no points.
+  const traces = here.filter(
+    (trace): trace is Scatter => trace.type === "scatter" && trace.x.some((x) => x !== null),
+  );
+  const shapes = figure.layout.shapes.filter((shape) => shape.yref === name);
+  const annotations = figure.layout.annotations.filter((note) => note.yref === name);
+  const kind =
+    heatmap !== undefined ? "cells" : traces.length === 0 && shapes.length > 0 ? "diagram" : kindOf(traces);
+  return { axis, traces, heatmap, shapes, annotations, kind };
+}
+
+function kindOf(traces: readonly Scatter[]): "areas" | "bars" | "rows" | "lines" {
+  return traces.some((t) => t.stackgroup !== undefined)
     ? "areas"
     : traces.some((t) => t.fill !== undefined)
       ? "bars"
@@ -103,11 +156,12 @@ function panelOf(figure: Figure, name: string, axis: Axis): Panel {
           traces.every((t) => t.line?.shape === "linear" && isLevel(t))
         ? "rows"
         : "lines";
-  return { axis, traces, shapes, kind };
 }
 
+const isLevelLine = (shape: Shape): shape is BoxShape => shape.type !== "path" && shape.y0 === shape.y1;
+
 /** Whether a line only ever runs along a row. */
-const isLevel = ({ y }: Trace): boolean =>
+const isLevel = ({ y }: Scatter): boolean =>
   y.every((value, at) => at === 0 || value === null || y[at - 1] === null || y[at - 1] === value);
 
 /** Bars print their last value behind the axis. */
@@ -119,7 +173,7 @@ const endRoom = (panels: readonly Panel[]): number =>
 
 // ---- room
 
-const leastOf = ({ kind }: Panel): number => (kind === "bars" || kind === "rows" ? 1 : 3);
+const leastOf = ({ kind }: Panel): number => (kind === "bars" || kind === "rows" || kind === "cells" ? 1 : 3);
 const leastRows = (panels: readonly Panel[]): number =>
   panels.reduce((sum, panel) => sum + leastOf(panel), 0);
 
@@ -127,7 +181,7 @@ const leastRows = (panels: readonly Panel[]): number =>
 function share(panels: readonly Panel[], available: number): number[] {
   const least = panels.map(leastOf);
   const most = panels.map((p) =>
-    p.kind === "rows" ? Math.max(1, labelsOf(p).length) : Number.POSITIVE_INFINITY,
+    p.kind === "rows" ? Math.max(1, labelsOf(p).length) : (p.heatmap?.z.length ?? Number.POSITIVE_INFINITY),
   );
   const ideal = panels.map(({ axis }) => axis.domain![1] - axis.domain![0]);
   const heights = [...least];
@@ -177,6 +231,7 @@ function markLine(figure: Figure, scale: Scale): string | null {
 
 function xAxisLines(figure: Figure, gutter: number, scale: Scale): string[] {
   const { xaxis } = figure.layout;
+  if (!xaxis.showline) return [];
   const rule = Array.from({ length: scale.width }, () => "─");
   const labels = Array.from({ length: scale.width + 1 }, () => " ");
   const title = xaxis.title.text;
@@ -203,7 +258,7 @@ function xAxisLines(figure: Figure, gutter: number, scale: Scale): string[] {
 function legendLines(data: readonly Trace[], columns: number, paint: (cell: Cell) => string): string[] {
   const lines: string[] = [];
   let used = Number.POSITIVE_INFINITY;
-  for (const trace of data.filter((t) => t.showlegend)) {
+  for (const trace of data.filter((t): t is Scatter => t.showlegend)) {
     const size = trace.name.length + 5;
     if (used + size > columns) {
       lines.push("");
@@ -215,7 +270,11 @@ function legendLines(data: readonly Trace[], columns: number, paint: (cell: Cell
   return lines;
 }
 
-function sampleOf(trace: Trace, data: readonly Trace[]): Cell[] {
+function sampleOf(trace: Scatter, data: readonly Trace[]): Cell[] {
+  const state = data
+    .flatMap((other) => (other.type === "heatmap" ? other.meta.states : []))
+    .find(({ name }) => trace.marker?.symbol === "square" && name === trace.name);
+  if (state !== undefined) return [stateCell(state), stateCell(state)];
   if (trace.mode === "markers") return [markerCell(trace), BLANK].slice(0, 1);
   if (trace.stackgroup !== undefined) return [areaCell(trace), areaCell(trace)];
   const color = inkOf(trace.line!.color);
@@ -257,7 +316,8 @@ function drawPanel(
   writeTitle(cells[0], panel.axis.title.text);
   return cells.map((row, r) => {
     const label = cut(labels[r] ?? "", gutter).padStart(gutter);
-    return `${label}${labels[r] === undefined ? "│" : "┤"}${row.map(paint).join("")}`;
+    const edge = panel.axis.showline ? "│" : " ";
+    return `${label}${labels[r] === undefined ? edge : "┤"}${row.map(paint).join("")}`;
   });
 }
 
@@ -281,6 +341,8 @@ const DRAW: Readonly<Record<Panel["kind"], (panel: Panel, height: number, scale:
   bars: drawBars,
   rows: drawRows,
   lines: drawLines,
+  cells: drawCells,
+  diagram: drawDiagram,
 };
 
 const blankGrid = (height: number, { width }: Scale): Grid =>
@@ -314,7 +376,7 @@ function drawAreas(panel: Panel, height: number, scale: Scale): Drawing {
 }
 
 /** Mean of a step line over a column. */
-function meanIn(trace: Trace, { range, width }: Scale, column: number): number {
+function meanIn(trace: Scatter, { range, width }: Scale, column: number): number {
   const size = (range[1] - range[0]) / width;
   const from = range[0] + column * size;
   const to = from + size;
@@ -379,7 +441,7 @@ const TEXTURE: Readonly<Record<string, string>> = {
   [COLOR.pale]: " ",
 };
 
-function areaCell(trace: Trace): Cell {
+function areaCell(trace: Scatter): Cell {
   const color = trace.fillcolor ?? COLOR.grey;
   return { glyph: TEXTURE[color] ?? "█", color: inkOf(color) };
 }
@@ -411,7 +473,7 @@ function drawBars(panel: Panel, height: number, scale: Scale): Drawing {
 }
 
 /** Value of a step line at the end of a column. */
-function lastIn(trace: Trace, { range, width }: Scale, column: number): number {
+function lastIn(trace: Scatter, { range, width }: Scale, column: number): number {
   const to = range[0] + ((column + 1) / width) * (range[1] - range[0]);
   const at = firstAfter(trace.x, to - 1e-12) - 1;
   return at < 0 ? 0 : (trace.y[at] ?? 0);
@@ -456,9 +518,145 @@ function fewer(rows: readonly Label[], panel: Panel, scale: Scale, height: numbe
   return rows.filter((row) => kept.has(row));
 }
 
-function markerCell(trace: Trace): Cell {
-  const glyph = { "line-ns-open": "│", x: "✗", circle: "●", "triangle-down": "▼" }[trace.marker!.symbol];
+function markerCell(trace: Scatter): Cell {
+  const glyph = { "line-ns-open": "│", x: "✗", circle: "●", square: "■", "triangle-down": "▼" }[
+    trace.marker!.symbol
+  ];
   return { glyph, color: inkOf(trace.marker!.color) };
+}
+
+// ---- cells of a heat map: each character shows the state that most of its part of the map is in
+
+const stateCell = ({ glyph, color }: { readonly glyph: string; readonly color: string }): Cell => ({
+  glyph,
+  color: inkOf(color),
+});
+
+function drawCells(panel: Panel, height: number, scale: Scale): Drawing {
+  const { x, y, z, meta } = panel.heatmap!;
+  const grid = blankGrid(height, scale);
+  const [bottom, top] = panel.axis.range;
+  const column = (value: number): number =>
+    ((value - scale.range[0]) / (scale.range[1] - scale.range[0])) * scale.width;
+  const line = (value: number): number => ((top - value) / (top - bottom)) * height;
+  const parts = meta.states.map(() => new Float64Array(height * scale.width));
+  z.forEach((row, r) => {
+    const lines = covered(line(y[r + 1]), line(y[r]), height);
+    row.forEach((state, c) => {
+      if (state === null) return;
+      for (const [at, tall] of lines)
+        for (const [across, wide] of covered(column(x[c]), column(x[c + 1]), scale.width))
+          parts[state][at * scale.width + across] += tall * wide;
+    });
+  });
+  for (let at = 0; at < height * scale.width; at++) {
+    // Of two that have the same part the later state is shown.
+    let most = -1;
+    parts.forEach((part, state) => {
+      if (part[at] > 0 && (most < 0 || part[at] >= parts[most][at])) most = state;
+    });
+    if (most >= 0) grid[Math.floor(at / scale.width)][at % scale.width] = stateCell(meta.states[most]);
+  }
+  for (const trace of panel.traces) overlay(grid, trace, line, scale);
+  const labels: (string | undefined)[] = Array.from({ length: height });
+  for (const { value, label } of labelsOf(panel))
+    labels[Math.min(height - 1, Math.floor(line(value)))] ??= label;
+  return { labels, cells: grid };
+}
+
+/** Which of `size` places a stretch covers, and how much of each. */
+function covered(from: number, to: number, size: number): [place: number, part: number][] {
+  const places: [number, number][] = [];
+  for (let at = Math.max(0, Math.floor(from)); at < Math.min(size, to); at++)
+    places.push([at, Math.min(to, at + 1) - Math.max(from, at)]);
+  return places;
+}
+
+/** Lines and markers on a heat map; a line takes every second character, so that the states below it can be seen. */
+function overlay(grid: Grid, trace: Scatter, line: (y: number) => number, scale: Scale): void {
+  trace.x.forEach((x, i) => {
+    const y = trace.y[i];
+    if (x === null || y === null) return;
+    const row = grid[Math.min(grid.length - 1, Math.max(0, Math.floor(line(y))))];
+    if (trace.mode === "markers") {
+      row[columnOf(scale, x)] = markerCell(trace);
+      return;
+    }
+    const next = trace.x[i + 1];
+    if (next === null || next === undefined) return;
+    const last = Math.max(columnOf(scale, x), columnOf(scale, next) - (next < scale.range[1] ? 1 : 0));
+    for (let c = columnOf(scale, x); c <= last; c++)
+      if (c % 2 === 0 || c === last) row[c] = { glyph: "━", color: inkOf(trace.line!.color) };
+  });
+}
+
+// ---- diagrams without traces: boxes, curves as dots, and the words
+
+function drawDiagram(panel: Panel, height: number, scale: Scale): Drawing {
+  const cells = blankGrid(height, scale);
+  const x = (ref: "x" | "paper", value: number): number =>
+    ref === "x" ? columnOf(scale, value) : Math.min(scale.width - 1, Math.floor(value * scale.width));
+  const put = (r: number, c: number, glyph: string, color: string): void => {
+    if (r >= 0 && r < height && c >= 0 && c < scale.width) cells[r][c] = { glyph, color: inkOf(color) };
+  };
+  for (const shape of panel.shapes) {
+    const color = shape.line.color;
+    if (shape.type === "path") {
+      for (const line of polylines(shape.path))
+        dots(
+          line,
+          (c) => x(shape.xref, c),
+          (r) => rowOf(panel, height, r),
+          (r, c) => put(r, c, "·", color),
+        );
+      continue;
+    }
+    const [left, right] = [x(shape.xref, shape.x0), x(shape.xref, shape.x1)].sort((a, b) => a - b);
+    const [top, bottom] = [rowOf(panel, height, shape.y0), rowOf(panel, height, shape.y1)].sort(
+      (a, b) => a - b,
+    );
+    for (let c = left; c <= right; c++) for (const r of [top, bottom]) put(r, c, "─", color);
+    for (let r = top; r <= bottom; r++) for (const c of [left, right]) put(r, c, "│", color);
+    if (left === right || top === bottom) continue;
+    put(top, left, "┌", color);
+    put(top, right, "┐", color);
+    put(bottom, left, "└", color);
+    put(bottom, right, "┘", color);
+  }
+  for (const { text, font, xref, x: at, y, xanchor, yanchor } of panel.annotations) {
+    const lines = text.split("<br>");
+    const first =
+      rowOf(panel, height, y) -
+      { bottom: lines.length - 1, middle: (lines.length - 1) >> 1, top: 0 }[yanchor];
+    lines.forEach((words, i) => {
+      const from = x(xref, at) - { left: 0, center: words.length >> 1, right: words.length - 1 }[xanchor];
+      [...words].forEach((glyph, c) => {
+        put(first + i, from + c, glyph, font.color);
+      });
+    });
+  }
+  return { labels: tickLabels(panel, height), cells };
+}
+
+/** Straight pieces, as characters that lie next to each other. */
+function dots(
+  line: readonly (readonly [number, number])[],
+  column: (x: number) => number,
+  row: (y: number) => number,
+  put: (row: number, column: number) => void,
+): void {
+  line.slice(1).forEach(([x1, y1], i) => {
+    const [from, to] = [
+      [column(line[i][0]), row(line[i][1])],
+      [column(x1), row(y1)],
+    ];
+    const steps = Math.max(1, Math.abs(to[0] - from[0]), Math.abs(to[1] - from[1]));
+    for (let step = 0; step <= steps; step++)
+      put(
+        Math.round(from[1] + ((to[1] - from[1]) * step) / steps),
+        Math.round(from[0] + ((to[0] - from[0]) * step) / steps),
+      );
+  });
 }
 
 // ---- step lines
@@ -481,15 +679,17 @@ const PENS: readonly Pen[] = [
 const DASHED: Pen = { h: "╌", v: "╎", leftDown: "╮", leftUp: "╯", upRight: "╰", downRight: "╭" };
 
 /** The look of a line: by its place in its panel, so that lines differ without colour. */
-function penOf(trace: Trace, data: readonly Trace[]): Pen {
+function penOf(trace: Scatter, data: readonly Trace[]): Pen {
   if (trace.line?.dash !== undefined && trace.line.dash !== "solid") return DASHED;
-  const place = data.filter((t) => t.yaxis === trace.yaxis).findIndex(({ name }) => name === trace.name);
+  const place = data
+    .filter((t) => t.yaxis === trace.yaxis && t.type === "scatter")
+    .findIndex(({ name }) => name === trace.name);
   return PENS[place % PENS.length];
 }
 
 function drawLines(panel: Panel, height: number, scale: Scale): Drawing {
   const cells = blankGrid(height, scale);
-  for (const { y0 } of panel.shapes) {
+  for (const { y0 } of panel.shapes.filter(isLevelLine)) {
     const row = cells[rowOf(panel, height, y0)];
     for (let c = 0; c < scale.width; c++) row[c] = { glyph: "┄", color: COLOR.dim };
   }
@@ -499,7 +699,7 @@ function drawLines(panel: Panel, height: number, scale: Scale): Drawing {
 }
 
 /** A straight line as a step line with a point for each column that it crosses. Where it has nulls it goes on from the next point. */
-function columnwise(trace: Trace, { range, width }: Scale): Trace {
+function columnwise(trace: Scatter, { range, width }: Scale): Scatter {
   const points = trace.x.flatMap((x, at) => {
     const y = trace.y[at];
     return x === null || y === null ? [] : [{ x, y }];
@@ -517,7 +717,7 @@ function columnwise(trace: Trace, { range, width }: Scale): Trace {
   return { ...trace, x: made.map(({ x }) => x), y: made.map(({ y }) => y) };
 }
 
-function drawStep(cells: Grid, trace: Trace, panel: Panel, height: number, scale: Scale): void {
+function drawStep(cells: Grid, trace: Scatter, panel: Panel, height: number, scale: Scale): void {
   const pen = penOf(trace, panel.traces);
   const color = inkOf(trace.line!.color);
   const put = (r: number, c: number, glyph: string): void => {

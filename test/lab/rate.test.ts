@@ -197,7 +197,7 @@ describe("figures", () => {
       within: "1h",
       regions: [{ label: "somebody's", x: [1e-3, 1e-2], y: [1, 10] }],
     });
-    const texts = figure.data.flatMap(({ text = [] }) => text);
+    const texts = figure.data.flatMap((trace) => (trace.type === "scatter" ? (trace.text ?? []) : []));
     expect(texts.length).toBe(6);
     const { meanTime_s } = model.rate({ times: { dma: "10ms", think: "1h" }, explain: false }).exact!;
     expect(texts).toContain(`10ms, 1h: ${(1 - Math.exp(-3600 / (meanTime_s as number))).toExponential(2)}`);
