@@ -33,6 +33,8 @@ if (stale || !process.argv.includes("--if-stale")) {
       "src/cli/main.ts",
       "src/cli/explore-worker.ts",
       "src/cli/cell-worker.ts",
+      "src/cli/kernel-main.ts",
+      "src/cli/kernel-server.ts",
     ].map((name) => join(root, name)),
     outbase: root,
     outdir: dist,

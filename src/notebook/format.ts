@@ -253,7 +253,7 @@ export function writeWhole(path: string, text: string): void {
 }
 
 /** The system's words for what went wrong with a file, without its code and path. */
-function reason(error: unknown): string {
+export function reason(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === "ENOENT") return "there is no such file or folder";
   if (code === "EISDIR") return "it is a folder";

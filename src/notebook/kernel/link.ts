@@ -1,0 +1,71 @@
+/**
+ * What the two threads of the kernel say to each other. One has the sockets and the protocol (server.ts), the other
+ * runs cells (engine.ts): a cell that never ends then stops neither the heartbeat, nor what was printed so far, nor the
+ * request to interrupt it.
+ */
+import type { Json, MimeBundle } from "../format.js";
+import type { Connection } from "./connection.js";
+import type { Content } from "./wire.js";
+
+/** A request that needs the compiler or runs code. */
+export type Order =
+  | ({ readonly type: "execute" } & ExecuteOrder)
+  | { readonly type: "complete"; readonly code: string; readonly cursor: number }
+  | { readonly type: "inspect"; readonly code: string; readonly cursor: number; readonly detail: number }
+  | { readonly type: "is_complete"; readonly code: string };
+
+export interface ExecuteOrder {
+  readonly code: string;
+  /** What the cell is called in stacks. */
+  readonly name: string;
+  readonly execution_count: number;
+  /** Nothing that the code shows is passed on. */
+  readonly silent: boolean;
+  readonly allow_stdin: boolean;
+  readonly user_expressions: Readonly<Record<string, string>>;
+}
+
+/** From the sockets' thread to the one that runs cells. */
+export type ToEngine =
+  | { readonly kind: "order"; readonly order: Order }
+  | { readonly kind: "input"; readonly value: string }
+  /** What ran was ended from outside. */
+  | { readonly kind: "terminated" }
+  | { readonly kind: "exit" };
+
+/** From the thread that runs cells to the sockets'. */
+export type ToServer =
+  | {
+      readonly kind: "publish";
+      readonly type: string;
+      readonly content: Content;
+      readonly metadata?: MimeBundle;
+    }
+  /** The answer to the order under way; `shown` is the text of its result, for the history. */
+  | { readonly kind: "answer"; readonly content: Content; readonly shown?: string }
+  | { readonly kind: "input"; readonly prompt: string; readonly password: boolean }
+  /** Nobody waits for input any more. */
+  | { readonly kind: "no-input" };
+
+/** The server could not start, in one sentence; the process is to end. */
+export interface Fatal {
+  readonly kind: "fatal";
+  readonly sentence: string;
+}
+
+export interface ServerData {
+  readonly connection: Connection;
+  readonly info: Readonly<Record<string, Json>>;
+  readonly shared: SharedArrayBuffer;
+}
+
+/** Cells of the memory that both threads see. */
+export const SHARED = {
+  /** Characters that were published and not yet sent. */
+  unsent: 0,
+  /** Interrupts that the thread of cells has noticed. */
+  interrupts: 1,
+  /** 1 while the thread of cells does what must not be ended from outside: it loads, or compiles. */
+  busy: 2,
+  length: 3,
+} as const;
