@@ -13,6 +13,7 @@ import { check } from "./lab/certificate.js";
 import { compare } from "./lab/compare/compare.js";
 import { readRecorded } from "./lab/compare/recorded.js";
 import { danger } from "./lab/danger.js";
+import { driver } from "./lab/driver.js";
 import { explore } from "./lab/explore.js";
 import { bisect, kernelDiff } from "./lab/kernels.js";
 import { liveness } from "./lab/liveness.js";
@@ -37,6 +38,7 @@ export const lab = {
   explore,
   check,
   danger,
+  driver,
   orderings,
   rate,
   rateModel,
@@ -107,6 +109,14 @@ export type { Certificate, Check, CheckReport } from "./lab/certificate.js";
 export { type Compared, type Comparison, compare, kernelFor } from "./lab/compare/compare.js";
 export { type Recorded, readRecorded } from "./lab/compare/recorded.js";
 export { type DangerOfRun, type DangerOptions, type DangerReport, danger } from "./lab/danger.js";
+export {
+  type DriverCell,
+  type DriverCheck,
+  type DriverOptions,
+  type DriverReport,
+  driver,
+  SITUATIONS,
+} from "./lab/driver.js";
 export {
   type ExploreOptions,
   explore,
@@ -184,6 +194,7 @@ export {
   type WorkbenchReport,
   workbench,
 } from "./lab/workbench.js";
+export { driverCalls } from "./lab/workloads/pattern.js";
 export { open, World, type WorldOptions } from "./lab/world.js";
 export { fixed, i16, i32, observed, struct, total, u8, u16, u32 } from "./machine/memory.js";
 export {

@@ -552,6 +552,45 @@ ${EXIT_CODES}`,
     .action(async (file: string, options) => (await import("./fix.js")).fixCommand(file, options));
 
   program
+    .command("driver")
+    .description("try a driver of your own on every kernel: the calls that it makes, one after the other")
+    .argument(
+      "[calls...]",
+      "such as get_user_pages_fast dma_map_sg wait dma_unmap_sg put_page; none: what there are",
+    )
+    .option("-k, --kernels <names...>", "kernels; default all that were released")
+    .option(
+      "-s, --scenarios <names...>",
+      "scenarios that ask who holds the pages, with parameters after commas; default nine",
+    )
+    .addOption(
+      new Option(
+        "--max-states <n>",
+        "give up each search after so many states, and walk at random instead; default 300000",
+      ).argParser(whole(1)),
+    )
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+A call is named as in Linux: "pin_user_pages_fast(FOLL_WRITE|FOLL_LONGTERM)", with quotes where the shell wants them; without brackets
+FOLL_WRITE is meant. Between dma_map_sg and dma_unmap_sg a device writes into the pages, twice, when it likes. A kernel that is the same
+machine for a scenario as one further up is not searched again.
+
+In every scenario that has holder= the calls can be said with + between them, and so they stand in replay lines:
+  guplab run 'W1,holder=get_user_pages_fast+dma_map_sg+wait+dma_unmap_sg+put_page'
+
+Examples:
+  guplab driver
+  guplab driver get_user_pages_fast dma_map_sg wait dma_unmap_sg set_page_dirty_lock put_page
+  guplab driver pin_user_pages_fast dma_map_sg wait dma_unmap_sg unpin_user_pages_dirty_lock -k v6.1 2026 -s W1 W5
+${EXIT_CODES}`,
+    )
+    .action(async (calls: readonly string[], options) =>
+      (await import("./run.js")).driverCommand(calls, options),
+    );
+
+  program
     .command("article")
     .description("the article's claims; or one, with what shows or refutes it computed now")
     .argument("[number]", "of a claim", whole(1))

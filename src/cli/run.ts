@@ -8,6 +8,8 @@ import { isFault } from "../lab/outcomes.js";
 import type { Method, TimeName } from "../lab/rate.js";
 import { type Run, run } from "../lab/run.js";
 import type { StudyRequest } from "../lab/study.js";
+import { glossary } from "../lab/text.js";
+import { driverCalls } from "../lab/workloads/pattern.js";
 import { open, parseReplay } from "../lab/world.js";
 import { toPage, toSvg } from "../plot/index.js";
 import { interruptible, NodeHost } from "./host.js";
@@ -152,6 +154,28 @@ export async function articleCommand(
   // What is no claim is said at once.
   const of = String(claimOf(nr).nr);
   await studyCommand({ what: "article", of, kernel: "v4.20", kind: undefined, maxStates }, { json });
+}
+
+interface DriverFlags {
+  readonly kernels?: readonly string[];
+  readonly scenarios?: readonly string[];
+  readonly maxStates?: number;
+  readonly json?: true;
+}
+
+/** Try a driver of somebody's own on every kernel; without calls, say what there are. @throws Error with one sentence */
+export async function driverCommand(calls: readonly string[], flags: DriverFlags): Promise<void> {
+  const { kernels, scenarios, maxStates, json } = flags;
+  if (calls.length === 0) {
+    const known = driverCalls();
+    process.stdout.write(
+      json ? `${JSON.stringify(known, null, 2)}\n` : `${glossary(Object.entries(known), 100)}\n`,
+    );
+    return;
+  }
+  const driver = { kernels, scenarios };
+  const request = { what: "driver", of: calls.join("+"), kernel: "v4.20", kind: undefined } as const;
+  await studyCommand({ ...request, maxStates, driver }, { json });
 }
 
 async function studyCommand(request: StudyRequest, { json }: { readonly json?: true }): Promise<void> {

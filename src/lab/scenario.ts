@@ -22,6 +22,12 @@ export interface ChoiceParameter<C extends string = string> {
   readonly help: string;
   readonly default: C;
   readonly choices: Readonly<Record<C, string>>;
+  /** What else it can be; default nothing. */
+  readonly others?: {
+    readonly help: string;
+    /** Why a word is none of them either, as a sentence; null when it is. */
+    readonly whyNot: (word: string) => string | null;
+  };
 }
 
 export type Parameter = NumberParameter | ChoiceParameter;
@@ -136,11 +142,26 @@ export const scenario = <P extends ParameterTable>(spec: {
 
 /** What a parameter can be, for help and complaints. */
 export const rangeOf = (parameter: Parameter): string =>
-  "choices" in parameter ? Object.keys(parameter.choices).join(", ") : `${parameter.min} to ${parameter.max}`;
+  "choices" in parameter
+    ? [...Object.keys(parameter.choices), ...(parameter.others ? [parameter.others.help] : [])].join(", ")
+    : `${parameter.min} to ${parameter.max}`;
 
 function fits(parameter: Parameter, value: Value): boolean {
-  if ("choices" in parameter) return typeof value === "string" && value in parameter.choices;
+  if ("choices" in parameter)
+    return (
+      typeof value === "string" && (value in parameter.choices || parameter.others?.whyNot(value) === null)
+    );
   return Number.isInteger(value) && Number(value) >= parameter.min && Number(value) <= parameter.max;
+}
+
+/** What is wrong with a value, as the end of a sentence. */
+function whyNot(parameter: Parameter, value: Value): string {
+  // A word with + in it was meant as one of the others.
+  const meant = "choices" in parameter && String(value).includes("+") ? parameter.others : undefined;
+  const why = meant?.whyNot(String(value));
+  if (why) return `: ${why}`;
+  const kind = "choices" in parameter ? "one of" : "a whole number from";
+  return ` is ${kind} ${rangeOf(parameter)}, not ${value}`;
 }
 
 /**
@@ -159,10 +180,8 @@ export function completeParameters({ name: scenario, parameters }: Scenario, giv
   const values: Record<string, Value> = {};
   for (const [name, parameter] of Object.entries(parameters)) {
     const value = given[name] ?? parameter.default;
-    if (!fits(parameter, value)) {
-      const kind = "choices" in parameter ? "one of" : "a whole number from";
-      throw new Error(`${name} of scenario ${scenario} is ${kind} ${rangeOf(parameter)}, not ${value}`);
-    }
+    if (!fits(parameter, value))
+      throw new Error(`${name} of scenario ${scenario}${whyNot(parameter, value)}`);
     values[name] = value;
   }
   return values;

@@ -2,6 +2,7 @@
 import { article } from "./article.js";
 import { check } from "./certificate.js";
 import { danger } from "./danger.js";
+import { type DriverOptions, driver } from "./driver.js";
 import type { ExploreOptions } from "./explore.js";
 import { liveness } from "./liveness.js";
 import { orderings } from "./orderings.js";
@@ -10,8 +11,17 @@ import { type RateOptions, rate } from "./rate.js";
 import { safety } from "./safety.js";
 
 export interface StudyRequest {
-  readonly what: "danger" | "orderings" | "liveness" | "safety" | "check" | "promela" | "rate" | "article";
-  /** A scenario with its parameters, a replay line, the text of a certificate, or the number of a claim. */
+  readonly what:
+    | "danger"
+    | "orderings"
+    | "liveness"
+    | "safety"
+    | "check"
+    | "promela"
+    | "rate"
+    | "article"
+    | "driver";
+  /** A scenario with its parameters, a replay line, the text of a certificate, the number of a claim, or a driver's calls. */
   readonly of: string;
   readonly kernel: string;
   /** For danger, a kind of fault; undefined: the worst. */
@@ -20,6 +30,8 @@ export interface StudyRequest {
   readonly maxStates: number | undefined;
   /** For rate: its times, and how to find out. */
   readonly rate?: Omit<RateOptions, "doing" | "kind">;
+  /** For a driver: on what it is tried. */
+  readonly driver?: Pick<DriverOptions, "kernels" | "scenarios">;
 }
 
 export interface Studied {
@@ -36,13 +48,21 @@ export interface Studied {
  * @throws Error with one sentence when it does not fit
  */
 export function study(
-  { what, of, kernel, kind, maxStates, rate: how }: StudyRequest,
+  { what, of, kernel, kind, maxStates, rate: how, driver: on }: StudyRequest,
   progress?: ExploreOptions["progress"],
   doing?: (what: string) => boolean,
 ): Studied {
   if (what === "rate") {
     const made = rate(of, { ...how, kernel, kind, maxStates, progress, doing });
     return { text: String(made), report: made.toJSON(), code: made.verdict === "never" ? 0 : 3 };
+  }
+  if (what === "driver") {
+    const told = driver(of, {
+      ...on,
+      maxStates,
+      progress: (seen) => doing?.(`${seen.scenario} on ${seen.kernel}: ${seen.states} states`) ?? true,
+    });
+    return { text: String(told), report: told.toJSON(), code: told.faulty ? 3 : 0 };
   }
   if (what === "check") {
     const checked = check(

@@ -19,7 +19,7 @@ import { VM_WRITE } from "../kernel/structs.js";
 import { int, pages_nr, pfn, vpn } from "../kernel/types.js";
 import { cpu_access } from "../kernel/user.js";
 import { choice, scenario, type TaskPlan, whole } from "./scenario.js";
-import { HOLDERS, type Holder, type HolderName, holderChoices } from "./workloads/holders.js";
+import { type HolderName, holderNamed, holderParameter, processName } from "./workloads/holders.js";
 import { holderNotifiers, holderTasks } from "./workloads/pinned.js";
 import { seen } from "./workloads/processes.js";
 
@@ -59,8 +59,8 @@ const READERS = {
 const ONE = { pages: 1, drivers: 1 };
 
 /** The process that holds the page, and its device. */
-function holders(holder: HolderName | keyof typeof READERS): TaskPlan[] {
-  if (!(holder in READERS)) return holderTasks(holder as HolderName, ONE);
+function holders(holder: HolderName): TaskPlan[] {
+  if (!(holder in READERS)) return holderTasks(holder, ONE);
   return [
     { name: holder, letter: "p", path: reader(holder === "reader_dirties"), args: [0, 0], daemon: false },
     { name: "device", letter: "m", path: device, args: [0, 1], daemon: true },
@@ -90,7 +90,7 @@ export const swapPinned = scenario({
     "his bytes (holder=reader, reader_dirties). And where the disk needs stable pages, a store to a page that is being swapped out copies it, away from who reads it " +
     "(holder=vmsplice, touch=writes, swap=stable).",
   parameters: {
-    holder: choice("how the pin is held", { ...holderChoices("dio"), ...READERS }),
+    holder: holderParameter("dio", READERS),
     touch: choice("what another thread of the process does", {
       none: "nothing",
       reads: "looks at the page",
@@ -110,8 +110,12 @@ export const swapPinned = scenario({
     parts: whole("parts in which a page is transferred", 1, 1, 8),
   },
   setup: ({ holder, touch, fork: forks, swap, slots, parts }) => {
-    const { arrays, config }: Pick<Holder, "arrays" | "config"> =
-      holder in READERS ? { arrays: 1, config: [] } : HOLDERS[holder as HolderName];
+    const {
+      arrays,
+      config,
+      oracles,
+      device: told,
+    } = holder in READERS ? { arrays: 1, config: [], oracles: [], device } : holderNamed(holder);
     const family = forks === "yes";
     const tasks: TaskPlan[] = [
       ...holders(holder),
@@ -141,16 +145,16 @@ export const swapPinned = scenario({
         ],
         mms: family ? 2 : 1,
         dios: arrays,
-        notifiers: holder in READERS ? [] : holderNotifiers(holder as HolderName, ONE),
+        notifiers: holder in READERS ? [] : holderNotifiers(holder, ONE),
         swap: { pages: slots, stable_writes: swap === "stable" },
         config: [...new Set([...config, "swap" as const, ...(family ? (["mmap"] as const) : [])])],
       },
       tasks,
-      pace: { kswapd: 60, disk: 20, device: 300, toucher: 150, forker: 200, [holder]: 600 },
+      pace: { kswapd: 60, disk: 20, device: 300, toucher: 150, forker: 200, [processName(holder)]: 600 },
       prepare: (k) => {
         old_anonymous(k, 0);
       },
-      oracles: [seen(0, 0)],
+      oracles: [seen(0, 0, told !== null), ...oracles],
     };
   },
 });

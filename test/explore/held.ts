@@ -32,7 +32,7 @@ import {
 import { FS, MMU_NOTIFIER } from "../../src/kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../src/kernel/structs.js";
 import { pfn } from "../../src/kernel/types.js";
-import { HOLDERS, type HolderName } from "../../src/lab/workloads/holders.js";
+import { type HolderName, holderNamed } from "../../src/lab/workloads/holders.js";
 import { open, type World } from "../../src/lab/world.js";
 import { HELD, type Instruction, STEP } from "../../src/machine/program.js";
 import { kernels } from "../../src/patches/kernels.js";
@@ -137,7 +137,11 @@ const moving = (pages: number, ...config: readonly Config[]): Small => ({
 const changing = { geometry: { config: ["truncate", "migration"] } } as const;
 
 /** A user of get_user_pages on the first page, with the first array. */
-const holder = (name: HolderName): Actor => ({ path: HOLDERS[name].program, args: [0, 1, 0], ends: true });
+const holder = (name: HolderName): Actor => ({
+  path: holderNamed(name).program,
+  args: [0, 1, 0],
+  ends: true,
+});
 
 /** How a world is made on one kernel. */
 export interface On {

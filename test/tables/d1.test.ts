@@ -7,14 +7,14 @@ import { describe, expect, it } from "vitest";
 import { vmsplice_to_pipe } from "../../src/kernel/fs/splice.js";
 import { lru_add_drain } from "../../src/kernel/mm/swap.js";
 import { explore } from "../../src/lab/explore.js";
-import { HOLDERS, type HolderName } from "../../src/lab/workloads/holders.js";
+import { HOLDERS, type StandardHolder } from "../../src/lab/workloads/holders.js";
 import { read, store } from "../kernel/actors.js";
 import { Hand, type Small, small } from "../kernel/harness.js";
 import { anonymous, mlock, munlock } from "../kernel/processes.js";
 import { type Listed, whole } from "./rows.js";
 
 /** The outermost get_user_pages function that a holder's program calls. */
-function acquires(name: HolderName): string[] {
+function acquires(name: StandardHolder): string[] {
   const { program, config, notifier } = HOLDERS[name];
   const notifiers = [{ driver: notifier, start: 0, nr: 1, pages: 0 }];
   const options: Small = { geometry: { dios: 2, notifiers, config: [...config, "rlimit"] } };
@@ -44,7 +44,7 @@ function callOf({ data, long, notifier }: User): string {
 const user = (data: 0 | 1, long: 0 | 1 = 0, notifier: 0 | 1 = 0): User => ({ data, long, notifier });
 
 /** Case of the document, user, what it is, what it asks for in v5.6 and later, and v4.20's call. */
-const ROWS: readonly (readonly [number, HolderName, User, string, string])[] = [
+const ROWS: readonly (readonly [number, StandardHolder, User, string, string])[] = [
   [1, "dio", user(1), "FOLL_PIN", "get_user_pages_fast"],
   [1, "aio", user(1), "FOLL_PIN", "get_user_pages_fast"],
   [1, "iomap", user(1), "FOLL_PIN", "get_user_pages_fast"],
@@ -134,7 +134,7 @@ describe("D1: which call for whom", () => {
   });
 
   it("DAX and case 2: refused, but for AF_XDP, which asks get_user_pages and gets it", () => {
-    const outcomes = (name: HolderName) => explore(`W9,holder=${name}`, { maxStates: 100_000 }).outcomes;
+    const outcomes = (name: StandardHolder) => explore(`W9,holder=${name}`, { maxStates: 100_000 }).outcomes;
     const longterm = ROWS.filter(([number]) => number === 2).map(([, name]) => name);
     expect(longterm.map((name) => [name, outcomes(name).join()])).toEqual([
       ["rdma", "REFUSED"],

@@ -89,15 +89,19 @@ export function forget_user_page(k: Kernel, pages: PagesNr, at: number): Pfn {
 export const put_user_page = (k: Kernel, pages: PagesNr, at: number): void =>
   put_page(k, forget_user_page(k, pages, at));
 
-/** The same by somebody who leaves the page's name where it stands: the array has lost it, and does not know. */
-export function put_page_of(k: Kernel, pages: PagesNr, at: number): void {
+/** The reference of a page of an array is about to be put by somebody who leaves the page's name where it stands. Gives the page. */
+export function lose_user_page(k: Kernel, pages: PagesNr, at: number): Pfn {
   const page = page_of(k, pages, at);
   if (!page_lost(k, pages, at)) {
     count_pin(k, page, -1);
     k.user_page.page[slot(k, pages, at)] = -(page + 1);
   }
-  put_page(k, page);
+  return page;
 }
+
+/** put_page of a page of an array by him: the array has lost it, and does not know. */
+export const put_page_of = (k: Kernel, pages: PagesNr, at: number): void =>
+  put_page(k, lose_user_page(k, pages, at));
 
 /** Hand the page at a place of an array to another one, with its reference. */
 export function move_user_page(k: Kernel, from: PagesNr, at: number, to: PagesNr): void {

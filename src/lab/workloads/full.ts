@@ -10,7 +10,7 @@ import { VM_SHARED, VM_WRITE } from "../../kernel/structs.js";
 import { int, NONE, vpn } from "../../kernel/types.js";
 import { cpu_access } from "../../kernel/user.js";
 import { choice, type Oracle, scenario, type TaskPlan, type View } from "../scenario.js";
-import { holderChoices } from "./holders.js";
+import { holderParameter, processName } from "./holders.js";
 import { FILE, pinned } from "./pinned.js";
 import { fsOf, SIZES } from "./sizes.js";
 
@@ -71,7 +71,7 @@ export const holeFull = scenario({
     "A process pins pages whose bytes have no block of their own yet, and somebody else takes the last free block. Who comes too late is refused while he can be: page_mkwrite reserves space, and gives SIGBUS " +
     "where there is none. A device that writes once the page has been cleaned makes it dirty without page_mkwrite, and nobody has reserved anything.",
   parameters: {
-    holder: choice("how the pin is held", holderChoices("rdma")),
+    holder: holderParameter("rdma"),
     fs: choice("the file's file system", {
       ext4: "blocks are chosen once and kept",
       xfs: "shared blocks are copied",
@@ -120,7 +120,7 @@ export const holeFull = scenario({
     });
     if (what !== "delalloc") return base;
     const after = (plan: TaskPlan): TaskPlan =>
-      plan.name === "filler" || plan.name.startsWith(holder)
+      plan.name === "filler" || plan.name.startsWith(processName(holder))
         ? { ...plan, heldBack: ({ finished }: View) => !finished("writer") }
         : plan;
     return { ...base, tasks: base.tasks.map(after) };

@@ -39,6 +39,9 @@ import { process_vm_rw } from "../../kernel/mm/process_vm_access.js";
 import { MMU_NOTIFIER } from "../../kernel/operations.js";
 import { inode, int, pages_nr, vpn } from "../../kernel/types.js";
 import type { Node, Path } from "../../machine/path.js";
+import { type ChoiceParameter, choice, type Oracle } from "../scenario.js";
+import { leak } from "./oracles.js";
+import { programOf, whyNoPattern } from "./pattern.js";
 
 /** What every holder's process is given: where the pages are, how many, and its array of pages. */
 const ARGS = { at: vpn, nr: int, pages: pages_nr } as const;
@@ -69,6 +72,8 @@ export interface Holder {
   readonly notifier: number;
   /** Arrays of pages that each one needs. */
   readonly arrays: number;
+  /** What else must not happen where he is. */
+  readonly oracles: readonly Oracle[];
 }
 
 /** A process that registers pages, is gone for a while, and gives them back. */
@@ -161,6 +166,7 @@ const exports_memfd = path(
 /** Stores of a registered device: as many as show what one more store after a cleaning does. */
 const STORES = 2;
 
+/** Complete what is said of a holder. */
 const holder = (
   help: string,
   program: AnyPath,
@@ -174,9 +180,11 @@ const holder = (
   config: [],
   notifier: MMU_NOTIFIER.none,
   arrays: 1,
+  oracles: [],
   ...more,
 });
 
+/** A holder whose device writes into his pages when it likes. */
 const registered = (
   help: string,
   program: AnyPath,
@@ -271,11 +279,40 @@ export const HOLDERS = {
   }),
 } as const satisfies Record<string, Holder>;
 
-export type HolderName = keyof typeof HOLDERS;
+export type StandardHolder = keyof typeof HOLDERS;
+/** One of them, or a pin pattern: see pattern.ts. */
+export type HolderName = string;
 
-/** Their help, as the choices of a scenario's parameter: the named one is the default. */
-export const holderChoices = (first: HolderName): Readonly<Record<HolderName, string>> =>
-  ({
+const isStandard = (name: HolderName): name is StandardHolder => Object.hasOwn(HOLDERS, name);
+
+const patterns = new Map<string, Holder>();
+
+/** The holder that a pin pattern is. It must leave no page behind. */
+function patternHolder(pattern: string): Holder {
+  const known = patterns.get(pattern);
+  if (known !== undefined) return known;
+  const { program, config } = programOf(pattern);
+  const made = registered("a driver of one's own", program, { config, oracles: [leak] });
+  patterns.set(pattern, made);
+  return made;
+}
+
+/** The holder of a name. @throws Error with one sentence when it is neither one of HOLDERS nor a pattern */
+export const holderNamed = (name: HolderName): Holder =>
+  isStandard(name) ? HOLDERS[name] : patternHolder(name);
+
+/** What the task of a holder's process is called. */
+export const processName = (name: HolderName): string => (isStandard(name) ? name : "driver");
+
+/** How a pin is held, as a scenario's parameter: the named one is the default, and a scenario may have more of its own. */
+export const holderParameter = (
+  first: StandardHolder,
+  more: Readonly<Record<string, string>> = {},
+): ChoiceParameter<string> => ({
+  ...choice<string>("how the pin is held", {
     [first]: HOLDERS[first].help,
     ...Object.fromEntries(Object.entries(HOLDERS).map(([name, { help }]) => [name, help])),
-  }) as Record<HolderName, string>;
+    ...more,
+  }),
+  others: { help: "a driver's calls with + between them", whyNot: whyNoPattern },
+});

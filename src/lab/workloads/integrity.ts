@@ -8,7 +8,7 @@ import { call, path, pause, step } from "../../kernel/language.js";
 import { inode, int, vpn } from "../../kernel/types.js";
 import { cpu_access } from "../../kernel/user.js";
 import { choice, type Oracle, scenario, type View } from "../scenario.js";
-import { holderChoices } from "./holders.js";
+import { holderParameter, processName } from "./holders.js";
 import { FILE, pinned } from "./pinned.js";
 import { FILESYSTEMS, fsOf, MOUNTS, mountOf, SIZES } from "./sizes.js";
 
@@ -54,7 +54,7 @@ export const fsyncPinned = scenario({
     "A device writes into registered pages and is done; the registration stays. The program calls fsync, fsync returns, the power fails. What the device wrote is " +
     "on the disk only if somebody had marked the pages dirty, and the driver does that when it lets go.",
   parameters: {
-    holder: choice("how the pin is held", holderChoices("rdma")),
+    holder: holderParameter("rdma"),
     fs: choice("the file's filesystem", MOUNTS),
     ...SIZES,
   },
@@ -79,7 +79,7 @@ export const fsyncPinned = scenario({
     const devices = base.tasks.filter(({ name }) => name.startsWith("device")).map(({ name }) => name);
     // The pages stay pinned until the program has its answer.
     const tasks = base.tasks.map((task) =>
-      task.name.startsWith(holder)
+      task.name.startsWith(processName(holder))
         ? {
             ...task,
             heldBack: ({ k, finished }: View) =>
@@ -110,7 +110,7 @@ export const halfPage = scenario({
     "Kara's half page (July 2018): one part of a page is a program's, another one a device's. Whoever does not write a page to disk as long as it is pinned does not write the program's part " +
     "either, and fsync must not return as if it had. What the CPU had stored before the call is on the disk when it returns 0, or the promise is broken.",
   parameters: {
-    holder: choice("how the pin is held", holderChoices("rdma")),
+    holder: holderParameter("rdma"),
     fs: choice("the file's filesystem", MOUNTS),
     ...SIZES,
   },
@@ -132,7 +132,7 @@ export const writeDuringWriteback = scenario({
     "The disk gets a sum with each page and checks it against the bytes that it fetches (T10 DIF, RAID 5 and btrfs do so in their ways). Filesystems keep the CPU away from such a page " +
     "until it is written; a device that holds it through get_user_pages does not ask.",
   parameters: {
-    holder: choice("how the pin is held", holderChoices("rdma")),
+    holder: holderParameter("rdma"),
     fs: choice("the file's filesystem", FILESYSTEMS),
     ...SIZES,
   },

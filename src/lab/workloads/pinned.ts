@@ -15,7 +15,7 @@ import { kswapd } from "../../kernel/mm/kswapd.js";
 import { FS, is_dax_fs, MMU_NOTIFIER } from "../../kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../kernel/structs.js";
 import type { Oracle, Setup, TaskPlan } from "../scenario.js";
-import { HOLDERS, type Holder, type HolderName } from "./holders.js";
+import { type HolderName, holderNamed, processName } from "./holders.js";
 
 /** The mapped file. */
 export const FILE = 1;
@@ -52,14 +52,14 @@ export function holderTasks(
   kind: HolderName,
   { pages, drivers }: Pick<Pinned, "pages" | "drivers">,
 ): TaskPlan[] {
-  const { program, device, deviceArgs, helpers, arrays }: Holder = HOLDERS[kind];
+  const { program, device, deviceArgs, helpers, arrays } = holderNamed(kind);
   const suffix = (driver: number) => (drivers === 1 ? "" : String(driver + 1));
   const letter = (base: string, driver: number) =>
     base + (drivers === 1 ? "" : String.fromCharCode(97 + driver));
   const each = Array.from({ length: drivers }, (_, driver) => driver);
   return [
     ...each.map((driver) => ({
-      name: `${kind}${suffix(driver)}`,
+      name: `${processName(kind)}${suffix(driver)}`,
       letter: letter("p", driver),
       path: program,
       args: [driver * pages, pages, driver * arrays],
@@ -83,7 +83,7 @@ export function holderNotifiers(
   kind: HolderName,
   { pages, drivers }: Pick<Pinned, "pages" | "drivers">,
 ): GeometryOptions["notifiers"] {
-  const { arrays, notifier }: Holder = HOLDERS[kind];
+  const { arrays, notifier } = holderNamed(kind);
   return Array.from({ length: notifier === MMU_NOTIFIER.none ? 0 : drivers }, (_, driver) => ({
     driver: notifier,
     start: driver * pages,
@@ -96,7 +96,7 @@ export function holderNotifiers(
 export function pinned(spec: Pinned): Setup {
   const { holder, pages, drivers, parts, fs, mount, config = [], geometry = {} } = spec;
   const filePages = pages * drivers;
-  const { arrays, config: needs }: Holder = HOLDERS[holder];
+  const { arrays, config: needs, oracles } = holderNamed(holder);
   const tasks: TaskPlan[] = [
     ...holderTasks(holder, spec),
     ...(spec.kswapd === true ? [{ name: "kswapd", letter: "k", path: kswapd, args: [], daemon: true }] : []),
@@ -142,7 +142,7 @@ export function pinned(spec: Pinned): Setup {
       flusher: 150,
       disk: 20,
       jbd2: 200,
-      ...slow(({ name }) => name.startsWith(holder), 1500),
+      ...slow(({ name }) => name.startsWith(processName(holder)), 1500),
       ...slow(({ name }) => name.startsWith("device"), 600),
     },
     prepare: (k) => {
@@ -150,6 +150,6 @@ export function pinned(spec: Pinned): Setup {
       else cache_file(k, FILE);
       spec.prepare?.(k);
     },
-    oracles: spec.oracles,
+    oracles: [...(spec.oracles ?? []), ...oracles],
   };
 }

@@ -10,7 +10,7 @@ import { PAGES } from "../../kernel/mm/user_pages.js";
 import { VM_WRITE } from "../../kernel/structs.js";
 import { int, pages_nr, pfn } from "../../kernel/types.js";
 import { choice, scenario, whole } from "../scenario.js";
-import { holderChoices } from "./holders.js";
+import { holderParameter } from "./holders.js";
 import { FILE, pinned } from "./pinned.js";
 import { direct_writer } from "./reclaim.js";
 import { FILESYSTEMS, fsOf, SIZES } from "./sizes.js";
@@ -51,7 +51,7 @@ export const pressure = scenario({
     "Most of memory is pinned. Another process reads a file that does not fit into what is left: reclaim must find its pages elsewhere, and looks at the pinned ones " +
     "again and again, unmapping them each time.",
   parameters: {
-    holder: choice("how the pin is held", holderChoices("rdma")),
+    holder: holderParameter("rdma"),
     free: whole("pages that are not pinned", 2, 1, 64),
     ...SIZES,
   },
@@ -92,7 +92,7 @@ export const migrate = scenario({
   story:
     "A page that somebody holds cannot be moved. CMA gives up after five tries, memory offlining goes on for ever: a long pin keeps a whole range of memory where it is.",
   parameters: {
-    holder: choice("how the pin is held", holderChoices("rdma")),
+    holder: holderParameter("rdma"),
     who: choice("who wants the memory", { cma: "alloc_contig_range", offline: "memory hot-unplug" }),
     ...SIZES,
   },
@@ -176,7 +176,7 @@ export const control = scenario({
   story:
     "The same pins, devices, flusher and reclaim on memory that is never written back. Whatever goes wrong here is a fault of the laboratory.",
   parameters: {
-    holder: choice("how the pin is held", holderChoices("dio")),
+    holder: holderParameter("dio"),
     memory: choice("what is mapped", MEMORY),
     ...SIZES,
   },

@@ -10,7 +10,7 @@ import type { Kernel } from "../../kernel/kernel.js";
 import { call, given, path, pause } from "../../kernel/language.js";
 import { MADV, madvise } from "../../kernel/mm/madvise.js";
 import { page_behind } from "../../kernel/mm/memory.js";
-import { page_of } from "../../kernel/mm/user_pages.js";
+import { PAGES, page_of } from "../../kernel/mm/user_pages.js";
 import { VM_WRITE } from "../../kernel/structs.js";
 import { int, NONE, pages_nr, vpn } from "../../kernel/types.js";
 import { cpu_access } from "../../kernel/user.js";
@@ -47,14 +47,19 @@ const child = path("child", { source: "a process", args: { mm: int } }, [
   call(() => do_exit, { mm: "mm" }),
 ]);
 
-/** The device writes into a page that the process does not see: a pinned page is not the one behind its address. */
-export const seen = (at: number, pages: number): Oracle => ({
+/**
+ * The device writes into a page that the process does not see: a pinned page is not the one behind its address.
+ *
+ * @param told whether there is a device that must be told first: what get_user_pages has put into an array it may take out again before
+ *   it returns, and that is nobody's yet
+ */
+export const seen = (at: number, pages: number, told = false): Oracle => ({
   kind: "STALE",
   help: "the device holds another page than the one that the process sees at this address",
   when: "always",
   check: ({ k }: { readonly k: Kernel }) => {
     const held = page_of(k, pages, 0);
-    if (held === NONE) return null;
+    if (held === NONE || (told && k.user_pages.state[pages] === PAGES.idle)) return null;
     const shown = page_behind(k, at);
     return shown === NONE || shown === held
       ? null

@@ -7,7 +7,7 @@ import { generic_file_write_direct } from "../../kernel/mm/direct_write.js";
 import { fadvise_dontneed } from "../../kernel/mm/fadvise.js";
 import { inode, int } from "../../kernel/types.js";
 import { choice, scenario, type TaskPlan } from "../scenario.js";
-import { holderChoices } from "./holders.js";
+import { holderParameter } from "./holders.js";
 import { FILE, type Pinned, pinned } from "./pinned.js";
 import { MOUNTS, mountOf, SIZES } from "./sizes.js";
 
@@ -74,7 +74,7 @@ export const dioReclaim = scenario({
     "reclaim takes their buffers and finds the reference too late, the device writes, its driver marks the pages dirty, and the next writeback asks for buffers. " +
     "Choose who holds the pin, and who strips.",
   parameters: {
-    holder: choice("how the pin is held", holderChoices("dio")),
+    holder: holderParameter("dio"),
     strip: choice("who strips", STRIPPERS),
     ...BUILT,
   },
@@ -89,7 +89,7 @@ export const dioFlusher = scenario({
   story:
     "Kara's second race (January 2018): writeback cleans and write-protects a page while a device holds it. Its buffers stay, so nothing crashes; but the " +
     "filesystem was not asked before the page became dirty again.",
-  parameters: { holder: choice("how the pin is held", holderChoices("dio")), ...BUILT },
+  parameters: { holder: holderParameter("dio"), ...BUILT },
   setup: ({ holder, fs, ...sizes }) => pinned({ holder, ...mountOf(fs), ...sizes }),
 });
 
@@ -100,6 +100,6 @@ export const rdmaLong = scenario({
   story:
     "Shared memory of an ext4 file is registered for as long as a program likes. The device writes again and again, the flusher comes by, memory is short. " +
     "Nobody marks a page dirty before the region is given back.",
-  parameters: { holder: choice("how the pin is held", holderChoices("rdma")), ...BUILT },
+  parameters: { holder: holderParameter("rdma"), ...BUILT },
   setup: ({ holder, fs, ...sizes }) => pinned({ holder, ...mountOf(fs), ...sizes, kswapd: true }),
 });

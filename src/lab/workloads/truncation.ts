@@ -10,7 +10,7 @@ import { call, given, local, path, pause } from "../../kernel/language.js";
 import { inode, int } from "../../kernel/types.js";
 import type { Node, Path } from "../../machine/path.js";
 import { choice, scenario } from "../scenario.js";
-import { holderChoices } from "./holders.js";
+import { holderParameter } from "./holders.js";
 import { FILE, pinned } from "./pinned.js";
 import { fsOf, SIZES } from "./sizes.js";
 
@@ -74,7 +74,7 @@ export const truncCache = scenario({
     "Truncation looks at no reference: it takes the page out of the file, and the device goes on writing into a page that nobody sees any more. Memory is safe, the data is not. " +
     "When the file is extended again there are two pages for one offset. A memfd that udmabuf has taken is sealed: it is not truncated, but punched all the same (holder=udmabuf, cut=punch).",
   parameters: {
-    holder: choice("how the pin is held", holderChoices("rdma")),
+    holder: holderParameter("rdma"),
     cut: choice("how the file is cut", {
       truncate: "to nothing, then to its old size",
       punch: "a hole over all of it",
@@ -117,7 +117,7 @@ export const truncDax = scenario({
     "The pages of a DAX file are its blocks: were they freed under a device, it would write into another file. v4.20 waits in break_layouts until nobody holds a page, " +
     "however long that is.",
   parameters: {
-    holder: choice("how the pin is held", holderChoices("dio")),
+    holder: holderParameter("dio"),
     fs: choice("the file's filesystem", DAX_FILESYSTEMS),
     ...SIZES,
   },
@@ -140,7 +140,7 @@ export const regDax = scenario({
     "A truncation would have to wait for a registration for ever, so get_user_pages_longterm takes the pages, looks at their VMAs, and gives them back with EOPNOTSUPP where one is of a DAX file. " +
     "For a moment they were held.",
   parameters: {
-    holder: choice("how the pin is held", holderChoices("rdma")),
+    holder: holderParameter("rdma"),
     fs: choice("the file's filesystem", DAX_FILESYSTEMS),
     ...SIZES,
   },
