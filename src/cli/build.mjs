@@ -3,9 +3,10 @@
 // TypeScript is called by its path: tslab's own compiler takes node_modules/.bin/tsc.
 // With --if-stale nothing is done when no source is newer than the last build.
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const dist = join(root, "dist");
@@ -26,7 +27,7 @@ if (stale || !process.argv.includes("--if-stale")) {
   execFileSync(process.execPath, [tsc, "-p", join(root, "tsconfig.json"), "--emitDeclarationOnly"], {
     stdio: "inherit",
   });
-  const { build } = await import("esbuild");
+  const { build, transform } = await import("esbuild");
   await build({
     entryPoints: [
       "src/index.ts",
@@ -55,10 +56,13 @@ if (stale || !process.argv.includes("--if-stale")) {
     },
     logLevel: "warning",
   });
-  // What the matrix's page carries, for a browser.
+  // What pages carry, for a browser: that of the matrix, and rendered notebooks.
   await build({
-    entryPoints: [join(root, "src", "lab", "matrix", "client.ts")],
-    outfile: join(dist, "src", "cli", "matrix-page.js"),
+    entryPoints: {
+      "matrix-page": join(root, "src", "lab", "matrix", "client.ts"),
+      player: join(root, "src", "lab", "player", "client.ts"),
+    },
+    outdir: join(dist, "src", "cli"),
     bundle: true,
     minify: true,
     platform: "browser",
@@ -66,6 +70,12 @@ if (stale || !process.argv.includes("--if-stale")) {
     target: "es2022",
     logLevel: "warning",
   });
+  // Plotly as pages carry it. Minified here, because the package of its minified form would be a second copy of it.
+  const plotly = readFileSync(join(root, "node_modules", "plotly.js-dist", "plotly.js"), "utf8");
+  const { code } = await transform(plotly, { minify: true, legalComments: "inline", target: "es2022" });
+  writeFileSync(join(dist, "src", "cli", "plotly.js.gz"), gzipSync(code, { level: 9 }));
+  const player = readFileSync(join(dist, "src", "cli", "player.js"));
+  writeFileSync(join(dist, "src", "cli", "player.js.gz"), gzipSync(player, { level: 9 }));
   // npm links the command before it is built, and makes only files executable that are there.
   chmodSync(join(dist, "src", "cli", "main.js"), 0o755);
   writeFileSync(stamp, "");

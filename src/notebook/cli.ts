@@ -48,7 +48,11 @@ async function act(args: NbArguments, path: string, page: string): Promise<void>
     const notebook = readNotebook(path);
     writeWhole(
       page,
-      renderNotebook(notebook, { title: notebookTitle(notebook) ?? basename(path, ".ipynb"), plotly: true }),
+      renderNotebook(notebook, {
+        title: notebookTitle(notebook) ?? basename(path, ".ipynb"),
+        file: basename(path),
+        plotly: true,
+      }),
     );
     process.stdout.write(`${page}\n`);
     return;

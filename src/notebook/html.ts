@@ -14,6 +14,9 @@ import { AnsiUp } from "ansi_up";
 import hljs from "highlight.js/lib/core";
 import typescript from "highlight.js/lib/languages/typescript";
 import markdownIt, { type MarkdownIt, type Token } from "markdown-it";
+import { PLAYER_STYLE } from "../lab/player/style.js";
+import { builtFile, unpacking, versionOf } from "./built.js";
+import { assertionsIn, ranWell } from "./claims.js";
 import {
   type CodeCell,
   type MimeBundle,
@@ -24,6 +27,7 @@ import {
 } from "./format.js";
 import { PAGE_SCRIPT, PAGE_STYLE } from "./page.js";
 import { isPlotlyLoader, needsPlotly, plotlyLoader } from "./plotly.js";
+import { PageRuns } from "./runs.js";
 
 const require = createRequire(import.meta.url);
 // Required, because what an import of this CommonJS module gives differs between Node and bundlers.
@@ -32,7 +36,12 @@ const katexPlugin = (require("@vscode/markdown-it-katex") as typeof KatexPlugin)
 export interface RenderOptions {
   /** Of the browser's window. */
   readonly title: string;
-  /** Whether figures are interactive. The library is embedded, 2.6 MB, if a figure occurs; else pictures stay pictures. */
+  /** The notebook's file, as the command that rebuilds the page names it. */
+  readonly file: string;
+  /**
+   * Whether figures are interactive, and runs have a player. The library is embedded, 2 MB, if a figure occurs, and guplab itself, 0.3 MB,
+   * if the run of one can be run again; else pictures stay pictures.
+   */
   readonly plotly: boolean;
 }
 
@@ -43,17 +52,24 @@ interface Heading {
 }
 
 /**
- * Render a notebook with the outputs that it holds; nothing is executed. The same notebook gives the same bytes.
+ * Render a notebook with the outputs that it holds; none of its cells is executed, but the runs of its figures are run again, so
+ * that the page can say what is found at their end. The same notebook gives the same bytes.
  *
  * @throws NotebookError when a cell refers to a file outside the notebook, or an output has no form that a page can show
  * @example
- * const page = renderNotebook(readNotebook("01-the-crash.ipynb"), { title: "The crash", plotly: true });
+ * const page = renderNotebook(readNotebook("01-the-crash.ipynb"), { title: "The crash", file: "01-the-crash.ipynb", plotly: true });
  */
 export function renderNotebook(notebook: Notebook, options: RenderOptions): string {
-  const markdown = new Markdown();
+  const page: Parts = {
+    markdown: new Markdown(),
+    runs: new PageRuns(notebook),
+    claims: [],
+    figures: 0,
+    players: options.plotly,
+  };
   const body = notebook.cells
     .map((cell, at) => {
-      const html = cell.cell_type === "code" ? codeCell(cell) : textCell(cell, markdown, at);
+      const html = cell.cell_type === "code" ? codeCell(cell, page) : textCell(cell, page.markdown, at);
       refuseForeign(html, `cell ${at + 1} of the file`);
       return html;
     })
@@ -62,27 +78,90 @@ export function renderNotebook(notebook: Notebook, options: RenderOptions): stri
     (cell) =>
       cell.cell_type === "code" && shown(cell).some((output) => "data" in output && needsPlotly(output.data)),
   );
-  const nav = contents(markdown.headings);
+  const players = options.plotly && page.runs.runs.length > 0;
+  const nav = contents(page.markdown.headings);
+  const loads =
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:";
   return `<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:">
+<meta http-equiv="Content-Security-Policy" content="${loads}; worker-src blob:">
 <title>${escapeHtml(options.title)}</title>
 <style>
-${PAGE_STYLE}${body.includes('class="katex') ? katexStyle() : ""}
+${PAGE_STYLE}${players ? PLAYER_STYLE : ""}${body.includes('class="katex') ? katexStyle() : ""}
 </style>
 </head>
 <body>
 <main>
 ${body.includes("</h1>") ? body.replace("</h1>", () => `</h1>\n${nav}`) : nav + body}
 </main>
+${foot(page, options)}
+${players ? playerLoader() : ""}
 ${figures && options.plotly ? plotlyLoader() : ""}
 ${options.plotly || !figures ? PAGE_SCRIPT : ""}
 </body>
 </html>
 `;
+}
+
+/** What is gathered while the cells are rendered. */
+interface Parts {
+  readonly markdown: Markdown;
+  readonly runs: PageRuns;
+  /** Per code cell that claims something: how many assertions it has, and whether they held. */
+  readonly claims: { readonly assertions: number; readonly held: boolean }[];
+  /** Figures so far. */
+  figures: number;
+  /** Whether runs get players. */
+  readonly players: boolean;
+}
+
+/** The player (lab/player/client.ts), which fills its places when the page is there. */
+const playerLoader = (): string => `<script>
+${unpacking(builtFile("player.js.gz"), "document.head.append(script);")};
+</script>`;
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
+
+/** What a reader needs to trust the page, or not to: claims, runs, versions, and how it was made. */
+function foot({ claims, runs: { runs, lost }, players }: Parts, { file }: RenderOptions): string {
+  const number = (held: boolean): number =>
+    claims.filter((claim) => claim.held === held).reduce((sum, { assertions }) => sum + assertions, 0);
+  const cells = claims
+    .map(({ held }, at) => `<a href="#claim-${at + 1}"${held ? "" : ' class="unchecked"'}>${at + 1}</a>`)
+    .join(" ");
+  const claimed =
+    claims.length === 0
+      ? "<p>Nothing in this page is asserted by its code.</p>"
+      : `<p>${counted(number(true), "claim")} checked, each an assertion in the code that held when it ran: in the cells ${cells}.${
+          number(false) === 0
+            ? ""
+            : ` <b class="unchecked">${counted(number(false), "claim")} not checked</b>: the cell has not run to its end.`
+        }</p>`;
+  const rows = runs.map(
+    ({ id, replay, outcomes, steps, seed, hash }) =>
+      `<tr><td>${players ? `<a href="#${id}">` : ""}<code>${escapeHtml(replay)}</code>${players ? "</a>" : ""}</td><td>${outcomes.join(", ")}</td><td>${steps}</td><td>${seed ?? "none"}</td><td><code>${hash}</code></td></tr>`,
+  );
+  const table =
+    rows.length === 0
+      ? ""
+      : `<p>${rows.length === 1 ? "The run of its figures was run again for this page" : "The runs of its figures were run again for this page"}${players ? ", and the player does it once more in your browser: the memory at the end must have the same hash (FNV-1a, 64 bits)" : ""}.</p>
+<table><thead><tr><th scope="col">replay line</th><th scope="col">outcome</th><th scope="col">steps</th><th scope="col">seed</th><th scope="col">memory at the end</th></tr></thead>
+<tbody>
+${rows.join("\n")}
+</tbody></table>`;
+  const notAgain = lost.map(
+    ({ replay, why }) => `<p>Not run again: <code>${escapeHtml(replay)}</code> (${escapeHtml(why)}).</p>`,
+  );
+  return `<footer>
+<h2 id="checks">What was checked</h2>
+${[claimed, table, ...notAgain].filter((part) => part !== "").join("\n")}
+<p>Made by guplab ${versionOf("guplab")}${players ? ` with plotly.js ${versionOf("plotly.js-dist")}` : ""}. To make it again:</p>
+<pre>npx guplab nb run ${escapeHtml(file)}
+npx guplab nb render ${escapeHtml(file)}</pre>
+</footer>`;
 }
 
 /**
@@ -106,6 +185,8 @@ class Markdown {
   constructor() {
     this.parser = markdownIt({ html: true, highlight: (code, language) => highlighted(code, language) });
     this.parser.use(katexPlugin, { throwOnError: false });
+    this.parser.renderer.rules.heading_close = (tokens, at) =>
+      ` ${anchor(String(tokens[at - 2].attrGet("id")), "this section")}</${tokens[at].tag}>\n`;
   }
 
   render(source: string, picture: (src: string) => string): string {
@@ -130,6 +211,10 @@ class Markdown {
     return id;
   }
 }
+
+/** What a reader copies to link to a place of the page. */
+const anchor = (id: string, what: string): string =>
+  `<a class="anchor" href="#${id}" aria-label="Link to ${what}">#</a>`;
 
 /** Second and third level; the first is the page's title, and a page of one section needs no table. */
 function contents(headings: readonly Heading[]): string {
@@ -161,15 +246,44 @@ function textCell(cell: TextCell, markdown: Markdown, at: number): string {
 /** A file saved from a live notebook holds the library for itself. */
 const shown = (cell: CodeCell) => cell.outputs.filter((output) => !isPlotlyLoader(output));
 
-function codeCell(cell: CodeCell): string {
-  const outputs = shown(cell)
-    .map((output) => outputHtml(output, cell.id))
-    .join("\n");
-  return `<section class="code">
+function codeCell(cell: CodeCell, page: Parts): string {
+  const assertions = assertionsIn(cell.source);
+  let id = "";
+  let mark = "";
+  if (assertions > 0) {
+    const held = ranWell(cell);
+    const number = page.claims.push({ assertions, held });
+    id = ` id="claim-${number}"`;
+    const said = held ? `✓ ${counted(assertions, "claim")}` : `${counted(assertions, "claim")}, not checked`;
+    mark = `<a class="claim${held ? "" : " unchecked"}" href="#claim-${number}">${said}</a>\n`;
+  }
+  const outputs = shown(cell).map((output) => withFigures(outputHtml(output, cell.id), page));
+  return `<section class="code"${id}>
 <div class="count">[${cell.execution_count ?? " "}]</div>
 <pre class="source"><code>${highlighted(cell.source, "typescript")}</code></pre>
-${outputs}
+${mark}${outputs.join("\n")}
 </section>`;
+}
+
+/** Figures get numbers by which they are linked; the first one of a run, a place for its player before it. */
+function withFigures(html: string, page: Parts): string {
+  const players: string[] = [];
+  const numbered = html.replace(
+    /<figure\b([^>]*\bguplab-figure\b[^>]*)>([\s\S]*?)<\/figure>/g,
+    (_, given, inside) => {
+      const id = `figure-${++page.figures}`;
+      const caption = /<figcaption\b[^>]*>[\s\S]*?<code>([^<]*)<\/code>/.exec(inside);
+      const replay = unescapeHtml(/\bdata-run="([^"]*)"/.exec(given)?.[1] ?? caption?.[1] ?? "");
+      const met = replay === "" ? undefined : page.runs.meet(replay);
+      if (met && page.players)
+        players.push(
+          `<div class="guplab-player" id="${met.id}" data-run="${escapeHtml(replay)}" data-hash="${met.hash}"></div>\n`,
+        );
+      const linked = inside.replace("</figcaption>", () => ` ${anchor(id, "this figure")}</figcaption>`);
+      return `<figure id="${id}"${given}>${linked}</figure>`;
+    },
+  );
+  return players.join("") + numbered;
 }
 
 hljs.registerLanguage("typescript", typescript);
@@ -201,9 +315,16 @@ function coloured(text: string): string {
 
 function richest(data: MimeBundle): string | undefined {
   const svg = data["image/svg+xml"];
+  // The first line of what a terminal would show is its title.
+  const alt = escapeHtml(
+    String(data["text/plain"] ?? "")
+      .split("\n")[0]
+      .trim(),
+  );
   // As an image of its own, so that no two pictures share ids.
   const picture =
-    svg && `<img alt="" src="data:image/svg+xml;base64,${Buffer.from(String(svg)).toString("base64")}">`;
+    svg &&
+    `<img alt="${alt}" src="data:image/svg+xml;base64,${Buffer.from(String(svg)).toString("base64")}">`;
   if (data["text/html"]) {
     const html = String(data["text/html"]);
     const hasPicture = /<(img|svg)\b/i.test(html);
@@ -214,7 +335,7 @@ function richest(data: MimeBundle): string | undefined {
   const png = data["image/png"];
   if (png) {
     const src = `data:image/png;base64,${String(png).replace(/\s/g, "")}`;
-    return `<div class="rich figure"><img alt="" src="${src}"></div>`;
+    return `<div class="rich figure"><img alt="${alt}" src="${src}"></div>`;
   }
   const plain = data["text/plain"];
   return plain === undefined ? undefined : `<pre class="stream">${coloured(String(plain))}</pre>`;
@@ -246,6 +367,9 @@ function katexStyle(): string {
     return `src:url(data:font/woff2;base64,${bytes.toString("base64")}) format("woff2")`;
   });
 }
+
+const unescapeHtml = (text: string): string =>
+  text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&quot;", '"').replaceAll("&amp;", "&");
 
 function escapeHtml(text: string): string {
   return text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);

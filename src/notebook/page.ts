@@ -4,11 +4,13 @@ export const PAGE_STYLE = `:root {
   color-scheme: light dark;
   --paper: #ffffff; --ink: #1d2228; --faint: #66707c; --line: #dde2e8; --shade: #f5f7f9; --link: #0b5cad;
   --keyword: #8a2f8f; --string: #22722f; --number: #a04a00; --name: #0b5cad; --alarm: #a3231b;
+  --edge: #848f9b; --fresh: #fdf3d3;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #14181c; --ink: #dbe1e7; --faint: #8d98a4; --line: #2d343c; --shade: #1c2228; --link: #79b8ff;
     --keyword: #d7a0e0; --string: #93d09c; --number: #f0b27a; --name: #79b8ff; --alarm: #ff9a8f;
+    --edge: #6f7b87; --fresh: #2f2a17;
   }
 }
 * { box-sizing: border-box; }
@@ -35,6 +37,18 @@ pre { line-height: 1.5; overflow-x: auto; margin: 0.8rem 0; tab-size: 2; }
 .code { margin: 1.4rem 0; }
 .source { border-left: 3px solid var(--line); margin-top: 0; }
 .count { color: var(--faint); font-size: 0.75rem; text-align: right; user-select: none; }
+.anchor { color: var(--faint); text-decoration: none; font-weight: 400; opacity: 0; }
+:hover > .anchor, .anchor:focus { opacity: 1; }
+.figure .anchor { color: #5b6670; }
+.claim { float: right; color: var(--faint); font-size: 0.75rem; text-decoration: none; margin: -0.55rem 0 0.2rem 1rem; }
+.claim:hover, .claim:focus { text-decoration: underline; }
+.claim::after { content: ""; clear: both; }
+.unchecked { color: var(--alarm); }
+:target { scroll-margin-top: 1rem; }
+.code:target > .source { border-left-color: var(--link); }
+footer { margin-top: 4rem; font-size: 0.9375rem; }
+footer td:first-child { word-break: break-all; min-width: 14rem; }
+footer code { font-size: 0.8125rem; }
 .stream { padding: 0 1rem; }
 .stderr { border-left: 3px solid var(--alarm); }
 .rich { overflow-x: auto; margin: 0.8rem 0; }
@@ -76,7 +90,8 @@ nav .level-3 { padding-left: 1.2em; }
   nav { display: none; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; }
   h1, h2, h3, h4 { break-after: avoid; }
-  .figure, table, blockquote { break-inside: avoid; overflow: visible; }
+  .anchor, .claim { display: none; }
+  .figure, figure, table, blockquote { break-inside: avoid; overflow: visible; }
   /* Plotly has drawn for the width of the screen's column, 53.5rem, and paper holds about 42. */
   .js-plotly-plot { zoom: 0.78; }
 }

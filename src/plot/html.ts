@@ -14,7 +14,7 @@ export function toHtml(figure: Figure): string {
   const spec = scriptJson({ data: figure.data, layout: figure.layout });
   const key = hash(spec);
   const alt = escapeXml(`${figure.layout.title.text}. ${figure.caption}`);
-  return `<figure class="guplab-figure" data-guplab="${key}" style="margin:1em 0">
+  return `<figure class="guplab-figure" data-guplab="${key}" data-kind="${figure.kind}" data-run="${escapeXml(figure.replay)}" style="margin:1em 0">
 <div class="guplab-plot"><img alt="${alt}" style="max-width:100%" src="data:image/svg+xml;base64,${base64(toSvg(figure, { caption: false }))}"></div>
 <figcaption style="font:13px/1.4 Helvetica,Arial,sans-serif;color:#444;max-width:60em">${captionHtml(figure)}</figcaption>
 <script>

@@ -20,7 +20,7 @@ beforeAll(async () => {
     "## Second",
     { source: "show(figure)", outputs: [figure] },
   );
-  writeFileSync(file, renderNotebook(notebook, { title: "The crash", plotly: true }));
+  writeFileSync(file, renderNotebook(notebook, { title: "The crash", file: "crash.ipynb", plotly: true }));
   const args = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"];
   browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args });
 });

@@ -29,7 +29,10 @@ test.each(readdirSync(notebooks).filter((name) => name.endsWith(".ipynb")))("%s"
     .filter((output) => "data" in output && needsPlotly(output.data)).length;
   expect(figures).toBeGreaterThan(3);
   const file = join(folder, `${name}.html`);
-  writeFileSync(file, renderNotebook(notebook, { title: notebookTitle(notebook) ?? name, plotly: true }));
+  writeFileSync(
+    file,
+    renderNotebook(notebook, { title: notebookTitle(notebook) ?? name, file: name, plotly: true }),
+  );
 
   const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
   const requests: string[] = [];

@@ -56,8 +56,8 @@ export const FIGURE_HTML = `<div class="guplab-figure"><img alt="pins" src="data
 export async function installGuplab(folder: Folder): Promise<void> {
   const modules = join(folder.path, "node_modules");
   mkdirSync(join(modules, "guplab"), { recursive: true });
-  for (const name of ["tslab", "plotly.js-dist"])
-    symlinkSync(join(repository, "node_modules", name), join(modules, name));
+  symlinkSync(join(repository, "node_modules", "tslab"), join(modules, "tslab"));
+  symlinkSync(join(repository, "dist"), join(modules, "guplab", "dist"));
   folder.file(
     "node_modules/guplab/package.json",
     JSON.stringify({ name: "guplab", type: "module", main: "./index.js", types: "./index.d.ts" }),

@@ -5,7 +5,7 @@ import { LOADER_MARK } from "../../src/notebook/plotly.js";
 import { displayed, FIGURE_HTML, notebookOf, type Sketch } from "./fixture.js";
 
 const render = (...cells: readonly Sketch[]) =>
-  renderNotebook(notebookOf(...cells), { title: "The <crash>", plotly: true });
+  renderNotebook(notebookOf(...cells), { title: "The <crash>", file: "crash.ipynb", plotly: true });
 const cell = (...outputs: readonly Output[]) => ({ source: "show(figure)", outputs });
 const stream = (text: string): Output => ({ output_type: "stream", name: "stdout", text });
 const figure = displayed({ "text/plain": "pins", "text/html": FIGURE_HTML });
@@ -67,7 +67,7 @@ describe("what is embedded is what is needed", () => {
   });
 
   test("plotly not at all where figures are to stay pictures", () => {
-    const still = renderNotebook(notebookOf(cell(figure)), { title: "t", plotly: false });
+    const still = renderNotebook(notebookOf(cell(figure)), { title: "t", file: "t.ipynb", plotly: false });
     expect(still).not.toContain("DecompressionStream");
     expect(still).toContain('<img alt="pins"');
     expect(still.length).toBeLessThan(20_000);
@@ -153,7 +153,7 @@ describe("text", () => {
   test("a picture attached to its cell is in the page", () => {
     const notebook = notebookOf("![a](attachment:a%20b.png)");
     const cells = [{ ...notebook.cells[0], attachments: { "a b.png": { "image/png": "UE5H\n" } } }];
-    expect(renderNotebook({ ...notebook, cells }, { title: "t", plotly: true })).toContain(
+    expect(renderNotebook({ ...notebook, cells }, { title: "t", file: "t.ipynb", plotly: true })).toContain(
       'src="data:image/png;base64,UE5H"',
     );
   });

@@ -1,0 +1,432 @@
+/**
+ * The script that a rendered page carries: guplab itself, in a browser. It fills each place that is left for a player, and listens to
+ * the figures. The same script, started as a worker, looks for what can still go wrong (outlook.ts), so that the page never waits.
+ *
+ * Figures and players speak by two events on the document: `guplab-time` `{run, x, source}` says which moment somebody looks at, `run`
+ * being the replay line and `x` the tick; `guplab-range` `{run, range, source}`, which part of the run a figure shows, or null for all.
+ */
+import { toHtml } from "../../plot/index.js";
+import { escapeXml } from "../../plot/text.js";
+import type { FaultKind } from "../../trace/recording.js";
+import { isFault, SEVERITY } from "../outcomes.js";
+import { type Plots, type Run, run } from "../run.js";
+import { browser, type Control, type Page, type PageEvent, type Place, type Thread } from "./browser.js";
+import {
+  faultsHtml,
+  frameHtml,
+  madeHtml,
+  madeText,
+  outcomeHtml,
+  pagesHtml,
+  stripSvg,
+  tasksHtml,
+} from "./draw.js";
+import { Film } from "./film.js";
+import { memoryHash } from "./hash.js";
+import { hasBuffers, momentAt } from "./moment.js";
+import { type Outlook, outlook, outlookText } from "./outlook.js";
+import { type Choice, choiceOf, kernelOfChoice, rerun } from "./rerun.js";
+
+/** Milliseconds between two steps of a run that plays. */
+const PACE = 160;
+
+/** States between two words of a search. */
+const WORDS = 100_000;
+
+/** Milliseconds without a step after which it is asked what can still go wrong. */
+const PAUSE = 120;
+
+/** What a worker is asked. */
+interface Question {
+  readonly replay: string;
+  readonly wanted: FaultKind;
+}
+
+/** Answers questions of the page in which this script runs as a worker. */
+function answerQuestions(): void {
+  browser.onmessage = ({ data }) => {
+    const { replay, wanted } = data as Question;
+    let said = 0;
+    const told = (soFar: Outlook): boolean => {
+      if (soFar.states === 0 || soFar.states - said > WORDS) {
+        said = soFar.states;
+        browser.postMessage(soFar);
+      }
+      return true;
+    };
+    browser.postMessage(outlook(replay, wanted, { told }));
+  };
+}
+
+/** A figure of a run on the page, and what stands in its stead while another run is shown. */
+interface Shown {
+  readonly figure: Place;
+  readonly kind: keyof Plots;
+  other: Place | null;
+}
+
+class Player {
+  private readonly root: Place;
+  private readonly recorded: Run;
+  private current: Run;
+  private film: Film;
+  private buffers: boolean;
+  private page: number;
+  private timer = 0;
+  /** Whether the reader orders the steps, and from which step on. */
+  private ownFrom: number | null = null;
+  private worker: Thread | null = null;
+  private asking = 0;
+  /** What the figures show of the run, where they do not show all. */
+  private range: readonly [number, number] | null = null;
+  private readonly figures: readonly Shown[];
+
+  constructor(
+    place: Place,
+    private readonly document: Page,
+    /** Where a worker finds this script. */
+    private readonly script: string,
+    private readonly replay: string,
+    private readonly hash: string,
+  ) {
+    this.recorded = run(replay);
+    this.current = this.recorded;
+    place.innerHTML = frameHtml(place.id, this.recorded.world.name, choiceOf(replay));
+    this.root = place;
+    this.figures = [...document.querySelectorAll("figure.guplab-figure")].flatMap((figure) => {
+      const kind = figure.dataset.kind as keyof Plots;
+      const drawn = runOf(figure) === replay && kind in this.recorded.plot;
+      return drawn ? [{ figure, kind, other: null }] : [];
+    });
+    this.film = new Film(this.recorded);
+    this.buffers = hasBuffers(this.recorded.recording);
+    this.page = this.worstPage();
+    this.listen();
+    this.showRun("");
+    this.goTo(0, false);
+  }
+
+  private worstPage(): number {
+    return this.current.faults.find(({ pfn }) => pfn >= 0)?.pfn ?? 0;
+  }
+
+  private show(name: string): Place {
+    return this.root.querySelector(`[data-show="${name}"]`) as Place;
+  }
+
+  private control(name: string): Control {
+    return this.root.querySelector(`[data-control="${name}"]`) as Control;
+  }
+
+  private button(name: string): Control {
+    return this.root.querySelector(`[data-do="${name}"]`) as Control;
+  }
+
+  private listen(): void {
+    const deeds: Readonly<Record<string, () => void>> = {
+      back: () => this.goTo(this.film.tick - 1),
+      forward: () => this.goTo(this.film.tick + 1),
+      play: () => this.play(),
+      take: () => this.takeOver(),
+      undo: () => this.undo(),
+      leave: () => this.choose(),
+      reset: () => this.reset(),
+    };
+    this.root.addEventListener("click", ({ target }) => {
+      const button = target.closest("button");
+      const { do: deed, task, page } = button?.dataset ?? {};
+      if (deed !== undefined) {
+        if (deed !== "play") this.stop();
+        deeds[deed]();
+      }
+      if (task !== undefined) this.own(Number(task));
+      if (page !== undefined) {
+        this.page = Number(page);
+        this.showMoment();
+        this.root.querySelector(`[data-page="${page}"]`)?.focus();
+      }
+    });
+    this.root.addEventListener("input", ({ target }) => {
+      if (target.dataset.control !== "tick") return;
+      this.stop();
+      this.goTo(Number((target as Control).value));
+    });
+    this.root.addEventListener("change", ({ target }) => {
+      if (target.dataset.control !== undefined && target.dataset.control !== "tick") this.choose();
+    });
+    this.document.addEventListener("guplab-time", ({ detail }: PageEvent) => {
+      const { run: line, x, source } = detail as { run: string; x: number; source: Place | null };
+      if (line !== this.current.replay || source === this.root || this.ownFrom !== null) return;
+      this.stop();
+      this.goTo(x, false);
+    });
+    this.document.addEventListener("guplab-range", ({ detail }: PageEvent) => {
+      const { run: line, range } = detail as { run: string; range: readonly [number, number] | null };
+      if (line !== this.current.replay || this.ownFrom !== null) return;
+      this.range = range;
+      this.showStrip(this.current);
+    });
+  }
+
+  // ---- moments
+
+  private goTo(tick: number, tell = true): void {
+    this.film.goTo(tick);
+    if (this.ownFrom !== null) {
+      this.showOwn();
+      return;
+    }
+    this.showMoment();
+    if (this.film.tick === this.film.length) this.stop();
+    if (!tell) return;
+    const detail = { run: this.current.replay, x: this.film.tick, source: this.root };
+    this.document.dispatchEvent(new browser.CustomEvent("guplab-time", { detail }));
+  }
+
+  private play(): void {
+    if (this.timer !== 0) {
+      this.stop();
+      return;
+    }
+    if (this.film.tick === this.film.length) this.goTo(0);
+    const next = (): void => {
+      this.timer = browser.setTimeout(next, PACE);
+      this.goTo(this.film.tick + 1);
+    };
+    next();
+    // Nobody wants six steps a second read out.
+    this.show("made").setAttribute("aria-live", "off");
+    this.show("play").textContent = "Pause";
+    this.button("play").setAttribute("aria-pressed", "true");
+  }
+
+  private stop(): void {
+    if (this.timer === 0) return;
+    browser.clearTimeout(this.timer);
+    this.timer = 0;
+    this.show("made").setAttribute("aria-live", "polite");
+    this.show("play").textContent = "Play";
+    this.button("play").setAttribute("aria-pressed", "false");
+  }
+
+  private showMoment(): void {
+    const { film, ownFrom } = this;
+    const { tick, length } = film;
+    const moment = momentAt(film, tick, this.buffers);
+    const bar = this.control("tick");
+    bar.max = String(length);
+    bar.value = String(tick);
+    bar.setAttribute("aria-valuetext", madeText(moment));
+    this.show("tick").textContent = `step ${tick} of ${length}`;
+    this.show("made").innerHTML = madeHtml(moment);
+    this.show("tasks").innerHTML = tasksHtml(moment, ownFrom === null ? null : film.world);
+    const unfolded = this.root.querySelector("[data-words][open]") !== null;
+    this.show("page").innerHTML = pagesHtml(moment, this.page, unfolded);
+    this.show("faults").innerHTML = faultsHtml(moment);
+    this.button("back").disabled = tick === 0;
+    this.button("forward").disabled = tick === length;
+    if (ownFrom === null) return;
+    this.button("undo").disabled = tick <= ownFrom;
+    this.show("replay").textContent = film.world.replay;
+  }
+
+  // ---- runs
+
+  /** Show what is the same for all moments of a run. */
+  private showRun(note: string): void {
+    const { current, recorded } = this;
+    const other = current !== recorded;
+    this.show("kernel").textContent = current.world.kernel.name;
+    this.show("outcome").innerHTML =
+      outcomeHtml(current.outcomes) +
+      (other
+        ? ` <span class="was">recorded on ${recorded.world.kernel.name}: ${outcomeHtml(recorded.outcomes)}</span>`
+        : "");
+    this.showStrip(current);
+    this.show("note").textContent = note;
+    this.show("replay").textContent = current.replay;
+    this.showHash();
+    this.button("reset").disabled = !other && this.ownFrom === null;
+  }
+
+  private showStrip({ recording, faults }: Run): void {
+    this.show("strip").innerHTML = stripSvg(this.film, recording.info.tasks, faults, this.range);
+  }
+
+  /** The hash of this run's last moment, beside the one that was found when the page was made. */
+  private showHash(): void {
+    const here = memoryHash(this.current.world.k.memory);
+    const said =
+      this.current !== this.recorded
+        ? ""
+        : here === this.hash
+          ? ", as when this page was made"
+          : `; when this page was made it was ${this.hash}`;
+    const place = this.show("hash");
+    place.textContent = `memory at the end: ${here}${said}`;
+    place.setAttribute("data-equal", String(here === this.hash));
+  }
+
+  private change(made: Run, note: string): void {
+    this.current = made;
+    this.range = null;
+    this.film = new Film(made);
+    this.buffers = hasBuffers(made.recording);
+    this.page = this.worstPage();
+    this.ownOver();
+    this.showRun(note);
+    this.redraw();
+    this.goTo(0);
+  }
+
+  private choose(): void {
+    const seed = this.control("seed").value;
+    const choice: Choice = {
+      kernel: this.control("kernel").value,
+      added: this.control("added").value,
+      seed: /^\d{1,9}$/.test(seed) ? Number(seed) : null,
+    };
+    const asRecorded = kernelOfChoice(choice) === this.recorded.world.kernel.name && choice.seed === null;
+    if (asRecorded) {
+      this.change(this.recorded, "");
+      return;
+    }
+    try {
+      const { run: made, order } = rerun(this.replay, choice);
+      this.change(made, order);
+    } catch (error) {
+      this.show("note").textContent = (error as Error).message;
+    }
+  }
+
+  private reset(): void {
+    const { kernel, added } = choiceOf(this.replay);
+    this.control("kernel").value = kernel;
+    this.control("added").value = added;
+    this.control("seed").value = "";
+    this.change(this.recorded, "");
+  }
+
+  /** Draw the figures of the run that is shown in the place of those that the page was made with. */
+  private redraw(): void {
+    const recorded = this.current === this.recorded;
+    for (const shown of this.figures) {
+      shown.other?.remove();
+      shown.other = null;
+      shown.figure.hidden = !recorded;
+      if (recorded) continue;
+      shown.figure.insertAdjacentHTML("afterend", this.drawn(shown.kind));
+      shown.other = shown.figure.nextElementSibling as Place;
+      // Scripts that come as text do not run of themselves.
+      for (const inert of [...shown.other.querySelectorAll("script")]) {
+        const script = this.document.createElement("script");
+        script.textContent = inert.textContent;
+        inert.replaceWith(script);
+      }
+    }
+  }
+
+  private drawn(kind: keyof Plots): string {
+    try {
+      return toHtml(this.current.plot[kind]());
+    } catch (error) {
+      // Of a run in which nothing of the kind happens.
+      return `<p>${escapeXml((error as Error).message)}</p>`;
+    }
+  }
+
+  // ---- steps of the reader's own
+
+  private takeOver(): void {
+    this.ownFrom = this.film.tick;
+    this.range = null;
+    this.film.cut();
+    this.show("own").hidden = false;
+    this.button("take").hidden = true;
+    this.showOwn();
+    this.root.querySelector("[data-task]:not([disabled])")?.focus();
+  }
+
+  private ownOver(): void {
+    this.ownFrom = null;
+    this.giveUp();
+    this.show("own").hidden = true;
+    this.button("take").hidden = false;
+  }
+
+  private own(task: number): void {
+    this.film.take(task);
+    this.showOwn();
+    const again = this.root.querySelector(`[data-task="${task}"]:not([disabled])`);
+    (again ?? this.root.querySelector("[data-task]:not([disabled])") ?? this.button("undo")).focus();
+  }
+
+  private undo(): void {
+    this.film.goTo(this.film.tick - 1);
+    this.film.cut();
+    this.showOwn();
+  }
+
+  private showOwn(): void {
+    this.showMoment();
+    const soFar = this.film.report();
+    this.show("outcome").innerHTML = `${outcomeHtml(soFar.outcomes)} <span class="was">in your order</span>`;
+    this.showStrip(soFar);
+    this.show("hash").textContent = `memory now: ${memoryHash(this.film.world.k.memory)}`;
+    this.ask();
+  }
+
+  /** What is asked about: the worst that the recorded run met, or a crash. */
+  private get wanted(): FaultKind {
+    const met = this.recorded.outcomes;
+    return SEVERITY.find((kind) => isFault(kind) && met.includes(kind)) ?? "BUG";
+  }
+
+  /** Ask whether it can still go wrong from here. A search for an earlier moment is given up. */
+  private ask(): void {
+    const place = this.show("outlook");
+    if (this.film.world.takesOrders) {
+      place.textContent = "What can still happen depends on what is said: this scenario takes orders.";
+      return;
+    }
+    place.textContent = "Looking ahead …";
+    place.setAttribute("data-settled", "false");
+    this.giveUp();
+    this.asking = browser.setTimeout(() => {
+      this.worker = new browser.Worker(this.script);
+      this.worker.onmessage = ({ data }) => {
+        const said = data as Outlook;
+        place.textContent = outlookText(said);
+        place.setAttribute("data-settled", String(!said.searching));
+      };
+      this.worker.postMessage({ replay: this.film.world.replay, wanted: this.wanted } satisfies Question);
+    }, PAUSE);
+  }
+
+  private giveUp(): void {
+    browser.clearTimeout(this.asking);
+    this.worker?.terminate();
+    this.worker = null;
+  }
+}
+
+/** The replay line of a figure's run: said by itself, or in its caption. */
+const runOf = (figure: Place): string | null | undefined =>
+  figure.dataset.run ?? figure.querySelector("figcaption code")?.textContent;
+
+/** Fills the places for players one after the other, and lets the page breathe in between. */
+function startPlayers(document: Page): void {
+  const source = new browser.Blob([document.currentScript?.textContent ?? ""], { type: "text/javascript" });
+  const script = browser.URL.createObjectURL(source);
+  const places = [...document.querySelectorAll(".guplab-player[data-run]")];
+  const next = (): void => {
+    const place = places.shift();
+    if (place === undefined) return;
+    new Player(place, document, script, place.dataset.run ?? "", place.dataset.hash ?? "");
+    browser.setTimeout(next, 0);
+  };
+  next();
+}
+
+if (browser.document === undefined) answerQuestions();
+else startPlayers(browser.document);
