@@ -1,11 +1,8 @@
 /** Files that the build makes for pages to carry (src/cli/build.mjs). */
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { NotebookError } from "./format.js";
-
-// The package itself by its name: from its sources, from its build, and from wherever it was installed.
-const root = () => dirname(createRequire(import.meta.url).resolve("guplab/package.json"));
+import { packageRoot } from "./kernel/root.js";
 
 const read = new Map<string, Buffer>();
 
@@ -14,7 +11,7 @@ export function builtFile(name: string): Buffer {
   let bytes = read.get(name);
   if (bytes === undefined) {
     try {
-      bytes = readFileSync(join(root(), "dist", "src", "cli", name));
+      bytes = readFileSync(join(packageRoot(), "dist", "src", "cli", name));
     } catch {
       throw new NotebookError(`guplab is not built, and pages need ${name} of its build: say npm run build`);
     }
@@ -25,7 +22,7 @@ export function builtFile(name: string): Buffer {
 
 /** The version that package.json states, of guplab or of one of its dependencies. */
 export function versionOf(name: "guplab" | "plotly.js-dist"): string {
-  const { version, dependencies } = JSON.parse(readFileSync(join(root(), "package.json"), "utf8"));
+  const { version, dependencies } = JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8"));
   return name === "guplab" ? version : dependencies[name];
 }
 
