@@ -55,9 +55,9 @@ export function frameHtml(id: string, scenario: string, choice: Choice): string 
 <button type="button" class="player-take" data-do="take">Crash it yourself, from here</button>
 <details class="player-choice"><summary>Another kernel, proposal or order</summary>
 <p>
-<label>Kernel <select data-control="kernel">${options(kernelOptions, choice.kernel)}</select></label>
-<label>Proposal <select data-control="added">${options(additions(choice.added), choice.added)}</select></label>
-<label>Seed <input type="number" min="0" max="999999999" step="1" placeholder="recorded" data-control="seed"></label>
+<label for="${id}-kernel">Kernel</label> <select id="${id}-kernel" data-control="kernel">${options(kernelOptions, choice.kernel)}</select>
+<label for="${id}-added">Proposal</label> <select id="${id}-added" data-control="added">${options(additions(choice.added), choice.added)}</select>
+<label for="${id}-seed">Seed</label> <input type="number" id="${id}-seed" min="0" max="999999999" step="1" placeholder="recorded" data-control="seed">
 <button type="button" data-do="reset">As recorded</button>
 </p>
 </details>

@@ -49,7 +49,8 @@ export const PLAYER_STYLE = `.player { margin: 1.6rem 0; padding: 0.9rem 1.1rem 
 .player-own { margin: 0.5rem 0; }
 .player-own p { padding: 0.5rem 0.8rem; min-height: 2.6rem; background: var(--fresh); border-radius: 5px; }
 .player-take { margin: 0.4rem 0; }
-.player-choice p { display: flex; flex-wrap: wrap; gap: 0.5rem 1.2rem; align-items: center; }
+.player-choice p { display: flex; flex-wrap: wrap; gap: 0.5rem; align-items: center; }
+.player-choice select, .player-choice input { margin-right: 0.8rem; }
 .player-choice select { max-width: 16rem; }
 .player-choice input { width: 8rem; }
 .player-replay { color: var(--faint); font-size: 0.8125rem; overflow-wrap: anywhere; }

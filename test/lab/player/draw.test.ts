@@ -33,8 +33,8 @@ describe("the frame", () => {
   });
 
   test("every control has a name for who cannot see it", () => {
-    for (const [control] of html.matchAll(/<input [^>]*>/g))
-      expect(control.includes("aria-label=") || html.includes(`${control}</label>`)).toBe(true);
+    for (const [control, , id] of html.matchAll(/<(input|select) [^>]*id="([^"]*)"[^>]*>/g))
+      expect(control.includes("aria-label=") || html.includes(`<label for="${id}">`)).toBe(true);
     for (const [, attributes, text] of html.matchAll(/<button ([^>]*)>([\s\S]*?)<\/button>/g))
       expect(attributes.includes("aria-label=") || /[A-Za-z]/.test(text.replace(/<[^>]*>/g, ""))).toBe(true);
   });
