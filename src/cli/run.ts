@@ -39,7 +39,15 @@ async function writeFigures({ plot, recording }: Run, folder: string): Promise<v
       throw new Error(`${folder} cannot be made a folder for the figures`);
   }
   const host = new NodeHost();
-  const figures = [plot.pins(), plot.dirty(), plot.reclaim(), plot.lanes(), plot.life()];
+  const figures = [
+    plot.pins(),
+    plot.dirty(),
+    plot.heat(),
+    plot.reclaim(),
+    plot.flow(),
+    plot.lanes(),
+    plot.life(),
+  ];
   const page = toPage(figures, { title: recording.info.title, plotly: await host.plotly() });
   host.write(join(folder, "figures.html"), page);
   for (const figure of figures) host.write(join(folder, `${figure.kind}.svg`), toSvg(figure));

@@ -8,12 +8,14 @@ import {
   DISPLAY,
   dirtyStates,
   type Figure,
+  heat,
   lanes,
   pageLife,
   pinCounts,
+  reclaimFlow,
   reclaimProgress,
 } from "../plot/index.js";
-import type { Fault, FaultKind, Recording } from "../trace/recording.js";
+import { type Fault, type FaultKind, pagesOf, type Recording } from "../trace/recording.js";
 import { SEVERITY } from "./outcomes.js";
 import { type KernelName, kernelName } from "./own_patches.js";
 import type { Values } from "./scenario.js";
@@ -32,11 +34,15 @@ export interface RunOptions {
   readonly steps?: number;
 }
 
-/** The five figures of a recording. */
+/** The figures of a recording. */
 export interface Plots {
   pins(): Figure;
   dirty(): Figure;
   reclaim(): Figure;
+  /** All pages over time, in the colours of their dirty states. */
+  heat(): Figure;
+  /** How pages went through reclaim, and where gup held them meanwhile. */
+  flow(): Figure;
   lanes(): Figure;
   /** The life of one page; default the page of the first fault, or the first page. */
   life(pfn?: number): Figure;
@@ -90,11 +96,14 @@ export function countersOf({ k, kernel }: World): Record<Counter, number> & Read
  * @example plotsOf(recording).pins().kind // "pins"
  */
 export function plotsOf(recording: Recording): Plots {
-  const page = (): number => recording.info.faults.find((fault) => fault.pfn >= 0)?.pfn ?? 0;
+  const page = (): number =>
+    recording.info.faults.find((fault) => fault.pfn >= 0)?.pfn ?? pagesOf(recording)[0] ?? 0;
   return {
     pins: () => pinCounts(recording),
     dirty: () => dirtyStates(recording),
     reclaim: () => reclaimProgress(recording),
+    heat: () => heat(recording),
+    flow: () => reclaimFlow(recording),
     lanes: () => lanes(recording),
     life: (pfn = page()) => pageLife(recording, pfn),
   };

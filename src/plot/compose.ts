@@ -12,6 +12,7 @@ import {
   COLOR,
   DISPLAY,
   type Figure,
+  type Fine,
   type Heatmap,
   type Layout,
   type PathShape,
@@ -23,8 +24,10 @@ import {
 import { legendRows, textWidth, wrap } from "./text.js";
 import type { FaultGroup, Timeline } from "./timeline.js";
 
-/** A trace that does not know its panel yet. */
-export type PanelTrace = Omit<Scatter, "type" | "yaxis"> | Omit<Heatmap, "yaxis">;
+/** A trace that does not know its panel yet, and what a reader gets who zooms into it, where that is more. */
+export type PanelTrace = (Omit<Scatter, "type" | "yaxis"> | Omit<Heatmap, "yaxis">) & {
+  readonly fine?: Fine | undefined;
+};
 
 /** A shape that does not. */
 export type PanelShape = Omit<BoxShape, "yref"> | Omit<PathShape, "yref">;
@@ -80,6 +83,7 @@ export function compose(c: Composition): Figure {
   const height = inner + margin.t + margin.b;
   const axes: Record<`yaxis${string}`, Axis> = {};
   const data: Trace[] = [];
+  const fine: (Fine | undefined)[] = [];
   const shapes: Shape[] = [...markLines(timeline), ...notes.shapes];
   const annotations: Annotation[] = [...markNumbers(timeline), ...notes.annotations];
   let top = inner;
@@ -90,8 +94,10 @@ export function compose(c: Composition): Figure {
       [(top - panel.height) / inner, top / inner],
       !c.bare,
     );
-    for (const trace of panel.traces)
+    for (const { fine: more, ...trace } of panel.traces) {
+      fine.push(more);
       data.push("z" in trace ? { ...trace, yaxis } : { type: "scatter", yaxis, ...trace });
+    }
     for (const shape of panel.shapes ?? []) shapes.push({ ...shape, yref: yaxis });
     for (const note of panel.annotations ?? []) annotations.push({ ...note, yref: yaxis });
     top -= panel.height + GAP;
@@ -147,6 +153,7 @@ export function compose(c: Composition): Figure {
     caption: captionOf(c),
     replay: c.info.replay,
     ...(c.lines === undefined ? {} : { lines: c.lines }),
+    ...(fine.some((more) => more !== undefined) ? { fine: () => fine } : {}),
     [DISPLAY]: () => mimeBundle(figure),
   };
   return figure;

@@ -47,7 +47,8 @@ const CERTAIN_AREA = "#FBE9DF";
 export function dangerLanes(recording: Recording, story: DangerStory): Figure {
   const { kind, steps: moments, certainFrom, happenedAt } = story;
   const frame = frameOf(recording);
-  const { steps, named, panel } = frame;
+  const { named, panel } = frame;
+  const steps = frame.steps.all();
   // The start is a moment as well.
   const line = { ...frame.line, start: 0 };
   const after = ({ x }: StepPoint): DangerMoment => moments[x - 1] ?? UNKNOWN;

@@ -2,7 +2,7 @@
 import { pagesOf, placesOf, type Recording } from "../trace/recording.js";
 import { BUFFER_BIT, PTE_BIT, pg, TAG_BIT, WORD, type WordName } from "../trace/words.js";
 import { compose } from "./compose.js";
-import { m4 } from "./downsample.js";
+import { drawn, type Points, Sampler } from "./downsample.js";
 import { type Annotation, COLOR, type Figure, WIDTH } from "./figure.js";
 import { textWidth } from "./text.js";
 import { type AxisOptions, type Timeline, timeline } from "./timeline.js";
@@ -62,8 +62,7 @@ export function dirtyStates(recording: Recording, options: AxisOptions = {}): Fi
   if (pages.length === 0)
     throw new Error("The recording speaks of no page: there are no dirty states to draw.");
   const line = timeline(recording, options);
-  const { x, counts } = countClasses(recording, pages, line);
-  const kept = m4(x, counts);
+  const { x, lines } = drawn(countClasses(recording, pages, line));
   const panel = {
     title: "pages",
     height: 300,
@@ -71,13 +70,14 @@ export function dirtyStates(recording: Recording, options: AxisOptions = {}): Fi
     ...wholeTicks(pages.length),
     grid: false,
   };
-  const traces = DIRTY_CLASSES.map(({ name, color }, c) => ({ name, color, values: counts[c] }))
-    .filter(({ values }) => values.some((v) => v > 0))
-    .map(({ name, color, values }) => ({
+  const traces = DIRTY_CLASSES.map(({ name, color }, c) => ({ name, color, ...lines[c] }))
+    .filter(({ y }) => y.some((count) => count > 0))
+    .map(({ name, color, y, fine }) => ({
       name,
       mode: "lines" as const,
-      x: kept.map((i) => x[i]),
-      y: kept.map((i) => values[i]),
+      x,
+      y,
+      fine,
       hovertemplate: `${name}: %{y}<extra></extra>`,
       line: { color, width: 0, shape: "hv" as const },
       stackgroup: "pages",
@@ -89,7 +89,18 @@ export function dirtyStates(recording: Recording, options: AxisOptions = {}): Fi
     title: pages.length === 1 ? "Dirty states of a page" : `Dirty states of ${pages.length} pages`,
     info: recording.info,
     timeline: line,
-    panels: [{ ...panel, traces, annotations: names(x, counts, pages.length, line) }],
+    panels: [
+      {
+        ...panel,
+        traces,
+        annotations: names(
+          x,
+          lines.map(({ y }) => y),
+          pages.length,
+          line,
+        ),
+      },
+    ],
     caption:
       "Each page is in one class, the most alarming that holds: dirty without buffers; written by a device and not marked dirty; under writeback; PG_dirty; tagged in the mapping while PG_dirty is clear; dirty only in a PTE; clean.",
   });
@@ -145,43 +156,71 @@ function wholeTicks(n: number) {
   return { ticks: { values, labels: values.map(String) } };
 }
 
-/** How many pages are in each class, at each x where that changes, and at the end. */
-function countClasses(recording: Recording, pages: readonly number[], line: Timeline) {
-  const place = placesOf(pages);
-  const known: DirtyWords[] = pages.map(() => ({}));
-  const current: DirtyClass[] = pages.map(() => "absent");
-  const total = new Map<DirtyClass, number>(DIRTY_CLASSES.map(({ id }) => [id, 0]));
-  total.set("absent", pages.length);
-  const hasBuffers = buffersSeen(recording);
-  const x: number[] = [];
-  const counts: number[][] = DIRTY_CLASSES.map(() => []);
-  const write = (now: number): void => {
-    const at = x[x.length - 1] === now ? x.length - 1 : x.length;
-    x[at] = now;
-    for (let c = 0; c < counts.length; c++) counts[c][at] = total.get(DIRTY_CLASSES[c].id)!;
-  };
-  write(line.start);
-  for (let i = 0; i < recording.length; i++) {
-    const name = RELEVANT[recording.word[i]];
-    if (name === undefined || recording.pfn[i] < 0) continue;
-    const page = place(recording.pfn[i]);
-    known[page][name] = recording.value[i];
-    const before = current[page];
-    const after = dirtyClass(known[page], hasBuffers);
-    if (before === after) continue;
-    current[page] = after;
-    total.set(before, total.get(before)! - 1);
-    total.set(after, total.get(after)! + 1);
-    write(line.at[i]);
-  }
-  write(line.end);
-  return { x, counts };
+/** How many pages are in each class, where that changes. */
+function countClasses(recording: Recording, pages: readonly number[], line: Timeline): Points {
+  const counts = new Sampler([line.start, line.end], DIRTY_CLASSES.length);
+  const now = new Int32Array(DIRTY_CLASSES.length);
+  now[ABSENT] = pages.length;
+  counts.add(line.start, now);
+  eachChange(recording, pages, (event, _, before, after) => {
+    now[before]--;
+    now[after]++;
+    counts.add(line.at[event], now);
+  });
+  return counts.end(line.end);
 }
 
-/** The words that decide the class, by their number. */
-const RELEVANT: (WordName | undefined)[] = [];
-for (const name of ["flags", "refcount", "pte", "buffers", "tags", "device"] as const)
-  RELEVANT[WORD[name]] = name;
+/** The number of the class that nothing is known of, in DIRTY_CLASSES. */
+export const ABSENT = DIRTY_CLASSES.findIndex(({ id }) => id === "absent");
+
+/**
+ * Go through a recording and tell each change of a page's class, by the class's number in DIRTY_CLASSES.
+ *
+ * @param pages that are followed: `page` is a place in this list
+ */
+export function eachChange(
+  recording: Recording,
+  pages: readonly number[],
+  tell: (event: number, page: number, before: number, after: number) => void,
+): void {
+  const place = placesOf(pages);
+  const hasBuffers = buffersSeen(recording);
+  const words = RELEVANT.map(() => new Int32Array(pages.length));
+  /** A bit for each word that is known. */
+  const known = new Uint8Array(pages.length);
+  const current = new Uint8Array(pages.length).fill(ABSENT);
+  const asked: { -readonly [name in WordName]?: number } = {};
+  const { word, pfn, value } = recording;
+  for (let i = 0; i < recording.length; i++) {
+    const column = COLUMN[word[i]];
+    if (column < 0 || pfn[i] < 0) continue;
+    const page = place(pfn[i]);
+    if (page < 0) continue;
+    const before = known[page];
+    known[page] |= 1 << column;
+    if (words[column][page] === value[i] && known[page] === before) continue;
+    words[column][page] = value[i];
+    for (let w = 0; w < RELEVANT.length; w++)
+      asked[RELEVANT[w]] = (known[page] & (1 << w)) === 0 ? undefined : words[w][page];
+    const after = NUMBER[dirtyClass(asked, hasBuffers)];
+    if (after === current[page]) continue;
+    tell(i, page, current[page], after);
+    current[page] = after;
+  }
+}
+
+const NUMBER = Object.fromEntries(DIRTY_CLASSES.map(({ id }, number) => [id, number])) as Record<
+  DirtyClass,
+  number
+>;
+
+/** The words that decide the class. */
+const RELEVANT = ["flags", "refcount", "pte", "buffers", "tags", "device"] as const;
+
+/** Place in RELEVANT of each word; -1 for the others. */
+const COLUMN = Int8Array.from({ length: 256 }, (_, word) =>
+  RELEVANT.findIndex((name) => WORD[name] === word),
+);
 
 function buffersSeen(recording: Recording): boolean {
   for (let i = 0; i < recording.length; i++) {

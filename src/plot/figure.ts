@@ -92,19 +92,37 @@ export interface Heatmap {
   readonly zmax: number;
   readonly showscale: false;
   readonly showlegend: false;
-  /** plotly keeps this for whoever reads the figure: the states, by their number. */
-  readonly meta: { readonly states: readonly State[] };
-  /** What the pointer shows for each cell; where it is left out, the HTML form shows the state's name. */
+  /** plotly keeps this for whoever reads the figure: the states, by their number, and names of the rows. */
+  readonly meta: { readonly states: readonly State[]; readonly rows?: readonly string[] };
+  /** What the pointer shows for each cell; where it is left out, the HTML form shows the row's name and the state's. */
   readonly text?: readonly (readonly string[])[];
   /** Where given, `text` is also written in the cells. */
   readonly texttemplate?: "%{text}";
   readonly hovertemplate?: string;
+  readonly hoverinfo?: "skip";
   /** Pixels of paper between columns and between rows. */
   readonly xgap?: number;
   readonly ygap?: number;
 }
 
 export type Trace = Scatter | Heatmap;
+
+/** A line, or the cells of a heat map, before the picture's few were taken from it. */
+export type Fine = FineLine | FineCells;
+
+export interface FineLine {
+  readonly x: Float64Array;
+  readonly y: Float64Array;
+  /** The numbers that the pointer shows, where they are not y. */
+  readonly shown?: Float64Array;
+}
+
+export interface FineCells {
+  /** Edges of the columns. */
+  readonly x: Float64Array;
+  /** A number for each cell, a row after the other as in Heatmap.z; 255 is null. */
+  readonly z: Uint8Array;
+}
 
 export interface Axis {
   readonly title: {
@@ -233,6 +251,8 @@ export interface Figure {
   readonly replay: string;
   /** What a terminal shows in place of the panels, where words in lines say it better than a drawing. */
   readonly lines?: readonly string[];
+  /** For each trace what a reader gets who zooms in, where that is more than what is drawn. No part of the figure's JSON. */
+  readonly fine?: () => readonly (Fine | undefined)[];
   readonly [DISPLAY]: () => MimeBundle;
 }
 

@@ -13,6 +13,10 @@ export interface HeatmapOptions
   readonly states: readonly State[];
   /** Write `text` in the cells. */
   readonly written?: boolean;
+  /** A name for each row, from the bottom up, for the pointer. */
+  readonly rows?: readonly string[];
+  /** The pointer shows nothing. */
+  readonly silent?: boolean;
   /** States that the legend names; default: those that occur. */
   readonly named?: readonly State[];
 }
@@ -28,7 +32,7 @@ export interface HeatmapOptions
  * ];
  * heatmap({ name: "page", states, x: [0, 1, 2], y: [0, 1], z: [[0, 1]] }).length // 3
  */
-export function heatmap({ states, written, named, ...cells }: HeatmapOptions): PanelTrace[] {
+export function heatmap({ states, rows, written, silent, named, ...cells }: HeatmapOptions): PanelTrace[] {
   const { x, y, z } = cells;
   if (y.length !== z.length + 1 || z.some((row) => row.length !== x.length - 1))
     throw new Error("A heat map has one more edge than cells, in x and in y.");
@@ -36,14 +40,16 @@ export function heatmap({ states, written, named, ...cells }: HeatmapOptions): P
   const map: Omit<Heatmap, "yaxis"> = {
     type: "heatmap",
     ...cells,
-    hovertemplate: cells.hovertemplate ?? "%{text}<extra></extra>",
+    ...(silent
+      ? { hoverinfo: "skip" as const }
+      : { hovertemplate: cells.hovertemplate ?? "%{text}<extra></extra>" }),
     ...(written ? { texttemplate: "%{text}" as const } : {}),
     colorscale: states.flatMap(({ color }, i) => [[i / n, color] as const, [(i + 1) / n, color] as const]),
     zmin: -0.5,
     zmax: n - 0.5,
     showscale: false,
     showlegend: false,
-    meta: { states },
+    meta: rows === undefined ? { states } : { states, rows },
   };
   const occurs = new Set(z.flatMap((row) => [...new Set(row)]));
   return [map, ...(named ?? states.filter((_, i) => occurs.has(i))).map(legendEntry)];

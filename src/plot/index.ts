@@ -4,6 +4,8 @@ export { type DangerMoment, type DangerStory, dangerLanes } from "./danger.js";
 export { DIRTY_CLASSES, type DirtyClass, type DirtyWords, dirtyClass, dirtyStates } from "./dirty.js";
 export { mimeBundle } from "./display.js";
 export { DISPLAY, type Figure, type Layout, type MimeBundle, type Trace } from "./figure.js";
+export { reclaimFlow, reclaimWays, type Way } from "./flow.js";
+export { heat } from "./heat.js";
 export { type PageOptions, toHtml, toPage } from "./html.js";
 export { lanes } from "./lanes.js";
 export { pageLife } from "./life.js";

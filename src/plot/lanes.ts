@@ -4,6 +4,7 @@ import { WORD } from "../trace/words.js";
 import { compose, type Panel, type PanelTrace } from "./compose.js";
 import { MAX_POINTS } from "./downsample.js";
 import { type Annotation, COLOR, type Figure } from "./figure.js";
+import { Spans, spanLine } from "./spans.js";
 import { textWidth } from "./text.js";
 import { type AxisOptions, type Timeline, timeline } from "./timeline.js";
 
@@ -40,7 +41,7 @@ export function lanes(recording: Recording, options: AxisOptions = {}): Figure {
         ...panel,
         traces: [
           ...(waits.x.length > 0 ? [waitTrace(waits)] : []),
-          stepTrace(named ? steps : thin(steps, line, rows.length)),
+          stepTrace(named ? steps.all() : thin(steps, line, rows.length)),
           ...(faults.length > 0 ? [faultTrace(faults)] : []),
         ],
       },
@@ -55,10 +56,11 @@ export function lanes(recording: Recording, options: AxisOptions = {}): Figure {
 export function frameOf(recording: Recording, options: AxisOptions = {}) {
   const whole = timeline(recording, options);
   const rows = lanesOf(recording);
-  const steps = stepsOf(recording, whole, rows);
+  const steps = new Steps(recording, whole, rows);
   const named = steps.length <= MAX_NAMED;
+  const points = named ? steps.all() : [];
   // Room that the names need above a lane and to the right of the last step.
-  const longest = named ? Math.max(0, ...steps.map(({ step }) => textWidth(step, NAME_SIZE))) : 0;
+  const longest = Math.max(0, ...points.map(({ step }) => textWidth(step, NAME_SIZE)));
   const rise = named ? 12 + 0.91 * longest : 0;
   const rowHeight = 34 + rise;
   const line: Timeline = { ...whole, end: whole.end + ((whole.end - whole.start) * 0.45 * longest) / 780 };
@@ -67,7 +69,7 @@ export function frameOf(recording: Recording, options: AxisOptions = {}) {
     height: rows.length * rowHeight,
     range: [-17 / rowHeight, rows.length - 17 / rowHeight],
     ticks: { values: rows.map(({ y }) => y), labels: rows.map(({ name }) => name) },
-    annotations: named ? steps.map(stepName) : [],
+    annotations: points.map(stepName),
   };
   return { line, rows, steps, named, panel };
 }
@@ -75,7 +77,9 @@ export function frameOf(recording: Recording, options: AxisOptions = {}) {
 /** Tasks that ran, first to run on top. */
 function lanesOf(recording: Recording): Lane[] {
   const order = new Set<number>();
-  for (let i = 0; i < recording.length; i++) if (!isMark(recording, i)) order.add(recording.task[i]);
+  const { tasks } = recording.info;
+  for (let i = 0; i < recording.length && order.size < tasks.length; i++)
+    if (!isMark(recording, i)) order.add(recording.task[i]);
   return [...order].map((task, row) => {
     const { name, letter } = recording.info.tasks[task];
     return { task, name: letter === "" ? name : `${letter} ${name}`, y: order.size - 1 - row };
@@ -92,39 +96,73 @@ export interface StepPoint {
   readonly text: string;
 }
 
-/** One point for each tick of a task: what it did at once, named after the first of it. */
-function stepsOf(recording: Recording, line: Timeline, rows: readonly Lane[]): StepPoint[] {
-  const y = new Map(rows.map((row) => [row.task, row.y]));
-  const points: StepPoint[] = [];
-  for (let i = 0; i < recording.length; i++) {
-    if (recording.word[i] !== WORD.step || isMark(recording, i)) continue;
-    const { path, step } = recording.info.steps[recording.step[i]];
-    const last = points.at(-1);
-    if (last !== undefined && last.x === line.at[i] && last.y === y.get(recording.task[i])) {
-      points[points.length - 1] = { ...last, text: `${last.text}, ${step}` };
-      continue;
+/** The steps of a recording, one for each tick of a task: what it did at once, named after the first of it. */
+class Steps {
+  /** The event that each begins with. */
+  private readonly first: Int32Array;
+  private readonly y: ReadonlyMap<number, number>;
+  readonly length: number;
+
+  constructor(
+    private readonly recording: Recording,
+    private readonly line: Timeline,
+    rows: readonly Lane[],
+  ) {
+    this.y = new Map(rows.map((row) => [row.task, row.y]));
+    const { word, task } = recording;
+    const first = new Int32Array(recording.length);
+    let n = 0;
+    for (let i = 0; i < recording.length; i++) {
+      if (word[i] !== WORD.step || isMark(recording, i)) continue;
+      const last = first[n - 1];
+      if (n === 0 || line.at[last] !== line.at[i] || task[last] !== task[i]) first[n++] = i;
     }
-    const page = recording.pfn[i] >= 0 ? ` page 0x${recording.pfn[i].toString(16)}` : "";
-    const text = `${path === step ? step : `${path}: ${step}`}${page}`;
-    points.push({ x: line.at[i], y: y.get(recording.task[i])!, step, text });
+    this.first = first.subarray(0, n);
+    this.length = n;
   }
-  return points;
+
+  x(nr: number): number {
+    return this.line.at[this.first[nr]];
+  }
+
+  row(nr: number): number {
+    return this.y.get(this.recording.task[this.first[nr]])!;
+  }
+
+  point(nr: number): StepPoint {
+    const { info, step, pfn, word } = this.recording;
+    const first = this.first[nr];
+    const { path, step: name } = info.steps[step[first]];
+    const page = pfn[first] >= 0 ? ` page 0x${pfn[first].toString(16)}` : "";
+    let text = `${path === name ? name : `${path}: ${name}`}${page}`;
+    const end = nr + 1 < this.length ? this.first[nr + 1] : this.recording.length;
+    for (let i = first + 1; i < end; i++)
+      if (word[i] === WORD.step && !isMark(this.recording, i)) text += `, ${info.steps[step[i]].step}`;
+    return { x: this.x(nr), y: this.row(nr), step: name, text };
+  }
+
+  all(): StepPoint[] {
+    return Array.from({ length: this.length }, (_, nr) => this.point(nr));
+  }
 }
 
 /** Of steps of one lane that fall on the same half pixel or so the first is drawn, and says how many more there are. */
-function thin(steps: readonly StepPoint[], line: Timeline, rows: number): StepPoint[] {
+function thin(steps: Steps, line: Timeline, rows: number): StepPoint[] {
   const columns = Math.min(1800, Math.floor(MAX_POINTS / rows));
-  if (steps.length <= columns) return [...steps];
-  const cells = new Map<string, { point: StepPoint; more: number }>();
-  for (const point of steps) {
-    const key = `${point.y} ${Math.floor(((point.x - line.start) / (line.end - line.start)) * columns)}`;
-    const cell = cells.get(key);
-    if (cell === undefined) cells.set(key, { point, more: 0 });
-    else cell.more++;
+  if (steps.length <= columns) return steps.all();
+  const firsts = new Int32Array(rows * columns).fill(-1);
+  const more = new Int32Array(rows * columns);
+  for (let nr = 0; nr < steps.length; nr++) {
+    const column = Math.floor(((steps.x(nr) - line.start) / (line.end - line.start)) * columns);
+    const cell = steps.row(nr) * columns + Math.min(columns - 1, column);
+    if (firsts[cell] < 0) firsts[cell] = nr;
+    else more[cell]++;
   }
-  return [...cells.values()].map(({ point, more }) =>
-    more === 0 ? point : { ...point, text: `${point.text} and ${more} more` },
-  );
+  const kept = [...firsts.keys()].filter((cell) => firsts[cell] >= 0).sort((a, b) => firsts[a] - firsts[b]);
+  return kept.map((cell) => {
+    const point = steps.point(firsts[cell]);
+    return more[cell] === 0 ? point : { ...point, text: `${point.text} and ${more[cell]} more` };
+  });
 }
 
 function stepTrace(steps: readonly StepPoint[]): PanelTrace {
@@ -157,35 +195,20 @@ function stepName({ x, y, step }: StepPoint): Omit<Annotation, "yref"> {
   };
 }
 
-interface Waits {
-  readonly x: (number | null)[];
-  readonly y: (number | null)[];
-}
-
 /** Waits as segments; one that never ends reaches to the end of the recording. */
-function waitsOf(recording: Recording, line: Timeline, rows: readonly Lane[]): Waits {
-  const waits: Waits = { x: [], y: [] };
-  const since = new Map<number, number>();
-  const y = new Map(rows.map((row) => [row.task, row.y]));
-  const close = (task: number, from: number, to: number): void => {
-    waits.x.push(from, to, null);
-    waits.y.push(y.get(task)!, y.get(task)!, null);
-  };
+function waitsOf(recording: Recording, line: Timeline, rows: readonly Lane[]) {
+  const waits = new Map(rows.map(({ task, y }) => [task, { y, spans: new Spans([line.start, line.end]) }]));
   for (let i = 0; i < recording.length; i++) {
     if (recording.word[i] !== WORD.wait) continue;
-    const task = recording.task[i];
-    const from = since.get(task);
-    if (recording.value[i] === 1 && from === undefined) since.set(task, line.at[i]);
-    if (recording.value[i] === 0 && from !== undefined) {
-      close(task, from, line.at[i]);
-      since.delete(task);
-    }
+    const { spans } = waits.get(recording.task[i])!;
+    if (recording.value[i] === 1) spans.open(line.at[i]);
+    if (recording.value[i] === 0) spans.close(line.at[i]);
   }
-  for (const [task, from] of since) close(task, from, line.end);
-  return waits;
+  for (const { spans } of waits.values()) spans.close(line.end);
+  return spanLine([...waits.values()]);
 }
 
-function waitTrace({ x, y }: Waits): PanelTrace {
+function waitTrace({ x, y }: ReturnType<typeof waitsOf>): PanelTrace {
   return {
     name: "waiting",
     mode: "lines",

@@ -2,10 +2,11 @@
 import { pagesOf, type Recording } from "../trace/recording.js";
 import { BUFFER_BIT, LRU_PLACE, PG, PTE_BIT, TAG_BIT, WORD, type Word } from "../trace/words.js";
 import { compose, type Panel, type PanelTrace } from "./compose.js";
-import { m4 } from "./downsample.js";
+import { type Points, Sampler } from "./downsample.js";
 import { COLOR, type Figure } from "./figure.js";
-import { hex } from "./pins.js";
+import { hex, stepLine } from "./pins.js";
 import { countScale } from "./scale.js";
+import { Spans, spanLine } from "./spans.js";
 import { type AxisOptions, type Timeline, timeline } from "./timeline.js";
 
 /** A row that is on while a condition on one word holds. */
@@ -62,43 +63,42 @@ const GROUPS: readonly Group[] = [
 export function pageLife(recording: Recording, pfn: number, options: AxisOptions = {}): Figure {
   if (!pagesOf(recording).includes(pfn)) throw new Error(`The recording never speaks of page frame ${pfn}.`);
   const line = timeline(recording, options, new Set([pfn]));
+  const events = eventsOf(recording, pfn);
   return compose({
     kind: "life",
     title: `The life of page ${hex(pfn)}`,
     info: recording.info,
     timeline: line,
-    panels: [counts(recording, pfn, line), ...strips(recording, pfn, line)],
+    panels: [counts(recording, events, line), ...strips(recording, events, line)],
     caption: `Page ${hex(pfn)}: its counts (the axis is cut below 1024, where page_maybe_dma_pinned begins to say yes) and, below, a strip for each bit of its state while it is set. Bits that are never set are left out.`,
   });
 }
 
-function counts(recording: Recording, pfn: number, line: Timeline): Panel {
+/** Events that are about one page, by their number. */
+function eventsOf({ pfn, length }: Recording, page: number): Int32Array {
+  let n = 0;
+  for (let i = 0; i < length; i++) if (pfn[i] === page) n++;
+  const events = new Int32Array(n);
+  n = 0;
+  for (let i = 0; i < length; i++) if (pfn[i] === page) events[n++] = i;
+  return events;
+}
+
+function counts(recording: Recording, events: Int32Array, line: Timeline): Panel {
   const series = [
     { name: "reference count", word: WORD.refcount, color: COLOR.blue, width: 2.5 },
     { name: "pins", word: WORD.pins, color: COLOR.orange, width: 2.5 },
     { name: "map count", word: WORD.mapcount, color: COLOR.black, width: 1 },
-  ].map((s) => ({ ...s, ...valuesOf(recording, pfn, s.word, line) }));
-  const scale = countScale(series.flatMap(({ y }) => y));
+  ].map((s) => ({ ...s, points: valuesOf(recording, events, s.word, line) }));
+  const scale = countScale(series.flatMap(({ points }) => [...points.y[0]]));
   return {
     title: "count",
     height: 170,
     range: scale.range,
     ticks: scale.ticks,
     traces: series
-      .filter(({ x }) => x.length > 0)
-      .map(({ name, color, width, x, y }): PanelTrace => {
-        const kept = m4(x, [y]);
-        return {
-          name,
-          mode: "lines",
-          x: kept.map((i) => x[i]),
-          y: kept.map((i) => scale.y(y[i])),
-          text: kept.map((i) => String(y[i])),
-          hovertemplate: `${name}: %{text}<extra></extra>`,
-          line: { color, width, shape: "hv" },
-          showlegend: true,
-        };
-      }),
+      .filter(({ points }) => points.x.length > 0)
+      .map(({ name, points, color, width }) => stepLine(name, points, color, width, "solid", scale.y)),
     shapes: [
       {
         type: "line",
@@ -114,43 +114,25 @@ function counts(recording: Recording, pfn: number, line: Timeline): Panel {
   };
 }
 
-/** A word of the page at each x where it changes (the last value where it changes twice), and at the end. */
-function valuesOf(
-  recording: Recording,
-  pfn: number,
-  word: Word,
-  line: Timeline,
-): { x: number[]; y: number[] } {
-  const x: number[] = [];
-  const y: number[] = [];
-  for (let i = 0; i < recording.length; i++) {
-    if (recording.pfn[i] !== pfn || recording.word[i] !== word) continue;
-    if (x.at(-1) === line.at[i]) y[y.length - 1] = recording.value[i];
-    else {
-      x.push(line.at[i]);
-      y.push(recording.value[i]);
-    }
-  }
-  if (x.length > 0 && x.at(-1)! < line.end) {
-    x.push(line.end);
-    y.push(y.at(-1)!);
-  }
-  return { x, y };
+/** A word of the page where it changes (the last value where it changes twice), and at the end. */
+function valuesOf(recording: Recording, events: Int32Array, word: Word, line: Timeline): Points {
+  const points = new Sampler([line.start, line.end], 1);
+  for (const i of events) if (recording.word[i] === word) points.add(line.at[i], [recording.value[i]]);
+  return points.end(line.end);
 }
 
 /** One panel with a row for each bit that is ever on; none when no bit is. */
-function strips(recording: Recording, pfn: number, line: Timeline): Panel[] {
+function strips(recording: Recording, events: Int32Array, line: Timeline): Panel[] {
   const drawn = GROUPS.flatMap((group) =>
-    group.rows.map((row) => ({ group, label: row.label, spans: spansOf(recording, pfn, row, line) })),
-  ).filter(({ spans }) => spans.length > 0);
+    group.rows.map((row) => ({ group, label: row.label, spans: spansOf(recording, events, row, line) })),
+  ).filter(({ spans }) => spans.list().length > 0);
   const rows = drawn.map((row, i) => ({ ...row, y: drawn.length - 1 - i }));
   const traces = GROUPS.map((group): PanelTrace => {
     const own = rows.filter((row) => row.group === group);
     return {
       name: group.name,
       mode: "lines",
-      x: own.flatMap(({ spans }) => spans.flatMap(([from, to]) => [from, to, null])),
-      y: own.flatMap(({ spans, y }) => spans.flatMap(() => [y, y, null])),
+      ...spanLine(own),
       hoverinfo: "skip",
       line: { color: group.color, width: 9, shape: "linear" },
       showlegend: false,
@@ -169,18 +151,13 @@ function strips(recording: Recording, pfn: number, line: Timeline): Panel[] {
 }
 
 /** Where the row is on. */
-function spansOf(recording: Recording, pfn: number, row: Row, line: Timeline): [number, number][] {
-  const { x, y } = valuesOf(recording, pfn, row.word, line);
-  const spans: [number, number][] = [];
-  let from: number | null = null;
-  x.forEach((at, i) => {
-    const on = row.holds(y[i]);
-    if (on && from === null) from = at;
-    if (!on && from !== null) {
-      spans.push([from, at]);
-      from = null;
-    }
-  });
-  if (from !== null) spans.push([from, line.end]);
+function spansOf(recording: Recording, events: Int32Array, row: Row, line: Timeline): Spans {
+  const spans = new Spans([line.start, line.end]);
+  for (const i of events) {
+    if (recording.word[i] !== row.word) continue;
+    if (row.holds(recording.value[i])) spans.open(line.at[i]);
+    else spans.close(line.at[i]);
+  }
+  spans.close(line.end);
   return spans;
 }

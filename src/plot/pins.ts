@@ -2,7 +2,7 @@
 import { pagesOf, placesOf, type Recording } from "../trace/recording.js";
 import { refs_maybe_dma_pinned, WORD } from "../trace/words.js";
 import { compose, type Panel, type PanelTrace } from "./compose.js";
-import { m4, turns } from "./downsample.js";
+import { drawn, type Points, Sampler } from "./downsample.js";
 import { COLOR, type Figure } from "./figure.js";
 import { countScale } from "./scale.js";
 import { type AxisOptions, type Timeline, timeline } from "./timeline.js";
@@ -14,16 +14,15 @@ export interface PinOptions extends AxisOptions {
   readonly pages?: readonly number[];
 }
 
-/** What is drawn, at each x where any of it changes. */
+/** What is drawn, at each x where it changes. */
 interface Counts {
-  readonly x: number[];
   /** Pages with at least one reference of gup. */
-  readonly held: number[];
+  readonly held: Points;
   /** Pages for which page_maybe_dma_pinned would say yes. */
-  readonly maybe: number[];
-  readonly most_pins: number[];
-  readonly lowest_ref: number[];
-  readonly highest_ref: number[];
+  readonly maybe: Points;
+  readonly most_pins: Points;
+  readonly lowest_ref: Points;
+  readonly highest_ref: Points;
 }
 
 /**
@@ -69,30 +68,41 @@ function choosePages(recording: Recording, { pfn, pages }: PinOptions): readonly
 }
 
 function count(recording: Recording, pages: readonly number[], line: Timeline): Counts {
-  const counts: Counts = { x: [], held: [], maybe: [], most_pins: [], lowest_ref: [], highest_ref: [] };
   const place = placesOf(pages);
   const pins = new Tally(pages.length);
   const refs = new Tally(pages.length);
-  const write = (x: number): void => {
-    const at = counts.x[counts.x.length - 1] === x ? counts.x.length - 1 : counts.x.length;
-    counts.x[at] = x;
-    counts.held[at] = pins.pagesWhere((p) => p > 0);
-    counts.maybe[at] = refs.pagesWhere(refs_maybe_dma_pinned);
-    counts.most_pins[at] = pins.highest();
-    counts.lowest_ref[at] = refs.lowestAboveZero();
-    counts.highest_ref[at] = refs.highest();
+  const range = [line.start, line.end] as const;
+  const sampled = (value: () => number) => ({ value, line: new Sampler(range, 1) });
+  const ofPins = {
+    held: sampled(() => pins.pagesWhere((p) => p > 0)),
+    most_pins: sampled(() => pins.highest()),
   };
-  write(line.start);
+  const ofRefs = {
+    maybe: sampled(() => refs.pagesWhere(refs_maybe_dma_pinned)),
+    lowest_ref: sampled(() => refs.lowestAboveZero()),
+    highest_ref: sampled(() => refs.highest()),
+  };
+  const write = (what: readonly ReturnType<typeof sampled>[], x: number): void => {
+    for (const { value, line: into } of what) into.add(x, [value()]);
+  };
+  const [pinLines, refLines] = [Object.values(ofPins), Object.values(ofRefs)];
+  write([...pinLines, ...refLines], line.start);
+  const { word, pfn, value } = recording;
   for (let i = 0; i < recording.length; i++) {
-    const word = recording.word[i];
-    if (word !== WORD.refcount && word !== WORD.pins) continue;
-    const page = place(recording.pfn[i]);
+    if (word[i] !== WORD.refcount && word[i] !== WORD.pins) continue;
+    const page = place(pfn[i]);
     if (page < 0) continue;
-    (word === WORD.refcount ? refs : pins).set(page, recording.value[i]);
-    write(line.at[i]);
+    const [tally, lines] = word[i] === WORD.refcount ? [refs, refLines] : [pins, pinLines];
+    if (tally.set(page, value[i])) write(lines, line.at[i]);
   }
-  write(line.end);
-  return counts;
+  const points = ({ line: from }: ReturnType<typeof sampled>): Points => from.end(line.end);
+  return {
+    held: points(ofPins.held),
+    most_pins: points(ofPins.most_pins),
+    maybe: points(ofRefs.maybe),
+    lowest_ref: points(ofRefs.lowest_ref),
+    highest_ref: points(ofRefs.highest_ref),
+  };
 }
 
 /** A number for each page, 0 to begin with, and how many pages have each number: few numbers, however many pages. */
@@ -105,13 +115,16 @@ class Tally {
     this.pages.set(0, pages);
   }
 
-  set(place: number, value: number): void {
+  /** Whether the number of pages with some number is another than before. */
+  set(place: number, value: number): boolean {
     const before = this.value[place];
+    if (before === value) return false;
     this.value[place] = value;
     const left = this.pages.get(before)! - 1;
     if (left === 0) this.pages.delete(before);
     else this.pages.set(before, left);
     this.pages.set(value, (this.pages.get(value) ?? 0) + 1);
+    return true;
   }
 
   pagesWhere(holds: (value: number) => boolean): number {
@@ -143,23 +156,22 @@ function whoSaysPinned(counts: Counts, pages: number): Panel {
     range: [-0.12 * Math.max(1, pages / 4), pages * 1.12],
     ticks: { values, labels: pages === 1 ? ["no", "yes"] : values.map(String) },
     traces: [
-      stepLine("held by gup (exact)", counts.x, counts.held, COLOR.vermillion, 3),
-      stepLine("page_maybe_dma_pinned says yes", counts.x, counts.maybe, COLOR.black, 1.5, "dash"),
+      stepLine("held by gup (exact)", counts.held, COLOR.vermillion, 3),
+      stepLine("page_maybe_dma_pinned says yes", counts.maybe, COLOR.black, 1.5, "dash"),
     ],
   };
 }
 
 function references(counts: Counts, one: boolean): Panel {
-  const scale = countScale([...counts.highest_ref, ...counts.most_pins]);
+  const scale = countScale([...counts.highest_ref.y[0], ...counts.most_pins.y[0]]);
   const refs = one
-    ? [stepLine("reference count", counts.x, counts.highest_ref, COLOR.blue, 2.5, "solid", scale.y)]
+    ? [stepLine("reference count", counts.highest_ref, COLOR.blue, 2.5, "solid", scale.y)]
     : [
-        stepLine("largest reference count", counts.x, counts.highest_ref, COLOR.blue, 2.5, "solid", scale.y),
-        stepLine("smallest reference count", counts.x, counts.lowest_ref, COLOR.sky, 1.5, "solid", scale.y),
+        stepLine("largest reference count", counts.highest_ref, COLOR.blue, 2.5, "solid", scale.y),
+        stepLine("smallest reference count", counts.lowest_ref, COLOR.sky, 1.5, "solid", scale.y),
       ];
   const pins = stepLine(
     one ? "pins" : "most pins on a page",
-    counts.x,
     counts.most_pins,
     COLOR.orange,
     2.5,
@@ -203,25 +215,25 @@ function references(counts: Counts, one: boolean): Panel {
 }
 
 /** A step line, thinned; `y` places a value on the panel's axis, and the pointer shows the value itself. */
-function stepLine(
+export function stepLine(
   name: string,
-  x: readonly number[],
-  values: readonly number[],
+  points: Points,
   color: string,
   width: number,
   dash: "solid" | "dash" = "solid",
   y: (value: number) => number = (value) => value,
 ): PanelTrace {
-  const points = turns(x, values);
-  const kept = m4(points.x, [points.y]);
+  const { x, lines } = drawn(points);
+  const [{ y: values, fine }] = lines;
   return {
     name,
     mode: "lines",
-    x: kept.map((i) => points.x[i]),
-    y: kept.map((i) => y(points.y[i])),
-    text: kept.map((i) => String(points.y[i])),
+    x,
+    y: values.map(y),
+    text: values.map(String),
     hovertemplate: `${name}: %{text}<extra></extra>`,
     line: { color, width, shape: "hv", dash },
     showlegend: true,
+    fine: fine && { x: fine.x, y: fine.y.map(y), shown: fine.y },
   };
 }

@@ -2,7 +2,7 @@
 import type { Recording } from "../trace/recording.js";
 import { RECLAIM, type ReclaimAct, WORD } from "../trace/words.js";
 import { compose, type Panel } from "./compose.js";
-import { m4 } from "./downsample.js";
+import { drawn, Sampler } from "./downsample.js";
 import { COLOR, type Figure } from "./figure.js";
 import { type AxisOptions, type Timeline, timeline } from "./timeline.js";
 
@@ -25,11 +25,11 @@ const ACTS: readonly { act: ReclaimAct; name: string; color: string }[] = [
  */
 export function reclaimProgress(recording: Recording, options: AxisOptions = {}): Figure {
   const line = timeline(recording, options);
-  const series = ACTS.map((act) => ({ ...act, ...cumulate(recording, line, RECLAIM[act.act]) }));
+  const series = cumulate(recording, line);
   const top = Math.max(1, ...series.map(({ total }) => total));
   const panels: Panel[] = series
     .filter(({ act, total }) => act !== "kept" || total > 0)
-    .map(({ name, color, x, y, total }) => ({
+    .map(({ name, color, x, y, fine, total }) => ({
       title: "",
       height: 46,
       range: [0, top * 1.08] as const,
@@ -41,6 +41,7 @@ export function reclaimProgress(recording: Recording, options: AxisOptions = {})
           mode: "lines" as const,
           x,
           y,
+          fine,
           hovertemplate: `${name}: %{y}<extra></extra>`,
           line: { color, width: 2, shape: "hv" as const },
           fill: "tozeroy" as const,
@@ -74,24 +75,21 @@ export function reclaimProgress(recording: Recording, options: AxisOptions = {})
   });
 }
 
-/** The count of one act so far, as a thinned step line from the first x to the last. */
-function cumulate(recording: Recording, line: Timeline, act: number) {
-  const x = [line.start];
-  const y = [0];
-  let total = 0;
+/** The count of each act so far, as thinned step lines from the first x to the last. */
+function cumulate(recording: Recording, line: Timeline) {
+  const totals = new Int32Array(Math.max(...Object.values(RECLAIM)) + 1);
+  const lines = new Map(
+    ACTS.map(({ act }) => [RECLAIM[act] as number, new Sampler([line.start, line.end], 1)]),
+  );
+  for (const into of lines.values()) into.add(line.start, [0]);
+  const { word, value } = recording;
   for (let i = 0; i < recording.length; i++) {
-    if (recording.word[i] !== WORD.reclaim || recording.value[i] !== act) continue;
-    total++;
-    if (x.at(-1) === line.at[i]) y[y.length - 1] = total;
-    else {
-      x.push(line.at[i]);
-      y.push(total);
-    }
+    if (word[i] === WORD.reclaim) lines.get(value[i])?.add(line.at[i], [++totals[value[i]]]);
   }
-  x.push(line.end);
-  y.push(total);
-  const kept = m4(x, [y]);
-  return { x: kept.map((i) => x[i]), y: kept.map((i) => y[i]), total };
+  return ACTS.map((act) => {
+    const { x, lines: drawnLines } = drawn(lines.get(RECLAIM[act.act])!.end(line.end));
+    return { ...act, x, ...drawnLines[0], total: totals[RECLAIM[act.act]] };
+  });
 }
 
 /** The colour mixed with three parts of white. */

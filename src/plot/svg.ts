@@ -280,7 +280,7 @@ function cells(frame: Frame, box: Box, trace: Heatmap): string {
     }
   });
   const painted = meta.states.map(({ color }, state) =>
-    runs[state] === "" ? "" : `<path d="${runs[state]}" fill="${color}"/>`,
+    runs[state] === "" ? "" : `<path d="${runs[state]}" fill="${color}" shape-rendering="crispEdges"/>`,
   );
   const written =
     texttemplate === undefined || words === undefined
@@ -295,7 +295,7 @@ function cells(frame: Frame, box: Box, trace: Heatmap): string {
                 }),
           ),
         );
-  return `<g shape-rendering="crispEdges">${painted.join("")}</g>${written.join("")}`;
+  return [...painted, ...written].join("");
 }
 
 /** An area on top of those of its group drawn before; they share their x. */

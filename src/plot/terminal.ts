@@ -37,7 +37,8 @@ type Grid = Cell[][];
 interface Panel {
   readonly axis: Axis;
   readonly traces: readonly Scatter[];
-  readonly heatmap: Heatmap | undefined;
+  /** The first is drawn whole, the others over it. */
+  readonly heatmaps: readonly Heatmap[];
   readonly shapes: readonly Shape[];
   readonly annotations: readonly Annotation[];
   readonly kind: "areas" | "bars" | "rows" | "lines" | "cells" | "diagram";
@@ -135,7 +136,7 @@ function inWords(
 
 function panelOf(figure: Figure, name: string, axis: Axis): Panel {
   const here = figure.data.filter((trace) => trace.yaxis === name);
-  const heatmap = here.find((trace) => trace.type === "heatmap");
+  const heatmaps = here.filter((trace) => trace.type === "heatmap");
   // Entries of the legend alone have no points.
   const traces = here.filter(
     (trace): trace is Scatter => trace.type === "scatter" && trace.x.some((x) => x !== null),
@@ -143,8 +144,8 @@ function panelOf(figure: Figure, name: string, axis: Axis): Panel {
   const shapes = figure.layout.shapes.filter((shape) => shape.yref === name);
   const annotations = figure.layout.annotations.filter((note) => note.yref === name);
   const kind =
-    heatmap !== undefined ? "cells" : traces.length === 0 && shapes.length > 0 ? "diagram" : kindOf(traces);
-  return { axis, traces, heatmap, shapes, annotations, kind };
+    heatmaps.length > 0 ? "cells" : traces.length === 0 && shapes.length > 0 ? "diagram" : kindOf(traces);
+  return { axis, traces, heatmaps, shapes, annotations, kind };
 }
 
 function kindOf(traces: readonly Scatter[]): "areas" | "bars" | "rows" | "lines" {
@@ -181,7 +182,9 @@ const leastRows = (panels: readonly Panel[]): number =>
 function share(panels: readonly Panel[], available: number): number[] {
   const least = panels.map(leastOf);
   const most = panels.map((p) =>
-    p.kind === "rows" ? Math.max(1, labelsOf(p).length) : (p.heatmap?.z.length ?? Number.POSITIVE_INFINITY),
+    p.kind === "rows"
+      ? Math.max(1, labelsOf(p).length)
+      : (p.heatmaps[0]?.z.length ?? Number.POSITIVE_INFINITY),
   );
   const ideal = panels.map(({ axis }) => axis.domain![1] - axis.domain![0]);
   const heights = [...least];
@@ -533,35 +536,47 @@ const stateCell = ({ glyph, color }: { readonly glyph: string; readonly color: s
 });
 
 function drawCells(panel: Panel, height: number, scale: Scale): Drawing {
-  const { x, y, z, meta } = panel.heatmap!;
   const grid = blankGrid(height, scale);
   const [bottom, top] = panel.axis.range;
-  const column = (value: number): number =>
-    ((value - scale.range[0]) / (scale.range[1] - scale.range[0])) * scale.width;
   const line = (value: number): number => ((top - value) / (top - bottom)) * height;
-  const parts = meta.states.map(() => new Float64Array(height * scale.width));
-  z.forEach((row, r) => {
-    const lines = covered(line(y[r + 1]), line(y[r]), height);
-    row.forEach((state, c) => {
-      if (state === null) return;
-      for (const [at, tall] of lines)
-        for (const [across, wide] of covered(column(x[c]), column(x[c + 1]), scale.width))
-          parts[state][at * scale.width + across] += tall * wide;
+  panel.heatmaps.forEach((map, nr) => {
+    // What lies over a map takes every second character, so that the map can be seen.
+    mostOf(map, height, line, scale).forEach((state, at) => {
+      const [row, column] = [Math.floor(at / scale.width), at % scale.width];
+      if (state >= 0 && (nr === 0 || column % 2 === 0)) grid[row][column] = stateCell(map.meta.states[state]);
     });
   });
-  for (let at = 0; at < height * scale.width; at++) {
-    // Of two that have the same part the later state is shown.
-    let most = -1;
-    parts.forEach((part, state) => {
-      if (part[at] > 0 && (most < 0 || part[at] >= parts[most][at])) most = state;
-    });
-    if (most >= 0) grid[Math.floor(at / scale.width)][at % scale.width] = stateCell(meta.states[most]);
-  }
   for (const trace of panel.traces) overlay(grid, trace, line, scale);
   const labels: (string | undefined)[] = Array.from({ length: height });
   for (const { value, label } of labelsOf(panel))
     labels[Math.min(height - 1, Math.floor(line(value)))] ??= label;
   return { labels, cells: grid };
+}
+
+/** The state that most of each character's part of a map is in, of two that have the same part the later one; -1 for none. */
+function mostOf(
+  { x, y, z, meta }: Heatmap,
+  height: number,
+  line: (y: number) => number,
+  { range, width }: Scale,
+): Int16Array {
+  const column = (value: number): number => ((value - range[0]) / (range[1] - range[0])) * width;
+  const columns = x.slice(1).map((to, c) => covered(column(x[c]), column(to), width));
+  const parts = meta.states.map(() => new Float64Array(height * width));
+  z.forEach((row, r) => {
+    const lines = covered(line(y[r + 1]), line(y[r]), height);
+    row.forEach((state, c) => {
+      if (state === null) return;
+      for (const [at, tall] of lines)
+        for (const [across, wide] of columns[c]) parts[state][at * width + across] += tall * wide;
+    });
+  });
+  const most = new Int16Array(height * width).fill(-1);
+  parts.forEach((part, state) => {
+    for (let at = 0; at < part.length; at++)
+      if (part[at] > 0 && (most[at] < 0 || part[at] >= parts[most[at]][at])) most[at] = state;
+  });
+  return most;
 }
 
 /** Which of `size` places a stretch covers, and how much of each. */

@@ -2,17 +2,21 @@ import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { m4, turns } from "../../src/plot/downsample.js";
+import { FINE, MAX_POINTS, m4, Sampler } from "../../src/plot/downsample.js";
+import type { Heatmap } from "../../src/plot/figure.js";
 import {
   DIRTY_CLASSES,
   DISPLAY,
   dirtyClass,
   dirtyStates,
   type Figure,
+  heat,
   lanes,
   pageLife,
   pinCounts,
+  reclaimFlow,
   reclaimProgress,
+  reclaimWays,
   toHtml,
   toPage,
   toSvg,
@@ -21,7 +25,16 @@ import {
 import { countScale } from "../../src/plot/scale.js";
 import { readFtrace } from "../../src/trace/ftrace.js";
 import { Recorder, type Recording } from "../../src/trace/recording.js";
-import { BUFFER_BIT, PTE_BIT, pg, TAG_BIT, WORD, type Word } from "../../src/trace/words.js";
+import {
+  BUFFER_BIT,
+  PTE_BIT,
+  pg,
+  RECLAIM,
+  type ReclaimAct,
+  TAG_BIT,
+  WORD,
+  type Word,
+} from "../../src/trace/words.js";
 import { PAGE, small } from "./small.js";
 
 function load(name: string): Recording {
@@ -37,7 +50,9 @@ const all = (recording: Recording, pfn: number): Figure[] => [
   pinCounts(recording),
   pinCounts(recording, { pfn }),
   dirtyStates(recording),
+  heat(recording),
   reclaimProgress(recording),
+  reclaimFlow(recording),
   lanes(recording),
   pageLife(recording, pfn),
 ];
@@ -93,18 +108,20 @@ describe("every figure", () => {
         const { layout, data, caption } = figure;
         expect(layout.title.text).not.toBe("");
         expect(layout.title.subtitle.text).toBe(recording.info.title);
-        expect(layout.xaxis.title.text).toMatch(/tick|time \(s\)|order of events/);
+        // A diagram of what happened and not of when has no axis.
+        if (figure.kind !== "flow")
+          expect(layout.xaxis.title.text).toMatch(/tick|time \(s\)|order of events/);
         expect(caption.endsWith(recording.info.replay)).toBe(true);
         expect(figure.replay).toBe(recording.info.replay);
         for (const trace of data) {
-          expect(trace.type).toBe("scatter");
-          expect(trace.x.length).toBe(trace.y.length);
+          if (trace.type === "scatter") expect(trace.x.length).toBe(trace.y.length);
+          else expect(trace.z.every((row) => row.length === trace.x.length - 1)).toBe(true);
           expect(trace.x.length).toBeLessThanOrEqual(4000);
         }
         const notes = layout.annotations.map(({ text }) => text.replaceAll("<br>", " ")).join("\n");
         const aboutOnePage = figure.layout.title.text.includes(`0x${pfn.toString(16)}`);
         const [first] = recording.info.faults.filter((fault) => !aboutOnePage || fault.pfn === pfn);
-        if (first !== undefined) expect(notes).toContain(first.message);
+        if (first !== undefined && figure.kind !== "flow") expect(notes).toContain(first.message);
       });
 
       it(`${name}, ${figure.kind}: the SVG names every trace, is well formed, and is the same twice`, () => {
@@ -160,7 +177,9 @@ describe("every figure", () => {
         for (const figure of [
           pinCounts(recording),
           dirtyStates(recording),
+          heat(recording),
           reclaimProgress(recording),
+          reclaimFlow(recording),
           lanes(recording),
           pageLife(recording, recording.pfn[0]),
         ]) {
@@ -182,7 +201,14 @@ describe("text in terminals", () => {
   });
 
   it("80 by 24: the recordings", async () => {
-    const figures = [pinCounts(old), dirtyStates(old), reclaimProgress(recent), pageLife(recent, 0x8c5c)];
+    const figures = [
+      pinCounts(old),
+      dirtyStates(old),
+      heat(old),
+      reclaimProgress(recent),
+      reclaimFlow(recent),
+      pageLife(recent, 0x8c5c),
+    ];
     const text = figures.map((figure) => toTerminal(figure, { columns: 80, rows: 24, color: false }));
     await expect(`${text.join("\n\n")}\n`).toMatchFileSnapshot("fixtures/terminal-recordings.txt");
   });
@@ -333,6 +359,135 @@ describe("reclaim's progress", () => {
   });
 });
 
+describe("all pages over time", () => {
+  /** Names of the classes of a row from left to right, the row above all others being 0. */
+  const classes = (figure: Figure, row: number): string[] => {
+    const map = figure.data[0] as Heatmap;
+    const cells = map.z[map.z.length - 1 - row];
+    return cells.map((cell) => map.meta.states[cell!].name).filter((name, i, all) => name !== all[i - 1]);
+  };
+
+  it("one page: a column for each change, each in its class, and a line while gup holds it", () => {
+    const figure = heat(small());
+    expect(classes(figure, 0)).toEqual([
+      "clean",
+      "PG_dirty",
+      "clean",
+      "device wrote but nobody said",
+      "dirty without buffers",
+    ]);
+    const pins = figure.data.find(({ name }) => name === "held by gup") as Heatmap;
+    const held = pins.z[1].flatMap((cell, i) => (cell === null ? [] : [[pins.x[i], pins.x[i + 1]]]));
+    expect([held[0][0], held.at(-1)![1]]).toEqual([3, 11]);
+    expect(pins.z[0].every((cell) => cell === null)).toBe(true);
+  });
+
+  it("says in each row what the page's class is at each event", () => {
+    fc.assert(
+      fc.property(anyRecording, (recording) => {
+        const map = heat(recording).data[0] as Heatmap;
+        const counts = dirtyStates(recording);
+        map.x.slice(0, -1).forEach((from, c) => {
+          for (const { name } of DIRTY_CLASSES) {
+            const trace = counts.data.find((each) => each.name === name);
+            const at = (trace?.x ?? []).findLastIndex((x) => x! <= from);
+            const here = map.z.filter((row) => map.meta.states[row[c]!].name === name).length;
+            expect(here).toBe(trace === undefined ? 0 : trace.y[at]);
+          }
+        });
+      }),
+    );
+  });
+
+  it("6.1: every page goes from clean by a device's write to dirty without buffers and a left-over tag", () => {
+    const figure = heat(old);
+    for (let row = 0; row < 64; row++)
+      expect(
+        classes(figure, row)
+          .filter((name) => name !== "not in memory")
+          .slice(-4),
+      ).toEqual(["clean", "device wrote but nobody said", "dirty without buffers", "tagged"]);
+  });
+
+  it("a hundred thousand pages share rows, and the one that is dirty without buffers for a moment is seen", () => {
+    const recorder = new Recorder();
+    const PAGES = 100_000;
+    for (let pfn = 0; pfn < PAGES; pfn++) recorder.add(pfn, 0, 0, pfn, WORD.flags, pg("dirty"));
+    recorder.add(PAGES, 0, 0, 50_000, WORD.buffers, BUFFER_BIT.attached);
+    recorder.add(PAGES + 1, 0, 0, 50_000, WORD.buffers, 0);
+    recorder.add(PAGES + 2, 0, 0, 50_000, WORD.flags, 0);
+    recorder.add(2 * PAGES, 0, 0, 1, WORD.step, 1);
+    const figure = heat(recorder.finish({ ...small().info, faults: [] }));
+    const map = figure.data[0] as Heatmap;
+    expect(map.z.length).toBe(128);
+    expect(map.meta.rows![127]).toBe("pages 0x0 to 0x30d");
+    expect(classes(figure, 0)).toEqual(["PG_dirty"]);
+    expect(classes(figure, 127)).toEqual(["not in memory", "PG_dirty"]);
+    expect(classes(figure, Math.floor(50_000 / 782))).toEqual([
+      "not in memory",
+      "PG_dirty",
+      "dirty without buffers",
+      "PG_dirty",
+    ]);
+    expect(figure.caption).toContain("A row for each 782 page frames");
+  });
+});
+
+describe("reclaim's flow", () => {
+  it("6.1: every page is stripped and backed out while gup holds it; 6.12: activated", () => {
+    expect(reclaimWays(old)).toEqual([
+      { stages: ["isolated", "unmapped", "buffers stripped", "backed out"], passes: 64, held: 64 },
+    ]);
+    expect(reclaimWays(recent)).toEqual([
+      { stages: ["isolated", "unmapped", "activated"], passes: 64, held: 64 },
+    ]);
+  });
+
+  it("a pass ends with what ends it, or where the next one begins; pins count that were there in the pass", () => {
+    const recorder = new Recorder();
+    const act = (pfn: number, ...acts: ReclaimAct[]) => {
+      for (const each of acts) recorder.add(0, 0, 0, pfn, WORD.reclaim, RECLAIM[each]);
+    };
+    act(1, "scanned", "kept", "scanned", "unmapped", "stripped", "reclaimed", "scanned");
+    act(2, "scanned", "unmapped");
+    recorder.add(0, 0, 0, 2, WORD.pins, 1);
+    act(2, "scanned", "activated");
+    recorder.add(0, 0, 0, 2, WORD.pins, 0);
+    act(2, "scanned", "activated");
+    const ways = reclaimWays(recorder.finish({ ...small().info, faults: [] }));
+    expect(ways[0]).toEqual({ stages: ["isolated", "activated"], passes: 2, held: 1 });
+    expect(new Set(ways.slice(1))).toEqual(
+      new Set([
+        { stages: ["isolated", "not over yet"], passes: 1, held: 0 },
+        { stages: ["isolated", "unmapped", "not over yet"], passes: 1, held: 1 },
+        { stages: ["isolated", "unmapped", "buffers stripped", "freed"], passes: 1, held: 0 },
+        { stages: ["isolated", "kept"], passes: 1, held: 0 },
+      ]),
+    );
+  });
+
+  it("what flows into a stage flows out of it, in the bands as in the words", () => {
+    fc.assert(
+      fc.property(anyRecording, (recording) => {
+        const ways = reclaimWays(recording);
+        const figure = reclaimFlow(recording);
+        const total = ways.reduce((sum, { passes }) => sum + passes, 0);
+        const said = figure.layout.annotations.map(({ text }) => /^isolated (\d+)$/.exec(text)?.[1]);
+        expect(Number(said.find((n) => n !== undefined) ?? 0)).toBe(total);
+        const ends = /^(freed|backed out|activated|kept|not over yet) (\d+)$/;
+        const ended = figure.layout.annotations.reduce(
+          (sum, { text }) => sum + Number(ends.exec(text)?.[2] ?? 0),
+          0,
+        );
+        expect(ended).toBe(total);
+        expect(figure.lines!.join("\n")).toContain(
+          total === 0 ? "Reclaim looked at no page." : `${total} passes`,
+        );
+      }),
+    );
+  });
+});
+
 describe("lanes", () => {
   it("a short run has its steps named, its waits drawn, its faults crossed", () => {
     const figure = lanes(small());
@@ -412,8 +567,36 @@ describe("thinning", () => {
     expect(() => m4(x, series, 5)).toThrow("m4: 5 points are too few for 2 series.");
   });
 
-  it("a step line loses only points at which it does not turn", () => {
-    expect(turns([0, 1, 2, 3, 4], [5, 5, 7, 7, 7])).toEqual({ x: [0, 2, 4], y: [5, 7, 7] });
+  it("a step line loses only points at which it does not turn, and of those with the same x all but the last", () => {
+    const line = new Sampler([0, 4], 1);
+    for (const [x, y] of [
+      [0, 5],
+      [1, 5],
+      [2, 6],
+      [2, 7],
+      [3, 7],
+    ])
+      line.add(x, [y]);
+    const { x, y } = line.end(4);
+    expect([[...x], [...y[0]]]).toEqual([
+      [0, 2, 4],
+      [5, 7, 7],
+    ]);
+  });
+
+  it("a sampler of two million points keeps the extremes of every column of the picture, and few points", () => {
+    const line = new Sampler([0, 2e6], 1);
+    const wave = (i: number): number => Math.round(1000 * Math.sin(i / 9)) + (i === 1_234_567 ? 5000 : 0);
+    for (let i = 0; i < 2e6; i++) line.add(i, [wave(i)]);
+    const { x, y } = line.end(2e6);
+    expect(x.length).toBeLessThanOrEqual(FINE * MAX_POINTS);
+    expect(x.length).toBeGreaterThan((FINE * MAX_POINTS) / 2);
+    const width = 2e6 / (MAX_POINTS / 4);
+    for (const column of [0, 7, 617, 999]) {
+      const here = [...y[0]].filter((_, i) => Math.floor(x[i] / width) === column);
+      const all = Array.from({ length: width }, (_, i) => wave(column * width + i));
+      expect([Math.min(...here), Math.max(...here)]).toEqual([Math.min(...all), Math.max(...all)]);
+    }
   });
 });
 

@@ -81,7 +81,7 @@ describe("a heat map", () => {
   it("SVG: one path a state, one rectangle a stretch of equal cells, nothing where there is no state", () => {
     const svg = toSvg(figureOf({ traces: map() }));
     const cells = (color: string): number =>
-      (new RegExp(`<path d="([^"]*)" fill="${color}"/>`).exec(svg)![1].match(/M/g) ?? []).length;
+      (new RegExp(`<path d="([^"]*)" fill="${color}" `).exec(svg)![1].match(/M/g) ?? []).length;
     expect(cells(COLOR.grey)).toBe(2);
     expect(cells(COLOR.orange)).toBe(2);
     expect(svg).toContain(">dirty</text>");

@@ -261,13 +261,13 @@ export const bisect = verb({
   },
 });
 
-const FIGURES = ["pins", "dirty", "reclaim", "lanes", "life"] as const;
+const FIGURES = ["pins", "dirty", "heat", "reclaim", "flow", "lanes", "life"] as const;
 
 export const plot = verb({
   name: "plot",
   help: "Draw a figure of the run so far: here, or into a file",
   details: [
-    "pins: who holds references. dirty: where the dirt is. reclaim: what reclaim did. lanes: who ran when. life: every word of one page.",
+    "pins: who holds references. dirty: where the dirt is. heat: all pages over time. reclaim: what reclaim did, over time. flow: which ways pages took through reclaim. lanes: who ran when. life: every word of one page.",
   ],
   example: "run; plot pins",
   args: {

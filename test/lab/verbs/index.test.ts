@@ -392,7 +392,7 @@ describe("looking", () => {
   });
 
   test("figures as charts, pages and pictures", async () => {
-    for (const figure of ["pins", "dirty", "reclaim", "lanes", "life"]) {
+    for (const figure of ["pins", "dirty", "heat", "reclaim", "flow", "lanes", "life"]) {
       const chart = await textOf(`goto 0; plot ${figure}`);
       expect(chart.split("\n").length).toBeLessThanOrEqual(22);
       expect(await textOf(`run; plot ${figure} --file ${figure}.html --svg ${figure}.svg`)).toBe(
