@@ -108,7 +108,7 @@ export interface Heatmap {
 export type Trace = Scatter | Heatmap;
 
 /** A line, or the cells of a heat map, before the picture's few were taken from it. */
-export type Fine = FineLine | FineCells;
+export type Fine = FineLine | readonly FineCells[];
 
 export interface FineLine {
   readonly x: Float64Array;
@@ -117,6 +117,7 @@ export interface FineLine {
   readonly shown?: Float64Array;
 }
 
+/** One level of detail of several, the coarsest first. */
 export interface FineCells {
   /** Edges of the columns. */
   readonly x: Float64Array;

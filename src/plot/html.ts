@@ -2,47 +2,66 @@
  * Figures in HTML. A figure is an <img> with the SVG inside, which survives every sanitiser and needs no script; where
  * scripts run and plotly is on the page, an interactive plot takes its place.
  */
-import type { Figure } from "./figure.js";
+import type { Figure, Layout } from "./figure.js";
+import { FIGURE_SCRIPT } from "./figure_script.js";
+import { packCells, packDetails } from "./pack.js";
 import { toSvg } from "./svg.js";
 import { escapeXml } from "./text.js";
 
 /**
- * An HTML fragment. Its script waits up to ten seconds for window.Plotly, because the library may be loaded by
- * another output of the notebook, and leaves the picture alone if it never comes.
+ * An HTML fragment that needs nothing around it. Its script waits up to ten seconds for window.Plotly, because the
+ * library may be loaded by another output of the notebook, and leaves the picture alone if it never comes. What the
+ * script does then, and by which events figures of a run move together, is said in figure_script.ts.
+ *
+ * The element carries `data-kind`, the figure's kind, and `data-run`, its replay line.
  */
-export function toHtml(figure: Figure): string {
-  const spec = scriptJson({ data: figure.data, layout: figure.layout });
+export const toHtml = (figure: Figure): string =>
+  fragment(figure, `(window.${SCRIPT_NAME} = window.${SCRIPT_NAME} || (${FIGURE_SCRIPT})())`);
+
+function fragment(figure: Figure, draw: string): string {
+  const { layout, kind, replay } = figure;
+  const spec = scriptJson({
+    data: packTraces(figure),
+    layout,
+    timed: layout.xaxis.showline,
+    run: replay === "" ? layout.title.subtitle.text : replay,
+    details: packDetails(figure.fine?.() ?? []),
+  });
   const key = hash(spec);
-  const alt = escapeXml(`${figure.layout.title.text}. ${figure.caption}`);
-  return `<figure class="guplab-figure" data-guplab="${key}" data-kind="${figure.kind}" data-run="${escapeXml(figure.replay)}" style="margin:1em 0">
-<div class="guplab-plot"><img alt="${alt}" style="max-width:100%" src="data:image/svg+xml;base64,${base64(toSvg(figure, { caption: false }))}"></div>
+  const alt = escapeXml(`${layout.title.text}. ${figure.caption}`);
+  return `<figure class="guplab-figure" data-guplab="${key}" data-kind="${kind}" data-run="${escapeXml(replay)}" style="margin:1em 0">
+<div class="guplab-plot" style="position:relative"><img alt="${alt}" style="max-width:100%" src="data:image/svg+xml;base64,${base64(toSvg(figure, { caption: false }))}"></div>
 <figcaption style="font:13px/1.4 Helvetica,Arial,sans-serif;color:#444;max-width:60em">${captionHtml(figure)}</figcaption>
 <script>
-(function () {
-  var spec = ${spec};
-  var tries = 0;
-  function draw() {
-    if (!window.Plotly) {
-      if (++tries <= 100) setTimeout(draw, 100);
-      return;
-    }
-    document.querySelectorAll('[data-guplab="${key}"]').forEach(function (figure) {
-      if (figure.getAttribute("data-drawn")) return;
-      figure.setAttribute("data-drawn", "yes");
-      var place = figure.querySelector(".guplab-plot");
-      var plot = document.createElement("div");
-      place.appendChild(plot);
-      window.Plotly.newPlot(plot, spec.data, spec.layout, { responsive: true, displaylogo: false }).then(function () {
-        place.querySelector("img").style.display = "none";
-      }, function () {
-        place.removeChild(plot);
-      });
-    });
-  }
-  draw();
-})();
+${draw}("${key}", ${spec});
 </script>
 </figure>`;
+}
+
+/** More upright markers than these are drawn as a line: plotly makes an element of each marker. */
+const MANY_MARKERS = 1000;
+
+/** Traces for the script: what can be worked out from something else is left to it. */
+function packTraces({ data, layout }: Figure): object[] {
+  return data.map((trace) => {
+    if (trace.type === "heatmap") return { ...trace, z: packCells(trace) };
+    const same = data.findIndex((other) => other.x === trace.x);
+    const shown =
+      trace.text?.length === trace.y.length && trace.text.every((text, i) => text === String(trace.y[i]));
+    const many = trace.marker?.symbol === "line-ns-open" && trace.x.length > MANY_MARKERS;
+    return {
+      ...trace,
+      ...(data[same] === trace ? {} : { x: same }),
+      ...(shown ? { text: "y" } : {}),
+      ...(many ? { ticks: (trace.marker!.size / 2) * unitsPerPixel(layout, trace.yaxis) } : {}),
+    };
+  });
+}
+
+function unitsPerPixel(layout: Layout, name: string): number {
+  const { range, domain } = layout[`yaxis${name.slice(1)}`];
+  const inner = layout.height - layout.margin.t - layout.margin.b;
+  return (range[1] - range[0]) / ((domain![1] - domain![0]) * inner);
 }
 
 export interface PageOptions {
@@ -63,7 +82,8 @@ export function toPage(figures: readonly Figure[], { title, plotly }: PageOption
 </head>
 <body>
 <h1>${escapeXml(title)}</h1>
-${figures.map(toHtml).join("\n")}
+<script>window.${SCRIPT_NAME} = (${FIGURE_SCRIPT})();</script>
+${figures.map((figure) => fragment(figure, `window.${SCRIPT_NAME}`)).join("\n")}
 <script>${plotly.replace(/<\/(script)/gi, "<\\/$1")}</script>
 </body>
 </html>
@@ -95,3 +115,6 @@ function hash(s: string): string {
   for (let i = 0; i < s.length; i++) h = Math.imul(h ^ s.charCodeAt(i), 0x01000193);
   return (h >>> 0).toString(16).padStart(8, "0");
 }
+
+/** What the page calls the script: pages may hold figures of several versions of guplab. */
+const SCRIPT_NAME = `guplab_${hash(FIGURE_SCRIPT)}`;

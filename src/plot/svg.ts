@@ -314,8 +314,21 @@ function area(frame: Frame, box: Box, trace: Scatter, stacked: Map<string, numbe
     below.map((y) => py(box, y)),
   );
   const back = down.reverse();
-  const outline = [...up, ...back].map(([a, b]) => `${n(a)} ${n(b)}`).join("L");
-  return `<path d="M${outline}Z" fill="${trace.fillcolor ?? trace.line!.color}"/>`;
+  return `<path d="${through([...up, ...back])}Z" fill="${trace.fillcolor ?? trace.line!.color}"/>`;
+}
+
+/** A path through corners; level and upright pieces, which step lines are made of, take one number. */
+function through(corners: readonly (readonly [number, number])[]): string {
+  let d = "";
+  let [fromX, fromY] = ["", ""];
+  for (const [at, up] of corners) {
+    const [x, y] = [n(at), n(up)];
+    if (d === "") d = `M${x} ${y}`;
+    else if (x === fromX) d += y === fromY ? "" : `V${y}`;
+    else d += y === fromY ? `H${x}` : `L${x} ${y}`;
+    [fromX, fromY] = [x, y];
+  }
+  return d;
 }
 
 /** Corners of a line whose value holds until the next point. */
@@ -339,7 +352,7 @@ function plain(frame: Frame, box: Box, trace: Scatter): string {
   });
   // A span shorter than a pixel still has to be seen.
   const seen = trace.line?.shape === "hv" ? pieces : pieces.map(atLeastAPixel);
-  const d = seen.map((corners) => `M${corners.map(([a, b]) => `${n(a)} ${n(b)}`).join("L")}`).join("");
+  const d = seen.map(through).join("");
   const { color, width, dash } = trace.line!;
   const stroke = `<path d="${d}" fill="none" stroke="${color}" stroke-width="${width}"${DASH[dash ?? "solid"]}/>`;
   return trace.fill === undefined ? stroke : `${fillToZero(box, trace, seen)}${stroke}`;
@@ -354,7 +367,7 @@ function fillToZero(box: Box, trace: Scatter, pieces: readonly (readonly [number
   const zero = py(box, 0);
   const d = pieces.map((corners) => {
     const [first, last] = [corners[0], corners[corners.length - 1]];
-    return `M${n(first[0])} ${n(zero)}L${corners.map(([a, b]) => `${n(a)} ${n(b)}`).join("L")}L${n(last[0])} ${n(zero)}Z`;
+    return `${through([[first[0], zero], ...corners, [last[0], zero]])}Z`;
   });
   return `<path d="${d.join("")}" fill="${trace.fillcolor}"/>`;
 }

@@ -17,8 +17,6 @@ import {
   reclaimFlow,
   reclaimProgress,
   reclaimWays,
-  toHtml,
-  toPage,
   toSvg,
   toTerminal,
 } from "../../src/plot/index.js";
@@ -597,38 +595,6 @@ describe("thinning", () => {
       const all = Array.from({ length: width }, (_, i) => wave(column * width + i));
       expect([Math.min(...here), Math.max(...here)]).toEqual([Math.min(...all), Math.max(...all)]);
     }
-  });
-});
-
-describe("HTML", () => {
-  const figure = dirtyStates(small());
-
-  it("a fragment carries the picture, the caption and the replay line, and waits for plotly", () => {
-    const html = toHtml(figure);
-    const svg = /src="data:image\/svg\+xml;base64,([^"]+)"/.exec(html)![1];
-    expect(Buffer.from(svg, "base64").toString("utf8")).toBe(toSvg(figure, { caption: false }));
-    expect(html).toContain(`<code>${figure.replay}</code>`);
-    expect(html).toContain("window.Plotly");
-    expect(html).toBe(toHtml(dirtyStates(small())));
-  });
-
-  it("nothing in a recording can end the script or the attribute it stands in", () => {
-    const recording = small();
-    const evil = {
-      ...recording,
-      info: { ...recording.info, title: '</script><img src=x onerror="alert(1)">\u2028' },
-    };
-    const html = toHtml(pinCounts(evil));
-    expect(html.match(/<\/script>/g)).toHaveLength(1);
-    expect(html).not.toContain("<img src=x");
-    expect(toSvg(pinCounts(evil))).not.toContain("<img");
-  });
-
-  it("a page carries plotly itself and refers to nothing outside", () => {
-    const page = toPage([figure], { title: "A & B", plotly: 'var x = "</script>";' });
-    expect(page).toContain("<title>A &amp; B</title>");
-    expect(page).toContain('var x = "<\\/script>";');
-    expect(page).not.toMatch(/(src|href)="https?:/);
   });
 });
 

@@ -137,7 +137,7 @@ describe("what cannot be done is said in one sentence, and nothing changes", () 
     ],
     ["replay kara-2018@v4.20:z1", /^the schedule names task z; the tasks here are r, k, f, d, m$/],
     ["paths nope", 'there is no path "nope" in kara-2018; paths lists them'],
-    ["plot nope", 'there is no figure "nope"; known: pins, dirty, reclaim, lanes, life'],
+    ["plot nope", 'there is no figure "nope"; known: pins, dirty, heat, reclaim, flow, lanes, life'],
     ["plot pins 0", "only life takes a page: write plot pins, or plot life 0"],
     ["plot pins --file none/x.html", "none/x.html cannot be written: there is no such file or folder"],
     ["plot pins --colour red", /^unknown option '--colour'; write plot FIGURE \[PFN\]/],
