@@ -194,6 +194,7 @@ class Markdown {
     for (const [at, token] of tokens.entries()) {
       for (const child of token.children ?? []) {
         if (child.type === "image") child.attrSet("src", picture(String(child.attrGet("src"))));
+        if (child.type === "link_open") child.attrSet("href", pageOf(String(child.attrGet("href"))));
       }
       if (token.type === "heading_open") token.attrSet("id", this.addHeading(token, tokens[at + 1]));
     }
@@ -215,6 +216,10 @@ class Markdown {
 /** What a reader copies to link to a place of the page. */
 const anchor = (id: string, what: string): string =>
   `<a class="anchor" href="#${id}" aria-label="Link to ${what}">#</a>`;
+
+/** A notebook beside this one has its page beside this page. */
+const pageOf = (href: string): string =>
+  /^[a-z]+:/i.test(href) ? href : href.replace(/\.ipynb(?=#|$)/, ".html");
 
 /** Second and third level; the first is the page's title, and a page of one section needs no table. */
 function contents(headings: readonly Heading[]): string {

@@ -4,7 +4,7 @@ export const PAGE_STYLE = `:root {
   color-scheme: light dark;
   --paper: #ffffff; --ink: #1d2228; --faint: #66707c; --line: #dde2e8; --shade: #f5f7f9; --link: #0b5cad;
   --keyword: #8a2f8f; --string: #22722f; --number: #a04a00; --name: #0b5cad; --alarm: #a3231b;
-  --edge: #848f9b; --fresh: #fdf3d3;
+  --edge: #808b97; --fresh: #fdf3d3;
 }
 @media (prefers-color-scheme: dark) {
   :root {

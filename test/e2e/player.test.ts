@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { memoryHash } from "../../src/lab/player/hash.js";
+import { refusals } from "../../src/lab/player/rerun.js";
 import { run } from "../../src/lab/run.js";
 import { renderNotebook } from "../../src/notebook/html.js";
 import { mimeBundle } from "../../src/plot/index.js";
@@ -187,7 +188,7 @@ describe("another choice", () => {
     await leave();
   });
 
-  test("what does not apply is said, and nothing changes", async () => {
+  test("what does not apply cannot be chosen any more, after a moment; till then it is said, and nothing changes", async () => {
     const { page, leave } = await visit(browser, file);
     const player = await playerOf(page, 1);
     await player.getByText("Another kernel, proposal or order").click();
@@ -195,6 +196,12 @@ describe("another choice", () => {
     await player.getByLabel("Proposal").selectOption("hubbard-lru-2018");
     expect(await shows(player, "note").textContent()).toMatch(/does not apply/);
     expect(await shows(player, "kernel").textContent()).toBe("v6.4");
+    await player.getByLabel("Proposal").focus();
+    const refused = player.locator('option[value="hubbard-lru-2018"]');
+    await expect.poll(() => refused.isDisabled(), PATIENT).toBe(true);
+    expect(await player.locator('option[value="kara-bounce-2018"]').isDisabled()).toBe(
+      refusals("kara-2018", "v6.4").includes("kara-bounce-2018"),
+    );
     await leave();
   });
 });

@@ -1,7 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { memoryHash } from "../../src/lab/player/hash.js";
+import { run } from "../../src/lab/run.js";
 import { NotebookError, type Output } from "../../src/notebook/format.js";
 import { notebookTitle, renderNotebook } from "../../src/notebook/html.js";
+import { PAGE_STYLE } from "../../src/notebook/page.js";
 import { LOADER_MARK } from "../../src/notebook/plotly.js";
+import { mimeBundle } from "../../src/plot/index.js";
 import { displayed, FIGURE_HTML, notebookOf, type Sketch } from "./fixture.js";
 
 const render = (...cells: readonly Sketch[]) =>
@@ -39,7 +43,15 @@ describe("a page needs nothing beside it", () => {
   });
 
   test("it forbids itself to load anything", () => {
-    expect(page).toContain(`content="default-src 'none'; script-src 'unsafe-inline'`);
+    const [, policy] = /Content-Security-Policy" content="([^"]*)"/.exec(page) ?? [];
+    expect(policy.split("; ")).toEqual([
+      "default-src 'none'",
+      "script-src 'unsafe-inline'",
+      "style-src 'unsafe-inline'",
+      "img-src data: blob:",
+      "font-src data:",
+      "worker-src blob:",
+    ]);
   });
 
   test.each([
@@ -165,6 +177,164 @@ describe("text", () => {
   });
 });
 
+const CRASH = "kara-2018@v4.20:r13k6r2k6f12d4k7m3r6f4";
+const crash = run(CRASH);
+const crashed = displayed({ ...mimeBundle(crash.plot.lanes()) });
+/** As write-ups had it before figures said their run themselves. */
+const older = displayed({
+  "text/html": String(crashed.output_type === "display_data" && crashed.data["text/html"]).replace(
+    / data-(run|kind)="[^"]*"/g,
+    "",
+  ),
+});
+const asserting = (source: string, ...outputs: readonly Output[]) => ({ source, outputs });
+
+describe("a run", () => {
+  test("has a place for its player before its first figure, whatever says which run it is", () => {
+    for (const output of [crashed, older]) {
+      const page = render(cell(output, output), cell(output));
+      expect(page.match(/<div class="guplab-player"/g)).toHaveLength(1);
+      expect(page.indexOf(`id="run-1" data-run="${CRASH}"`)).toBeLessThan(page.indexOf('id="figure-1"'));
+      expect(page).toContain(`data-hash="${memoryHash(crash.world.k.memory)}"`);
+    }
+  });
+
+  test("brings guplab along, once, and only then", () => {
+    const unpacked = (page: string) => page.match(/DecompressionStream/g)?.length;
+    expect(unpacked(render(cell(crashed, crashed)))).toBe(2);
+    expect(unpacked(render(cell(figure)))).toBe(1);
+    expect(render(cell(crashed)).length).toBeLessThan(2_400_000);
+  });
+
+  test("stands at the foot with its outcome, its memory, and the seed where the notebook's code names it", () => {
+    const seeded = run("kara-2018", { seed: 11 });
+    const page = render(
+      asserting("lab.run('kara-2018', { seed: 11 })", displayed({ ...mimeBundle(seeded.plot.pins()) })),
+    );
+    const row = /<tr><td><a href="#run-1"><code>(.*?)<\/code>.*<\/tr>/.exec(page);
+    expect(row?.[1]).toBe(seeded.replay);
+    expect(row?.[0].replace(/<[^>]*>/g, " ")).toContain(seeded.outcomes.join(", "));
+    expect(row?.[0]).toContain(
+      `<td>${seeded.steps}</td><td>11</td><td><code>${memoryHash(seeded.world.k.memory)}</code>`,
+    );
+    expect(render(cell(crashed))).toContain("<td>63</td><td>none</td>");
+  });
+
+  test("of a patch that only its notebook knows is not run again, and the page says why", () => {
+    const html = String(older.output_type === "display_data" && older.data["text/html"]);
+    const own = displayed({ "text/html": html.replaceAll("@v4.20:", "@v4.20+mine:") });
+    const page = render(cell(own));
+    expect(page).not.toContain('class="guplab-player"');
+    expect(page).toMatch(
+      /Not run again: <code>kara-2018@v4\.20\+mine:\w+<\/code> \(there is no patch .*mine/,
+    );
+  });
+
+  test("without scripts has no player, and its figures stay", () => {
+    const still = renderNotebook(notebookOf(cell(crashed)), { title: "t", file: "t.ipynb", plotly: false });
+    expect(still).not.toContain("guplab-player");
+    expect(still).toContain(memoryHash(crash.world.k.memory));
+  });
+});
+
+describe("claims", () => {
+  const page = render(
+    asserting("assert.equal(1, 1);\nassert(true); // assert(false)"),
+    asserting("const a = 1;"),
+    asserting("assert.ok(a)"),
+  );
+
+  test("are counted, marked where they are, and linked from the foot", () => {
+    expect(page.match(/<section class="code" id="claim-\d">/g)).toHaveLength(2);
+    expect(page).toContain('<a class="claim" href="#claim-1">✓ 2 claims</a>');
+    expect(page).toContain('<a class="claim" href="#claim-2">✓ 1 claim</a>');
+    expect(page).toContain("3 claims checked");
+    expect(page).toContain('<a href="#claim-1">1</a> <a href="#claim-2">2</a>');
+  });
+
+  test("of a cell that failed, or never ran, are not checked", () => {
+    const failed: Output = { output_type: "error", ename: "Error", evalue: "no", traceback: ["no"] };
+    const bad = render(asserting("assert(true)"), asserting("assert(false)", failed));
+    expect(bad).toContain("1 claim checked");
+    expect(bad).toContain("1 claim not checked</b>");
+    expect(bad).toContain('<a class="claim unchecked" href="#claim-2">1 claim, not checked</a>');
+    const notebook = notebookOf(asserting("assert(true)"));
+    const cells = notebook.cells.map((each) => ({ ...each, execution_count: null }));
+    const never = renderNotebook({ ...notebook, cells } as typeof notebook, {
+      title: "t",
+      file: "t.ipynb",
+      plotly: true,
+    });
+    expect(never).toContain("0 claims checked");
+  });
+
+  test("a page without any says so", () => {
+    expect(render("words")).toContain("Nothing in this page is asserted by its code.");
+  });
+});
+
+describe("links", () => {
+  test("headings and figures have one to themselves", () => {
+    const page = render("# The crash\n\n## Pins", cell(crashed, crashed));
+    expect(page).toContain(
+      'Pins <a class="anchor" href="#pins" aria-label="Link to this section">#</a></h2>',
+    );
+    expect(page.match(/<figure id="figure-\d" /g)).toEqual([
+      '<figure id="figure-1" ',
+      '<figure id="figure-2" ',
+    ]);
+    expect(page).toContain(
+      '<a class="anchor" href="#figure-2" aria-label="Link to this figure">#</a></figcaption>',
+    );
+  });
+
+  test("a notebook beside this one is linked as the page beside this page", () => {
+    const page = render("[a](02-a-real-kernel.ipynb) [b](x.ipynb#y) [c](https://lwn.net/x.ipynb)");
+    expect([...page.matchAll(/<a href="([^"#]+(?:#y)?)"/g)].map(([, href]) => href)).toEqual([
+      "02-a-real-kernel.html",
+      "x.html#y",
+      "https://lwn.net/x.ipynb",
+    ]);
+  });
+
+  test("the foot names the commands that make the page again", () => {
+    expect(render("x")).toContain("npx guplab nb run crash.ipynb\nnpx guplab nb render crash.ipynb");
+  });
+});
+
+describe("colours", () => {
+  const [light, dark] = [...PAGE_STYLE.matchAll(/:root \{[\s\S]*?\}/g)].map(
+    ([block]) => new Map([...block.matchAll(/--(\w+): (#\w{6})/g)].map(([, name, color]) => [name, color])),
+  );
+  const brightness = (color: string): number => {
+    const [r, g, b] = [1, 3, 5].map((at) => {
+      const part = Number.parseInt(color.slice(at, at + 2), 16) / 255;
+      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const contrast = (a: string, b: string): number => {
+    const [less, more] = [brightness(a), brightness(b)].sort((x, y) => x - y);
+    return (more + 0.05) / (less + 0.05);
+  };
+
+  test.each([
+    ["light", light],
+    ["dark", dark],
+  ])(
+    "%s: texts have 4.5 to 1 on all that is behind them, the edges of controls 3 to 1 (WCAG 2.2)",
+    (_, of) => {
+      const color = (name: string): string => of.get(name) ?? "";
+      for (const behind of ["paper", "shade", "fresh"]) {
+        for (const ink of ["ink", "faint", "link", "keyword", "string", "number", "name", "alarm"])
+          expect(contrast(color(ink), color(behind)), `${ink} on ${behind}`).toBeGreaterThanOrEqual(4.5);
+        expect(contrast(color("edge"), color(behind)), `edge on ${behind}`).toBeGreaterThanOrEqual(3);
+      }
+    },
+  );
+});
+
 test("the same notebook gives the same bytes", () => {
-  expect(render("# $x$", cell(figure))).toBe(render("# $x$", cell(figure)));
+  const cells = ["# $x$", cell(figure, crashed)] as const;
+  expect(render(...cells)).toBe(render(...cells));
 });

@@ -25,7 +25,7 @@ import { Film } from "./film.js";
 import { memoryHash } from "./hash.js";
 import { hasBuffers, momentAt } from "./moment.js";
 import { type Outlook, outlook, outlookText } from "./outlook.js";
-import { type Choice, choiceOf, kernelOfChoice, rerun } from "./rerun.js";
+import { type Choice, choiceOf, kernelOfChoice, refusals, rerun } from "./rerun.js";
 
 /** Milliseconds between two steps of a run that plays. */
 const PACE = 160;
@@ -36,16 +36,19 @@ const WORDS = 100_000;
 /** Milliseconds without a step after which it is asked what can still go wrong. */
 const PAUSE = 120;
 
-/** What a worker is asked. */
-interface Question {
-  readonly replay: string;
-  readonly wanted: FaultKind;
-}
+/** What a worker is asked: what can still go wrong, or which proposals do not apply. */
+type Question =
+  | { readonly replay: string; readonly wanted: FaultKind }
+  | { readonly scenario: string; readonly kernel: string };
 
 /** Answers questions of the page in which this script runs as a worker. */
 function answerQuestions(): void {
   browser.onmessage = ({ data }) => {
-    const { replay, wanted } = data as Question;
+    const question = data as Question;
+    if ("scenario" in question) {
+      browser.postMessage(refusals(question.scenario, question.kernel));
+      return;
+    }
     let said = 0;
     const told = (soFar: Outlook): boolean => {
       if (soFar.states === 0 || soFar.states - said > WORDS) {
@@ -54,7 +57,7 @@ function answerQuestions(): void {
       }
       return true;
     };
-    browser.postMessage(outlook(replay, wanted, { told }));
+    browser.postMessage(outlook(question.replay, question.wanted, { told }));
   };
 }
 
@@ -80,6 +83,8 @@ class Player {
   /** What the figures show of the run, where they do not show all. */
   private range: readonly [number, number] | null = null;
   private readonly figures: readonly Shown[];
+  /** The kernel for which the proposals that do not apply are marked. */
+  private marked = "";
 
   constructor(
     place: Place,
@@ -153,6 +158,9 @@ class Player {
     });
     this.root.addEventListener("change", ({ target }) => {
       if (target.dataset.control !== undefined && target.dataset.control !== "tick") this.choose();
+    });
+    this.root.addEventListener("focusin", ({ target }) => {
+      if (target.dataset.control === "added") this.markRefusals();
     });
     this.document.addEventListener("guplab-time", ({ detail }: PageEvent) => {
       const { run: line, x, source } = detail as { run: string; x: number; source: Place | null };
@@ -299,6 +307,19 @@ class Player {
     }
   }
 
+  /** Have the proposals that do not apply to the chosen kernel marked, which takes a moment. */
+  private markRefusals(): void {
+    const kernel = this.control("kernel").value;
+    if (kernel === this.marked) return;
+    this.marked = kernel;
+    const worker = this.asked({ scenario: this.recorded.world.name, kernel }, (refused) => {
+      worker.terminate();
+      if (kernel !== this.marked) return;
+      for (const option of this.control("added").querySelectorAll("option") as Iterable<Control>)
+        option.disabled = (refused as readonly string[]).includes(option.value);
+    });
+  }
+
   private reset(): void {
     const { kernel, added } = choiceOf(this.replay);
     this.control("kernel").value = kernel;
@@ -370,7 +391,10 @@ class Player {
   private showOwn(): void {
     this.showMoment();
     const soFar = this.film.report();
-    this.show("outcome").innerHTML = `${outcomeHtml(soFar.outcomes)} <span class="was">in your order</span>`;
+    const well = soFar.outcomes.includes("OK");
+    this.show("outcome").innerHTML =
+      (well ? "" : `${outcomeHtml(soFar.outcomes)} `) +
+      `<span class="was">${well ? "nothing wrong yet, " : ""}in your order</span>`;
     this.showStrip(soFar);
     this.show("hash").textContent = `memory now: ${memoryHash(this.film.world.k.memory)}`;
     this.ask();
@@ -393,14 +417,21 @@ class Player {
     place.setAttribute("data-settled", "false");
     this.giveUp();
     this.asking = browser.setTimeout(() => {
-      this.worker = new browser.Worker(this.script);
-      this.worker.onmessage = ({ data }) => {
-        const said = data as Outlook;
+      const { replay } = this.film.world;
+      this.worker = this.asked({ replay, wanted: this.wanted }, (answer) => {
+        const said = answer as Outlook;
         place.textContent = outlookText(said);
         place.setAttribute("data-settled", String(!said.searching));
-      };
-      this.worker.postMessage({ replay: this.film.world.replay, wanted: this.wanted } satisfies Question);
+      });
     }, PAUSE);
+  }
+
+  /** A worker that has been asked something. */
+  private asked(question: Question, heard: (answer: unknown) => void): Thread {
+    const worker = new browser.Worker(this.script);
+    worker.onmessage = ({ data }) => heard(data);
+    worker.postMessage(question);
+    return worker;
   }
 
   private giveUp(): void {

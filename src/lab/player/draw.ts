@@ -216,8 +216,11 @@ export function pagesHtml({ pages }: Moment, shown: number, unfolded: boolean): 
 <details data-words${unfolded ? " open" : ""}><summary>its struct page</summary><table><tbody>${page.words.map(wordRow).join("")}</tbody></table></details>`;
 }
 
-/** What went wrong so far. */
-export const faultsHtml = ({ faults }: Moment): string =>
-  faults.length === 0
-    ? ""
-    : `<ul>${faults.map(({ kind, tick, task, message }) => `<li><b class="outcome bad">${kind}</b> step ${tick}, ${escapeXml(task)}: ${escapeXml(message)}</li>`).join("")}</ul>`;
+/** What went wrong so far, and what is wrong now. */
+export function faultsHtml({ faults, losses }: Moment): string {
+  const lines = [
+    ...faults.map(({ kind, tick, task, message }) => ({ kind, says: `step ${tick}, ${task}: ${message}` })),
+    ...losses,
+  ].map(({ kind, says }) => `<li><b class="outcome bad">${kind}</b> ${escapeXml(says)}</li>`);
+  return lines.length === 0 ? "" : `<ul>${lines.join("")}</ul>`;
+}

@@ -4,7 +4,7 @@
  * A machine of a few pages is some hundred bytes, so that going somewhere is a copy and the steps from there on (session.ts).
  */
 import type { Recording } from "../../trace/recording.js";
-import type { Run } from "../run.js";
+import { type Run, reportRun } from "../run.js";
 import { Session } from "../session.js";
 import type { World } from "../world.js";
 
@@ -19,11 +19,14 @@ import type { World } from "../world.js";
 export class Film {
   private readonly session: Session;
   private readonly schedule: number[];
+  /** Whether the run was over at its end; null where somebody has changed that end. */
+  private finished: boolean | null;
 
-  constructor({ world }: Run) {
+  constructor({ world, finished }: Run) {
     this.session = new Session(world.name, { kernel: world.kernel.name });
     this.session.world.inputs.push(...world.inputs);
     this.schedule = [...world.schedule];
+    this.finished = finished;
     this.goTo(this.length);
   }
 
@@ -52,6 +55,11 @@ export class Film {
     return this.world.recording();
   }
 
+  /** Whether this moment is the end, and nothing more would happen. */
+  get over(): boolean {
+    return this.tick === this.length && (this.finished ?? this.world.settled());
+  }
+
   /** Go to the moment after so many steps; beyond an end is at it. */
   goTo(tick: number): void {
     const wanted = Math.max(0, Math.min(this.length, Math.round(tick)));
@@ -68,15 +76,17 @@ export class Film {
     this.session.step(task);
     this.schedule.length = this.tick - 1;
     this.schedule.push(task);
+    this.finished = null;
   }
 
   /** Forget what comes after this moment. */
   cut(): void {
     this.schedule.length = this.tick;
+    this.finished = null;
   }
 
   /** What came of it up to this moment. */
   report(): Run {
-    return this.session.report();
+    return reportRun(this.world, this.over);
   }
 }

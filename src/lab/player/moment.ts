@@ -1,8 +1,9 @@
 /** A moment of a run as plain values: the step just made, the tasks, the pages, and what went wrong so far. */
 import { DIRTY_CLASSES, type DirtyClass, dirtyClass } from "../../plot/index.js";
-import type { Fault, Recording } from "../../trace/recording.js";
+import type { Fault, FaultKind, Recording } from "../../trace/recording.js";
 import { WORD } from "../../trace/words.js";
 import { type LiveWord, type PageType, pageType, pageWords } from "../page_layout.js";
+import { lossesOf } from "../run.js";
 import { type LogEntry, logOf, type PageView, pageViews, type TaskView, taskViews } from "../views.js";
 import type { World } from "../world.js";
 import type { Film } from "./film.js";
@@ -25,6 +26,16 @@ export interface Moment {
   /** Those in use. */
   readonly pages: readonly PageMoment[];
   readonly faults: readonly Fault[];
+  /** What else is wrong now, as sentences: bytes that are lost or in the wrong place, and what is only judged at the end. */
+  readonly losses: readonly { readonly kind: FaultKind; readonly says: string }[];
+}
+
+function lossesNow({ world, over }: Film): Moment["losses"] {
+  const judged = over ? world.verdictsAtEnd() : [];
+  return [
+    ...lossesOf(world).map(({ kind, line }) => ({ kind, says: line.replace(`${kind}: `, "") })),
+    ...judged.map(({ kind, message }) => ({ kind, says: message })),
+  ];
 }
 
 /** Whether pages have buffers at all: of a file in memory their lack means nothing. */
@@ -82,5 +93,6 @@ export function momentAt(film: Film, tick: number, buffers: boolean): Moment {
     tasks: taskViews(world),
     pages,
     faults: world.faults,
+    losses: lossesNow(film),
   };
 }

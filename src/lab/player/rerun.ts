@@ -39,6 +39,22 @@ export function choiceOf(replay: string): Choice {
 export const kernelOfChoice = ({ kernel, added }: Choice): string =>
   added === "" ? kernel : `${kernel}+${added}`;
 
+/**
+ * The proposals that do not apply to a kernel, as far as a scenario comes to what they change. Takes a second or two.
+ *
+ * @example refusals("kara-2018", "v4.20") // []
+ */
+export function refusals(scenario: string, kernel: string): string[] {
+  return proposals.flatMap(({ name }) => {
+    try {
+      open(scenario, { kernel: `${kernel}+${name}`, record: false });
+      return [];
+    } catch {
+      return [name];
+    }
+  });
+}
+
 export interface Rerun {
   readonly run: Run;
   /** In which order its steps are, as a sentence. */

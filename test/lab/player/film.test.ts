@@ -127,6 +127,24 @@ describe("a moment", () => {
     expect(stripped?.pages[0].words[5].owned).toBe(false);
   });
 
+  test("what is lost, or in the wrong place, is told besides the faults, from the step on that makes it so", () => {
+    const stale = new Film(run("trunc-cache,fs=ext4@v4.20+gunthorpe-fail-truncate-2018:p20t1p2t15m1t8"));
+    const losses = (tick: number) => momentAt(stale, tick, true).losses;
+    expect(losses(46)).toEqual([]);
+    expect(losses(47).map(({ kind }) => kind)).toEqual(["STALE"]);
+    expect(losses(47)[0].says).toMatch(/^pfn 0 was written after/);
+  });
+
+  test("who waits for ever is told at the end, and not in a film that somebody has cut short", () => {
+    const hang = run("half-page,holder=dio@v4.20+hubbard-mkclean-2018:p11f3a2p4m3p1f1a2");
+    const film = new Film(hang);
+    expect(momentAt(film, film.length, true).losses.map(({ kind }) => kind)).toEqual(["HANG", "HANG"]);
+    expect(film.report().outcomes).toEqual(hang.outcomes);
+    film.goTo(20);
+    film.cut();
+    expect(momentAt(film, 20, true).losses).toEqual([]);
+  });
+
   test("of a file in memory the lack of buffers is no alarm", () => {
     const tmpfs = run("kara-2018-tmpfs", { seed: 1 });
     expect(hasBuffers(tmpfs.recording)).toBe(false);

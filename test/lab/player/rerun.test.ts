@@ -4,6 +4,7 @@ import {
   kernelOfChoice,
   kernelOptions,
   proposalOptions,
+  refusals,
   rerun,
 } from "../../../src/lab/player/rerun.js";
 import { run } from "../../../src/lab/run.js";
@@ -68,6 +69,13 @@ describe("a run once more", () => {
     const { run: made, order } = rerun(RECORDED, { kernel: "v5.18", added: "", seed: 7 });
     expect(made.replay).toBe(run("kara-2018", { kernel: "v5.18", seed: 7 }).replay);
     expect(order).toBe("In the order of seed 7.");
+  });
+
+  test("what does not apply is known beforehand: nothing on v4.20, and what needs its steps on v6.4", () => {
+    expect(refusals("kara-2018", "v4.20")).toEqual([]);
+    const refused = refusals("kara-2018", "v6.4");
+    expect(refused).toContain("hubbard-lru-2018");
+    expect(refused.length).toBeLessThan(proposals.length);
   });
 
   test("what does not apply is said in a sentence", () => {
