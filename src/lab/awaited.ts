@@ -17,6 +17,8 @@ export const AWAITED: Readonly<Record<string, Awaited>> = {
   // ---- pages
   wait_on_page_writeback: (_, page) => `the end of page ${page}'s writeback`,
   wait_for_dma_pinned_to_clear: (_, page) => `everybody who has pinned page ${page} to let go of it`,
+  wait_for_short_pins: (_, page) => `everybody who has pinned page ${page} for a short time to let go of it`,
+  wait_for_isolation: (_, page) => `page ${page} to be back on its LRU list`,
   get_page_from_freelist: "free pages above the watermark",
   __alloc_pages_nodemask: aFreePage,
   alloc_page_vma: aFreePage,

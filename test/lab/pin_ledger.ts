@@ -12,6 +12,7 @@ import type { PagesNr, Vpn } from "../../src/kernel/types.js";
 import type { World } from "../../src/lab/world.js";
 import { mm_pins } from "../../src/patches/copy_pinned_at_fork.js";
 import { bio_flags } from "../../src/patches/dio_pins.js";
+import { PAGE_DMA_PINNED, page_lru_words } from "../../src/patches/proposals/tracking.js";
 import { compound_pincount, has_pincount, vmstat_foll_pin } from "../../src/patches/track_foll_pin.js";
 import { GUP_PIN_COUNTING_BIAS } from "../../src/trace/words.js";
 import { HOLDERS, type Position, TAKES } from "./holders/index.js";
@@ -106,7 +107,19 @@ export class PinLedger {
       const pinning = isPinning(stack);
       for (const position of stack) for (const page of held(position, pinning)) pins[page]++;
     }
+    this.shared().forEach((shared, page) => {
+      pins[page] -= shared;
+    });
     return pins;
+  }
+
+  /** Long pins of each page that another one stands for (hubbard-lru-longterm-2023). */
+  private shared(): number[] {
+    if (!this.patches.has("hubbard-lru-longterm-2023")) return [];
+    const { dma_pinned_flags, dma_pinned_count } = this.world.k.of(page_lru_words);
+    return Array.from(dma_pinned_count, (count, page) =>
+      (dma_pinned_flags[page] & PAGE_DMA_PINNED) !== 0 ? count - 1 : 0,
+    );
   }
 
   /** Beyond one reference a pin: what they add to the counts. */
@@ -181,7 +194,8 @@ export class PinLedger {
 
 /** The pins in the locals of one path. */
 function held(position: Position, pinning: boolean): readonly number[] {
-  const { path, local } = position;
-  if (path === "unpin_user_page") return [local("page")];
+  const { path } = position;
+  if (path === "unpin_user_page" || path === "unpin_user_page_longterm")
+    return HOLDERS[path](position, () => []);
   return pinning && TAKES.includes(path) ? HOLDERS[path](position, () => []) : [];
 }

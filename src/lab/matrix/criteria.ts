@@ -60,7 +60,9 @@ export function criteriaOf(proposal: Proposal, base = "v4.20"): Criteria {
   let edits = 0;
   for (const path of reachable(had.patched)) {
     const names = added.flatMap((patch) =>
-      patch.edits.filter((edit) => edit.path === path || edit.path === path.name),
+      patch.edits.filter(({ path: of }) =>
+        typeof of === "string" ? of === path.name : had.patched(of) === path,
+      ),
     );
     const file = fileOf(path);
     // A scenario's own programs are nobody's to change.

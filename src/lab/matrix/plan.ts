@@ -4,7 +4,7 @@
  * A row is a kernel: one that was released; a proposal on v4.20, or on the oldest kernel to which it applies; or a proposal on today's, where it
  * applies there. One that does not is left out with the reason, and nothing is written in its stead.
  */
-import { kernels } from "../../patches/kernels.js";
+import { kernels, proposed } from "../../patches/kernels.js";
 import { proposals } from "../../patches/proposals/index.js";
 import { reachable } from "../kernels.js";
 import { kernelOf } from "../own_patches.js";
@@ -46,11 +46,13 @@ function refusal(kernel: string): string | null {
 
 const bases = new Map<string, string | null>();
 
-/** The oldest kernel to which a proposal applies: the article's, or one of its own time; null when it applies to none. */
+/** The oldest kernel to which a proposal applies, of those that it was thought of for; null when it applies to none. */
 export function baseOf(proposal: string): string | null {
   const known = bases.get(proposal);
   if (known !== undefined) return known;
-  const found = kernels.find(({ name }) => refusal(`${name}+${proposal}`) === null)?.name ?? null;
+  const since = proposed.get(proposal)?.since ?? ARTICLE;
+  const meant = kernels.slice(kernels.findIndex(({ name }) => name === since));
+  const found = meant.find(({ name }) => refusal(`${name}+${proposal}`) === null)?.name ?? null;
   bases.set(proposal, found);
   return found;
 }

@@ -192,13 +192,13 @@ const with_faults_away = (look: Look): readonly Edit[] => [
 export const gunthorpe_fail_truncate_unmap_2018: Proposal = {
   ...COMMON,
   name: "gunthorpe-fail-truncate-unmap-2018",
-  help: "the same, in the order of DAX: faults are kept away, the pages unmapped, then looked at",
+  help: "the same, in the order of DAX: faults are kept away, the pages unmapped, then looked at; hole punching of tmpfs stays open",
   edits: with_faults_away(unmap_then_look),
 };
 
 export const gunthorpe_fail_truncate_lock_2018: Proposal = {
   ...COMMON,
   name: "gunthorpe-fail-truncate-lock-2018",
-  help: "the same, and each page is unmapped and looked at under its lock",
+  help: "the same, and each page is unmapped and looked at under its lock; hole punching of tmpfs stays open (shmem_falloc is left out)",
   edits: with_faults_away(look_locked),
 };

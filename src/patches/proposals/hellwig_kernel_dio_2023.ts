@@ -17,7 +17,7 @@
  *
  * What both break: a commit of data=ordered calls no filemap_fdatawrite(): pinned pages of its inodes are written by nobody before it.
  *
- * Left out: that only long-term pins are meant (nothing in v4.20 tells them from others: here all pins are), one wait for all transfers, errors of the disk, and two calls of fsync at once, which share a page's sums here.
+ * Left out: that only long-term pins are meant (nothing in v4.20 tells them from others: here all pins are; hellwig-short-pins-2023 tells them apart), one wait for all transfers, errors of the disk, and two calls of fsync at once, which share a page's sums here.
  */
 import { ERRNO } from "../../kernel/errno.js";
 import {
@@ -68,13 +68,13 @@ import { type InodeNr, inode, int, NONE, type Pfn, pfn } from "../../kernel/type
 import { struct, u16 } from "../../machine/memory.js";
 import { type AnyPath, after, before, type Edit, locals } from "../../machine/patch.js";
 import type { Proposal } from "./proposal.js";
-import { type Scratch, skip } from "./skip_pinned.js";
+import { type Question, type Scratch, skip } from "./skip_pinned.js";
 import { trackings } from "./trackings.js";
 
 const kernel_dio = struct("kernel_dio", {
   version: u16("of a part of a page when it was submitted, plus one: of its sum, or of its copy"),
 });
-const tables: readonly Table[] = [{ struct: kernel_dio, rows: (g) => g.pages * g.parts }];
+export const kernel_dio_tables: readonly Table[] = [{ struct: kernel_dio, rows: (g) => g.pages * g.parts }];
 
 interface Write {
   readonly mapping: InodeNr;
@@ -252,8 +252,8 @@ const filemap_write_pinned = (copied: boolean) => {
 };
 
 /** Behind the locked page of ext4's walk. */
-const ignores_in_ext4 = (walk: AnyPath, cleaned: Scratch): Edit =>
-  after(walk, "wait_on_page_writeback", [skip(cleaned, () => true, "release")]);
+const ignores_in_ext4 = (walk: AnyPath, cleaned: Scratch, pinned?: Question): Edit =>
+  after(walk, "wait_on_page_writeback", [skip(cleaned, () => true, "release", pinned)]);
 
 interface Range {
   readonly mapping: InodeNr;
@@ -264,16 +264,24 @@ interface Range {
   written: number;
 }
 
-const edits = (copied: boolean): readonly Edit[] => {
+/**
+ * Writeback leaves pages alone, and fsync writes them.
+ *
+ * @param copied whether it writes a copy
+ * @param pinned which pages are meant; default those that are pinned
+ */
+export const writes_pinned = (copied: boolean, pinned?: Question): readonly Edit[] => {
   const write = filemap_write_pinned(copied);
   return [
-    before("write_cache_pages", "clear_page_dirty_for_io", [skip("ret", () => true, "continue_unlock")]),
-    before("extent_write_cache_pages", "clear_page_dirty_for_io", [
-      skip("ret", () => true, "continue_unlock"),
+    before("write_cache_pages", "clear_page_dirty_for_io", [
+      skip("ret", () => true, "continue_unlock", pinned),
     ]),
-    ignores_in_ext4(mpage_prepare_extent_to_map, "blocks"),
+    before("extent_write_cache_pages", "clear_page_dirty_for_io", [
+      skip("ret", () => true, "continue_unlock", pinned),
+    ]),
+    ignores_in_ext4(mpage_prepare_extent_to_map, "blocks", pinned),
     locals(mpage_prepare_extent_to_map_whole, { cleaned: int }),
-    ignores_in_ext4(mpage_prepare_extent_to_map_whole, "cleaned"),
+    ignores_in_ext4(mpage_prepare_extent_to_map_whole, "cleaned", pinned),
     locals("__filemap_fdatawrite_range", { written: int }),
     after<Range>("__filemap_fdatawrite_range", "writepages", [
       given(
@@ -300,7 +308,7 @@ const thread = {
   date: "2023-02",
   commit: null,
   needs_one: trackings,
-  tables,
+  tables: kernel_dio_tables,
 } as const;
 
 export const hellwig_kernel_dio_2023: Proposal = {
@@ -317,7 +325,7 @@ export const hellwig_kernel_dio_2023: Proposal = {
       source: "Y/yxxCwGJcPSuA+6@infradead.org",
     },
   ],
-  edits: edits(false),
+  edits: writes_pinned(false),
 };
 
 export const kara_kernel_dio_2023: Proposal = {
@@ -342,5 +350,5 @@ export const kara_kernel_dio_2023: Proposal = {
         "Christoph Hellwig, 26 January 2026: O_DIRECT writes of 4 KiB, 882 MiB/s without and 750 MiB/s with a copy (reads: 645 ns)",
     },
   ],
-  edits: edits(true),
+  edits: writes_pinned(true),
 };

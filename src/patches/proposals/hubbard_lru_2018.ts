@@ -17,52 +17,46 @@
  * memory that is overwritten. Of device memory pgmap has a flag in it while the page is pinned, and hmm_data is 0 for ever after: put_page of another reference
  * reads the type of the device at a wrong place, and wakes nobody.
  *
- * Left out: lock_page_lru of memory control groups, lru_add_page_tail, __get_user_pages_fast (the series leaves it alone, and so i915's pages are
- * put and were not counted), the bits' numbers (the patch gives masks to test_bit).
+ * Two of the family are not noted, here as in the series:
+ * - __get_user_pages_fast, which the series leaves alone. i915 takes its pages by it and puts them by put_user_page: counted down, and never up.
+ * - get_dump_page, which calls __get_user_pages and none of the functions that note. A core dump puts its page by put_page: neither up nor down.
+ *
+ * Left out: lock_page_lru of memory control groups, lru_add_page_tail, the bits' numbers (the patch gives masks to test_bit).
  *
  * hubbard-lru-2018 is that of November.
  */
 
-import type { Insert } from "../../kernel/inserts.js";
 import type { Kernel } from "../../kernel/kernel.js";
-import { call, given, local, path, repeat, step, under } from "../../kernel/language.js";
+import { call, given, local, step, under } from "../../kernel/language.js";
 import { lru_lock } from "../../kernel/locks.js";
 import { compound_head } from "../../kernel/mm/compound.js";
-import { is_zone_device_page } from "../../kernel/mm/memremap.js";
 import { ClearPageActive, ClearPageUnevictable, PageLRU, page_count } from "../../kernel/mm/page.js";
-import { isolate_lru_page, put_page, putback_lru_page } from "../../kernel/mm/swap.js";
-import { page_of } from "../../kernel/mm/user_pages.js";
-import { int, NONE, type PagesNr, type Pfn, pfn } from "../../kernel/types.js";
-import { lockClass } from "../../machine/lock.js";
+import { put_page, putback_lru_page } from "../../kernel/mm/swap.js";
+import { int, type Pfn, pfn } from "../../kernel/types.js";
 import { type AnyPath, after, before, type Edit, locals } from "../../machine/patch.js";
+import {
+  type Call,
+  dec_and_test,
+  forget_noted,
+  has,
+  INSERTS,
+  KEEPS_REFERENCE,
+  type Noting,
+  notes_rest,
+  PageDmaPinned,
+  pin_page_for_dma,
+  vm_bug_on,
+  WORDS,
+  write_words,
+  zone_gup_lock,
+} from "./lru_words.js";
 import { notes_refused } from "./noted.js";
 import type { Proposal } from "./proposal.js";
 import { converted, put_user_page, ref_user_page } from "./put_user_page.js";
 import { PAGE_DMA_PINNED, PAGE_DMA_PINNED_WAS_LRU, page_lru_words } from "./tracking.js";
 
-/** zone->zone_gup_lock: the flag, and who sets and clears it; the count has no lock. */
-const zone_gup_lock = lockClass("zone->zone_gup_lock", "spin");
-
-const has = (k: Kernel, page: Pfn, flag: number): boolean =>
-  (k.of(page_lru_words).dma_pinned_flags[page] & flag) !== 0;
-const PageDmaPinned = (k: Kernel, page: Pfn): boolean => has(k, page, PAGE_DMA_PINNED);
-
-/** VM_BUG_ON_PAGE, with CONFIG_DEBUG_VM. */
-const vm_bug_on = (k: Kernel, condition: boolean, where: string, page: Pfn): boolean =>
-  k.has("debug_vm") && k.BUG_ON(condition, `${where}`, page);
-
-/** Whether the two words of a page are nobody's: the page has just been taken off its list. If not, what stood there is lost. */
-function write_words(k: Kernel, page: Pfn, mine: boolean): void {
-  const words = k.of(page_lru_words);
-  words.dma_pinned_count[page] = 1;
-  words.dma_pinned_flags[page] |= PAGE_DMA_PINNED | (mine ? PAGE_DMA_PINNED_WAS_LRU : 0);
-  words.lost[page] = mine ? 0 : 1;
-}
-
 /** One of October and one of November. */
-interface Version {
-  /** isolate_lru_page has said no, or yes. */
-  readonly isolated: (k: Kernel, page: Pfn, yes: boolean) => void;
+interface Version extends Noting {
   /** The count is 0, and is so still under the lock. */
   readonly last: (k: Kernel, page: Pfn) => void;
 }
@@ -91,33 +85,6 @@ const NOVEMBER: Version = {
     if (was_lru) putback_lru_page(k, page);
   },
 };
-
-/** Note a page: off its list, a count, a flag. */
-const pin_page_for_dma = ({ isolated }: Version): AnyPath =>
-  path("pin_page_for_dma", { source: "mm/gup.c, 2018", args: { page: pfn } }, [
-    under(zone_gup_lock, [
-      under(lru_lock, [
-        step("pin_page_for_dma", (k, f) => {
-          const page = compound_head(k, f.page);
-          if (!PageDmaPinned(k, page)) {
-            isolated(k, page, isolate_lru_page(k, page));
-            return;
-          }
-          if (vm_bug_on(k, PageLRU(k, page), "pin_page_for_dma: VM_BUG_ON_PAGE(PageLRU(page))", page)) return;
-          k.of(page_lru_words).dma_pinned_count[page]++;
-        }),
-      ]),
-    ]),
-  ]);
-
-/** atomic_dec_and_test of what stands where the count is. */
-function dec_and_test(k: Kernel, page: Pfn): boolean {
-  const words = k.of(page_lru_words);
-  if (PageDmaPinned(k, page)) return --words.dma_pinned_count[page] === 0;
-  // A list's pointer, one less.
-  words.lost[page] = 1;
-  return false;
-}
 
 interface Put {
   readonly page: Pfn;
@@ -157,61 +124,36 @@ const counts_down = ({ last }: Version): readonly Edit[] => [
   }),
 ];
 
-interface Call {
-  readonly pages: PagesNr;
+interface Walk extends Call {
   readonly nr: number;
-  ret: number;
   got: number;
-  /** Pages of this call that have been noted, and the page that is. */
-  noted: number;
-  pinned: Pfn;
 }
-
-/** Note the pages of a call that have been taken and not noted. */
-const notes_rest = (pin: AnyPath) => [
-  repeat<Call>(
-    (_, f) => f.noted < f.ret,
-    [
-      local((k, f) => {
-        f.pinned = page_of(k, f.pages, k.user_pages.nr[f.pages] - f.ret + f.noted);
-      }),
-      call(() => pin, { page: "pinned" } as never),
-      local((_, f) => {
-        f.noted++;
-        f.pinned = NONE;
-      }),
-    ],
-  ),
-];
-const forget_noted = local<Call>((_, f) => {
-  f.noted = 0;
-});
 
 /** At the end of each function of get_user_pages; of the fast one, also of what the walk without a lock has found. */
 function at_end(pin: AnyPath): readonly Edit[] {
-  const rest = notes_rest(pin);
+  const rest = notes_rest<Walk>(pin);
   return [
     ...["get_user_pages_fast", "get_user_pages", "get_user_pages_locked"].map((name) =>
       locals(name, { noted: int, pinned: pfn }),
     ),
-    after<Call>("get_user_pages_fast", "local_irq_enable:", [
-      ...rest,
-      given((_, f) => f.ret === f.nr, [forget_noted]),
+    after<Walk>("get_user_pages_fast", "local_irq_enable:", [
+      rest,
+      given<Walk>((_, f) => f.ret === f.nr, [forget_noted]),
     ]),
     ...["get_user_pages_fast", "get_user_pages_locked"].map((name) =>
-      before<Call>(name, "up_read(mm->mmap_sem)", [...rest, forget_noted]),
+      before<Walk>(name, "up_read(mm->mmap_sem)", [rest, forget_noted]),
     ),
     // Proposed a month later (provenance.ts): another reference is noted as one of get_user_pages is.
     after<{ readonly page: Pfn }>(ref_user_page, "get_page", [call(() => pin, { page: "page" } as never)]),
     // The caller keeps mmap_sem. The last page of the call has been taken, or one that cannot be had has been met.
-    after<Call>("get_user_pages", "__get_user_pages", [
+    after<Walk>("get_user_pages", "__get_user_pages", [
       given(
         (_, f) => f.got !== 1 || f.ret + 1 === f.nr,
         [
           local((_, f) => {
             if (f.got === 1) f.ret++;
           }),
-          ...rest,
+          rest,
           local((_, f) => {
             f.noted = 0;
             if (f.got === 1) f.ret--;
@@ -222,59 +164,16 @@ function at_end(pin: AnyPath): readonly Edit[] {
   ];
 }
 
-/** What both versions do in functions without steps. */
-const INSERTS: readonly Insert[] = [
-  {
-    into: "__pagevec_lru_add_fn",
-    help: "a page that is pinned goes on no list",
-    run: (k, page) => {
-      if (PageDmaPinned(k, page)) return true;
-      // Both words are written.
-      k.of(page_lru_words).lost[page] = 0;
-      return false;
-    },
-  },
-  {
-    into: "list_del",
-    help: "whoever takes a page off his list finds what was written into its links, and dies",
-    run: (k, page) => {
-      const { lost } = k.of(page_lru_words);
-      const message = "list_del corruption: page->lru has been dma_pinned_flags and dma_pinned_count";
-      if (k.BUG_ON(lost[page] === 1, message, page)) lost[page] = 0;
-    },
-  },
-  {
-    into: "free_pages_check",
-    help: "the allocator's list takes both words",
-    run: (k, page) => {
-      const words = k.of(page_lru_words);
-      words.dma_pinned_flags[page] = 0;
-      words.dma_pinned_count[page] = 0;
-      words.lost[page] = 0;
-    },
-  },
-  {
-    into: "put_page",
-    help: "reads the type of a device page's pgmap, where dma_pinned_flags may be",
-    run: (k, page) => {
-      if (!is_zone_device_page(k, page) || !PageDmaPinned(k, page)) return;
-      const message = "put_devmap_managed_page: page->pgmap is dma_pinned_flags";
-      if (!k.faults.some((fault) => fault.message === message)) k.fault("WARN", message, page);
-    },
-  },
-];
-
 const common = {
   ideas: ["A6", "A9"],
   author: "John Hubbard",
   commit: null,
   needs_one: converted,
-  tables: [{ struct: page_lru_words, rows: (g) => g.pages + (g.zeroPage ? 1 : 0) }],
-  page_words: [{ struct: page_lru_words, instead_of: "lru" }],
+  ...WORDS,
 } satisfies Partial<Proposal>;
 
-const october = pin_page_for_dma(OCTOBER);
-const november = pin_page_for_dma(NOVEMBER);
+const october = pin_page_for_dma("mm/gup.c, 2018", OCTOBER);
+const november = pin_page_for_dma("mm/gup.c, 2018", NOVEMBER);
 
 export const hubbard_lru_v1_2018: Proposal = {
   ...common,
@@ -365,14 +264,7 @@ export const hubbard_lru_2018: Proposal = {
         vm_bug_on(k, over, "put_page: VM_BUG_ON_PAGE(page_ref_count(page) < dma_pinned_count)", page);
       },
     },
-    {
-      into: "references_held",
-      help: "whoever took a page off its list has a reference until it is back",
-      run: (k, refs) => {
-        for (let page = 0; page < refs.length; page++)
-          if (has(k, page, PAGE_DMA_PINNED_WAS_LRU)) refs[page]++;
-      },
-    },
+    KEEPS_REFERENCE,
   ],
   edits: [...at_end(november), ...counts_down(NOVEMBER)],
 };

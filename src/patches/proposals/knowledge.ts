@@ -2,8 +2,10 @@
 import { glisse_kara_bias_2019, hubbard_bias_rfc_2019 } from "./glisse_kara_bias_2019.js";
 import { glisse_mapcount_2018 } from "./glisse_mapcount_2018.js";
 import { hubbard_lru_2018, hubbard_lru_v1_2018 } from "./hubbard_lru_2018.js";
+import { hubbard_lru_longterm_2023 } from "./hubbard_lru_longterm_2023.js";
 import { hubbard_mapping_count_2018 } from "./hubbard_mapping_count_2018.js";
 import { kara_count_2018 } from "./kara_count_2018.js";
+import { lru_waits_isolation } from "./lru_waits_isolation.js";
 import { morton_assertion_2018 } from "./morton_assertion_2018.js";
 import { hubbard_page_aux_2018, williams_proxy_2018 } from "./page_objects_2018.js";
 import type { Proposal } from "./proposal.js";
@@ -17,6 +19,7 @@ export const knowledge: readonly Proposal[] = [
   morton_assertion_2018,
   hubbard_lru_v1_2018,
   hubbard_lru_2018,
+  lru_waits_isolation,
   wilcox_bit_2018,
   wilcox_bit_sticky_2018,
   glisse_mapcount_2018,
@@ -25,6 +28,7 @@ export const knowledge: readonly Proposal[] = [
   williams_proxy_2018,
   glisse_kara_bias_2019,
   hubbard_bias_rfc_2019,
+  hubbard_lru_longterm_2023,
 ];
 
 /** Steps on the way. */

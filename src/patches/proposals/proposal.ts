@@ -39,6 +39,8 @@ export interface Proposal extends Patch {
   readonly ideas: readonly string[];
   /** Where it was proposed: message-ids, or where it was printed. */
   readonly source: string;
+  /** The oldest kernel that it was thought of for: "v6.2". Default the article's, or the oldest to which it applies. */
+  readonly since?: string;
   readonly remarks: readonly Remark[];
   /** Default none: nobody measured any of its steps. */
   readonly costs?: readonly Cost[];

@@ -40,6 +40,14 @@ import { trackings } from "./trackings.js";
 export type Scratch = "ret" | "blocks" | "cleaned";
 export type Walk = { readonly sync: number; page: Pfn } & { [N in Scratch]: number };
 
+/** How a walk asks whether a page is pinned: the test's name, what it asks, and what comes before it. */
+export interface Question {
+  readonly name: string;
+  readonly asks: (k: Kernel, page: Pfn) => boolean;
+  readonly first: readonly Node<Kernel, Walk>[];
+}
+const ANY_PIN: Question = { name: "PageDmaPinned", asks: page_dma_pinned, first: [] };
+
 /**
  * A walk has its page locked: for whom `asks` is true it is write-protected, and left if it is pinned then. Goes on at the label `then`, which for
  * "release" is behind the unlocking.
@@ -48,6 +56,7 @@ export const skip = (
   cleaned: Scratch,
   asks: (f: Walk) => boolean,
   then: "continue_unlock" | "release",
+  pinned: Question = ANY_PIN,
 ): Node<Kernel, Walk> =>
   given<Walk>(
     (_, f) => asks(f),
@@ -62,7 +71,8 @@ export const skip = (
           call(() => set_page_dirty, { page: "page" }),
         ],
       ),
-      when<Walk>("PageDmaPinned", (k, f) => page_dma_pinned(k, f.page), [
+      ...pinned.first,
+      when<Walk>(pinned.name, (k, f) => pinned.asks(k, f.page), [
         ...(then === "release" ? [unlock<Walk>()] : []),
         goto<Walk>(then),
       ]),

@@ -6,6 +6,7 @@ import {
   kara_bounce_dirty_2018,
 } from "./bounce_pinned.js";
 import { hellwig_kernel_dio_2023, kara_kernel_dio_2023 } from "./hellwig_kernel_dio_2023.js";
+import { hellwig_short_pins_2023, hellwig_short_pins_unlocked_2023 } from "./hellwig_short_pins_2023.js";
 import { hubbard_mkclean_2018, kara_keep_mapped_2018 } from "./hubbard_mkclean_2018.js";
 import { hubbard_ttu_2018, hubbard_ttu_serialised_2018, kara_ttu_2018 } from "./hubbard_ttu_2018.js";
 import { kara_mkwrite_2018 } from "./kara_mkwrite_2018.js";
@@ -31,4 +32,6 @@ export const writebacks: readonly Proposal[] = [
   hellwig_bounce_reserve_2023,
   hellwig_kernel_dio_2023,
   kara_kernel_dio_2023,
+  hellwig_short_pins_2023,
+  hellwig_short_pins_unlocked_2023,
 ];

@@ -4,6 +4,11 @@ import type { Holder } from "./holder.js";
 export const patches: Readonly<Record<string, Holder>> = {
   // Out of its array already.
   unpin_user_page: ({ local }) => [local("page")],
+  // The same, until another long pin is the one that is counted (hubbard-lru-longterm-2023).
+  unpin_user_page_longterm: ({ calling, local }) =>
+    calling === "" && local("page") >= 0 ? [local("page")] : [],
+  // From the lookup on (hellwig-kernel-dio-2023).
+  filemap_write_pinned: ({ step, local }) => (step === "pagevec_lookup_range_tag" ? [] : [local("page")]),
   // Until it is stored.
   ref_user_page: ({ step, local }) => (step === "get_page" ? [] : [local("page")]),
   // Isolated (v5.4); shrink_page_list is their holder while it runs.

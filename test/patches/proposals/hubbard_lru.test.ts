@@ -5,6 +5,7 @@
 import { describe, expect, it } from "vitest";
 import { page_behind } from "../../../src/kernel/mm/memory.js";
 import { isolate_lru_page, lru_add_drain } from "../../../src/kernel/mm/swap.js";
+import { awaited } from "../../../src/lab/awaited.js";
 import { type BoxOptions, sandboxOf } from "../../../src/lab/box.js";
 import { explore } from "../../../src/lab/explore.js";
 import { pageWords } from "../../../src/lab/page_layout.js";
@@ -17,9 +18,11 @@ import {
 } from "../../../src/patches/proposals/tracking.js";
 import { LRU_PLACE } from "../../../src/trace/words.js";
 import { Invariants } from "../../lab/invariants.js";
+import { outcomes } from "./asked.js";
 
 const OCTOBER = "v4.20+hubbard-lru-v1-2018";
 const NOVEMBER = "v4.20+hubbard-lru-2018";
+const WAITS = "v4.20+lru-waits-isolation";
 
 /** A sandbox whose pages are on their lists, or in the batch in which they came. */
 function box(kernel: string, drained: boolean, options: BoxOptions = {}) {
@@ -134,6 +137,55 @@ describe("reclaim has the page", () => {
   it("memory that is to be emptied dies of it as well, where v4.20 has nothing to complain of: W16", () => {
     expect(explore("W16", { kernel: NOVEMBER }).outcomes).toEqual(["BUG"]);
     expect(explore("W16", { kernel: "v4.20" }).verdict).toBe("safe");
+  });
+});
+
+describe("lru-waits-isolation: get_user_pages waits until the page is back", () => {
+  it("a page in a batch is drained, taken off its list, and comes back", () => {
+    const made = box(WAITS, true, { map: "private" });
+    made.store(0);
+    const page = page_behind(made.world.k, 0);
+    made.gup(0, 1);
+    expect(words(made, page)).toEqual([PAGE_DMA_PINNED | PAGE_DMA_PINNED_WAS_LRU, 1, 0]);
+    made.unpin();
+    lru_add_drain(made.world.k);
+    expect([onList(made, page), messages(made)]).toEqual([true, []]);
+  });
+
+  it("nobody's links are written over: W16 has no fault in any interleaving, and W1 none as early as 20 steps", () => {
+    expect(outcomes("W16", WAITS)).toBe("OK");
+    const { shortest } = explore("W1", { kernel: WAITS, maxStates: 300_000 });
+    expect(shortest.filter(({ kind, steps }) => kind === "BUG" && steps <= 20)).toEqual([]);
+  });
+
+  it("but the page that it waits for is stripped meanwhile, under its reference: the article's crash, by the old way", () => {
+    const made = run(`dio-reclaim@${WAITS}:p13k6p1k3p1k3f12d4k8p2m3p6f4`);
+    expect(made.outcomes[0]).toBe("BUG");
+    expect(made.faults.map(({ message }) => message)).toEqual([
+      "ext4_set_page_dirty: WARN_ON_ONCE(!page_has_buffers(page))",
+      "page_buffers: BUG_ON(!PagePrivate(page))",
+    ]);
+  });
+
+  it("who waits can say for what, and a page that is never on a list is not waited for", () => {
+    const { world } = run(`dio-reclaim@${WAITS}:p13k6p3`);
+    const dio = world.machine.tasks.findIndex(({ name }) => name === "dio");
+    expect(awaited(world, dio)).toBe("page 0 to be back on its LRU list");
+    const huge = box(WAITS, true, { fs: "hugetlbfs", pages: 2 });
+    huge.uring_reg(0, 1);
+    expect(words(huge)[2]).toBe(1);
+  });
+});
+
+describe("who is not noted, here as in the series", () => {
+  it("i915's pages are counted down and were never counted up (__get_user_pages_fast)", () => {
+    const made = box(NOVEMBER, true, { driver: "i915" });
+    made.store(0);
+    made.i915_exec();
+    made.step("gpu", 20);
+    expect(words(made)).toEqual([0, 0, 0]);
+    made.i915_free();
+    expect(words(made)).toEqual([0, 0, 1]);
   });
 });
 

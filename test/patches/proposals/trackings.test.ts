@@ -27,7 +27,14 @@ const STEPS = 12_000;
 const torn = ({ k }: World): boolean =>
   k.faults.some(({ message }) => message.includes("list_del corruption"));
 
-describe.each([...OURS, "morton-assertion-2018"])("%s", (name) => {
+describe.each([
+  ...OURS.map((name) => `v4.20+${name}`),
+  "v4.20+morton-assertion-2018",
+  "v4.20+lru-waits-isolation",
+  "v6.2+hubbard-lru-longterm-2023",
+  "v6.2+hubbard-lru-longterm-2023+lru-waits-isolation",
+  "2026+hubbard-lru-longterm-2023",
+])("%s", (kernel) => {
   it.each(["scenario", "sandbox"] as const)(
     "keeps every invariant on random machines: %s",
     { timeout: TIMEOUT },
@@ -35,7 +42,7 @@ describe.each([...OURS, "morton-assertion-2018"])("%s", (name) => {
       for (let steps = 0, seed = 1; steps < STEPS; seed++) {
         let running: World | null = null;
         let invariants: Invariants | null = null;
-        const made = randomRun(draw, seed, `v4.20+${name}`, (world) => {
+        const made = randomRun(draw, seed, kernel, (world) => {
           if (running !== world) invariants = new Invariants(world);
           running = world;
           if (!torn(world)) expect([world.replay, invariants?.violated()]).toEqual([world.replay, null]);
