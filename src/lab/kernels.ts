@@ -34,6 +34,15 @@ export const reachable = (patched?: KernelVersion["patched"]): Set<AnyPath> => {
   return found;
 };
 
+/** The paths that a kernel's patches bring, by their names; some have one name. */
+function pathsBrought({ patched }: KernelVersion): Map<string, AnyPath[]> {
+  const base = new Set([...reachable()].map(({ name }) => name));
+  const found = new Map<string, AnyPath[]>();
+  for (const each of reachable(patched))
+    if (!base.has(each.name)) found.set(each.name, [...(found.get(each.name) ?? []), each]);
+  return found;
+}
+
 /** A rule is short: all of it stands in a diff. */
 const WHOLE = { context: 100 };
 
@@ -86,7 +95,7 @@ function insertsDiff(a: KernelVersion, b: KernelVersion, meant: readonly string[
 }
 
 /**
- * Where the paths of two kernels differ, as a unified diff of their steps, then where the answers of rules do that paths ask, then what patches have
+ * Where the paths of two kernels differ, as a unified diff of their steps, those of the base first, then those that patches bring; then where the answers of rules do that paths ask, then what patches have
  * put into functions without steps; empty when nothing differs. Both sides have the newer kernel's names: a function that has only been renamed is no difference.
  *
  * @param path only this one, by any of its names, with the rules that it asks; or one rule, or a function without steps
@@ -101,7 +110,9 @@ export function kernelDiff(from: string, to: string, path?: string): string {
   const meant = path === undefined ? [] : [...a.names.typed(path), ...b.names.typed(path)];
   const rule = meant.some((name) => ruleIn(a, name) !== null || ruleIn(b, name) !== null);
   const inserted = insertLines(a, meant) !== "" || insertLines(b, meant) !== "";
-  if (path !== undefined && !rule && !inserted && !all.some(({ name }) => meant.includes(name)))
+  const brought = [a, b].map(pathsBrought);
+  const known = [...all.map(({ name }) => name), ...brought.flatMap((each) => [...each.keys()])];
+  if (path !== undefined && !rule && !inserted && !known.some((name) => meant.includes(name)))
     throw new Error(`there is no path "${path}"; the verb paths lists those of a scenario`);
   const parts = new Set<string>();
   for (const each of all) {
@@ -113,6 +124,15 @@ export function kernelDiff(from: string, to: string, path?: string): string {
       parts.add(
         createTwoFilesPatch(`${from}/${title}`, `${to}/${title}`, old, now, each.source, each.source),
       );
+  }
+  for (const name of new Set(brought.flatMap((each) => [...each.keys()]))) {
+    if (path !== undefined && !meant.includes(name)) continue;
+    const paths = brought.map((each) => each.get(name) ?? []);
+    const [old, now] = paths.map((each) => [...new Set(each.map((one) => listing(one, names)))].join(""));
+    if (old === now) continue;
+    const title = names.path(name);
+    const [from_source, to_source] = paths.map((each) => each[0]?.source);
+    parts.add(createTwoFilesPatch(`${from}/${title}`, `${to}/${title}`, old, now, from_source, to_source));
   }
   const only = path === undefined ? null : meant;
   return [...parts, rulesDiff(a, b, names, only), insertsDiff(a, b, only)].join("");

@@ -97,3 +97,14 @@ describe("who asks", () => {
     }
   });
 });
+
+describe("paths that only patches bring", () => {
+  it("stand in the diff of two kernels behind the base's, and are found by their names", () => {
+    const diff = kernelDiff("v4.20+hubbard-lru-2018", "v4.20+lru-waits-isolation");
+    expect(diff.split("\n").filter((line) => line.startsWith("---"))).toHaveLength(1);
+    expect(diff).toContain("+      wait: wait_for_isolation");
+    expect(kernelDiff("v4.20", "v4.20+hubbard-lru-2018", "pin_page_for_dma")).toContain(
+      "+pin_page_for_dma(page)",
+    );
+  });
+});
