@@ -16,6 +16,7 @@ import {
   reclaimProgress,
 } from "../plot/index.js";
 import { type Fault, type FaultKind, pagesOf, type Recording } from "../trace/recording.js";
+import { type MomentPlots, momentPlots } from "./moments.js";
 import { SEVERITY } from "./outcomes.js";
 import { type KernelName, kernelName } from "./own_patches.js";
 import type { Values } from "./scenario.js";
@@ -69,7 +70,7 @@ export interface Run {
   readonly steps: number;
   /** False when the bound on steps ended the run before it was over. */
   readonly finished: boolean;
-  readonly plot: Plots;
+  readonly plot: Plots & MomentPlots;
   toJSON(): RunReport;
   toString(): string;
 }
@@ -176,7 +177,7 @@ export function reportRun(world: World, finished: boolean): Run {
     replay,
     steps,
     finished,
-    plot: plotsOf(recording),
+    plot: { ...plotsOf(recording), ...momentPlots(world) },
     toString: text,
     toJSON: () => ({
       scenario: name,

@@ -56,7 +56,7 @@ export interface Composition {
   /** A diagram: neither axis is drawn. */
   readonly bare?: true;
   /** What a terminal shows in place of the panels. */
-  readonly lines?: readonly string[];
+  readonly lines?: Figure["lines"];
 }
 
 const GAP = 18;

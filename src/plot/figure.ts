@@ -208,6 +208,8 @@ export interface LayoutBase {
     readonly font: { readonly size: number; readonly color: string };
   };
   readonly height: number;
+  /** Pixels; without it the figure takes the width it is given. */
+  readonly width?: number;
   readonly margin: { readonly l: number; readonly r: number; readonly t: number; readonly b: number };
   readonly xaxis: Axis;
   readonly shapes: readonly Shape[];
@@ -241,6 +243,12 @@ export interface MimeBundle {
 /** Notebook front ends look for this method on the value of a cell. */
 export const DISPLAY: unique symbol = Symbol.for("Jupyter.display") as never;
 
+/** What a figure says in a terminal, in lines of at most so many characters; `paint` colours some of their words. */
+export type TextForm = (room: {
+  readonly columns: number;
+  readonly paint: (words: string, color: string) => string;
+}) => readonly string[];
+
 export interface Figure {
   /** Short name of the kind of figure: "pins", "dirty", "reclaim", "lanes", "life", "danger", "why" ... */
   readonly kind: string;
@@ -250,8 +258,11 @@ export interface Figure {
   readonly caption: string;
   /** The line that reproduces the run; empty for a recording of a real kernel. */
   readonly replay: string;
-  /** What a terminal shows in place of the panels, where words in lines say it better than a drawing. */
-  readonly lines?: readonly string[];
+  /**
+   * What a terminal shows in place of the panels, where words in lines say it better than a drawing. Lines that are given are cut to the
+   * room there is; those that are made for it are as many as they need.
+   */
+  readonly lines?: readonly string[] | TextForm;
   /** For each trace what a reader gets who zooms in, where that is more than what is drawn. No part of the figure's JSON. */
   readonly fine?: () => readonly (Fine | undefined)[];
   readonly [DISPLAY]: () => MimeBundle;

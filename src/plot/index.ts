@@ -9,6 +9,8 @@ export { heat } from "./heat.js";
 export { type PageOptions, toHtml, toPage } from "./html.js";
 export { lanes } from "./lanes.js";
 export { pageLife } from "./life.js";
+export { type Misfit, misfitsOf, type OwnersStory, owners, ownersIn } from "./owners.js";
+export { type PageStory, type PageWordStory, pageWordsSheet, type WordOwner } from "./page_words.js";
 export { type PinOptions, pinCounts } from "./pins.js";
 export { type Curve, type MeanTimes, meanTimes, type Tornado, tornado } from "./rates.js";
 export { reclaimProgress } from "./reclaim.js";

@@ -47,7 +47,7 @@ interface Panel {
 const BLANK: Cell = { glyph: " ", color: "" };
 
 /**
- * The figure in at most `columns` by `rows` characters.
+ * The figure in at most `columns` by `rows` characters; one that is told in words made for the room takes the rows that it needs.
  *
  * @throws Error when there is less room than 40 by 14
  * @example console.log(toTerminal(dirtyStates(recording), { columns: 80, rows: 24, color: true }))
@@ -66,7 +66,12 @@ export function toTerminal(figure: Figure, options: TerminalOptions): string {
   const bold = (s: string): string => (color ? `\u001b[1m${s}\u001b[0m` : s);
   const red = (s: string): string => (color ? `${ansi(COLOR.vermillion)}${s}\u001b[0m` : s);
 
-  if (figure.lines !== undefined) return inWords(figure, figure.lines, { columns, rows, bold, dim });
+  const { lines } = figure;
+  if (typeof lines === "function") {
+    const words = lines({ columns, paint: (said, ink) => paint({ glyph: said, color: inkOf(ink) }) });
+    return inWords(figure, words, { columns, rows: Number.POSITIVE_INFINITY, bold, dim });
+  }
+  if (lines !== undefined) return inWords(figure, lines, { columns, rows, bold, dim });
   const panels = panelsOf(layout)
     .reverse()
     .map(({ name, axis }) => panelOf(figure, name, axis));
@@ -126,7 +131,8 @@ function inWords(
   const more = lines.length - shown.length;
   return [
     ...head,
-    ...shown.map((line) => cut(line, columns)),
+    // Lines that are made for the room fit, and may have colours in them.
+    ...(rows === Number.POSITIVE_INFINITY ? shown : shown.map((line) => cut(line, columns))),
     ...(more > 0 ? [dim(`(and ${more} more lines)`)] : []),
     ...foot,
   ]
