@@ -4,10 +4,11 @@
  */
 import type { Pfn } from "../kernel/types.js";
 import { formatSchedule } from "../machine/schedule.js";
-import { type Figure, owners, pageWordsSheet } from "../plot/index.js";
+import { type Figure, owners, pageWordsSheet, waits } from "../plot/index.js";
 import { ownersStory } from "./owners.js";
 import { pageStory } from "./page_story.js";
 import { pageView } from "./views.js";
+import { waitStory } from "./wait_graph.js";
 import { applySchedule, World } from "./world.js";
 
 /** Which page at which moment. */
@@ -24,6 +25,8 @@ export interface MomentPlots {
   page(at?: PageMoment & { readonly since?: number }): Figure;
   /** The two owners: who believes that a page is dirty, and who does not. */
   owners(at?: PageMoment): Figure;
+  /** Who waits for what, and who holds it; after so many steps, default all. */
+  waits(at?: Pick<PageMoment, "tick">): Figure;
 }
 
 /**
@@ -64,5 +67,6 @@ export function momentPlots(world: World): MomentPlots {
       const page = known(pfn);
       return owners(ownersStory(worldAt(world, tick), page));
     },
+    waits: ({ tick = end } = {}) => waits(waitStory(worldAt(world, tick))),
   };
 }

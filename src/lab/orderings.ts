@@ -2,13 +2,16 @@
 import { isWhole } from "../explore/graph.js";
 import { orderingsOf, type Touched, wayWithout } from "../explore/orderings.js";
 import { formatSchedule } from "../machine/schedule.js";
+import { beforeGraph, type Figure } from "../plot/index.js";
 import type { FaultKind } from "../trace/recording.js";
 import { namedSteps, type WitnessStep } from "./explore.js";
 import { type Bounds, mapOf } from "./graphs.js";
 import { isFault, SEVERITY } from "./outcomes.js";
 import type { KernelName } from "./own_patches.js";
+import { run } from "./run.js";
 import { columns } from "./text.js";
 import { Touching } from "./touching.js";
+import { logOf } from "./views.js";
 
 export interface OrderingsOptions extends Bounds {
   /** Name of a kernel; default v4.20. */
@@ -39,6 +42,8 @@ export interface OrderingsReport {
 }
 
 export interface Orderings extends OrderingsReport {
+  /** What happens before what: the steps that matter in lanes, with the necessary orderings drawn strong. */
+  figure(): Figure;
   toJSON(): OrderingsReport;
   toString(): string;
 }
@@ -75,6 +80,23 @@ function textOf(report: OrderingsReport): string {
     `replay: ${replay}`,
     ...others,
   ].join("\n");
+}
+
+/** A report as a figure. */
+export function orderingsFigure({ kind, replay, orderings: all }: OrderingsReport): Figure {
+  const { recording, steps, faults } = run(replay);
+  const [last] = logOf(recording, steps);
+  // A fault names its own step, which may run at once with the one before it.
+  const { tick, task, path, step } =
+    faults.find((fault) => fault.kind === kind && fault.tick === steps) ?? last;
+  return beforeGraph({
+    kind,
+    run: recording.info.title,
+    replay,
+    orderings: all,
+    fault: { tick, task, path, step },
+    steps,
+  });
 }
 
 /**
@@ -123,5 +145,10 @@ export function orderings(scenario: string, options: OrderingsOptions = {}): Ord
       };
     }),
   };
-  return { ...report, toJSON: () => report, toString: () => textOf(report) };
+  return {
+    ...report,
+    figure: () => orderingsFigure(report),
+    toJSON: () => report,
+    toString: () => textOf(report),
+  };
 }

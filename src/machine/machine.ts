@@ -292,13 +292,19 @@ export class Machine<K extends Running> {
     this.pc[task] = after.op <= WAIT && after.held === null ? next : this.settle(task, next);
   }
 
+  /** Which of its class's locks a task is about to take. */
+  lockNumber(task: number): number {
+    const { which, frame } = this.at(task);
+    if (which === null) throw new Error("Machine.lockNumber: the task takes no lock with a word");
+    this.focus(task);
+    return which(this.k, frame);
+  }
+
   /** The word of the lock that a task is about to take: 0 free, n readers, -(task + 1) its writer. */
   lockWord(task: number): number {
-    const { lock, which, frame } = this.at(task);
-    if (lock === null || which === null)
-      throw new Error("Machine.lockWord: the task takes no lock with a word");
-    this.focus(task);
-    return this.k.locks[lock.class.id][which(this.k, frame)];
+    const { lock } = this.at(task);
+    if (lock === null) throw new Error("Machine.lockWord: the task takes no lock with a word");
+    return this.k.locks[lock.class.id][this.lockNumber(task)];
   }
 
   /** A local of the task's innermost path, or undefined when that path has none of that name. */

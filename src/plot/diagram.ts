@@ -95,7 +95,8 @@ export function diagram(sheet: Sheet): Figure {
         ticks: { values: [], labels: [] },
         grid: false,
         traces: [],
-        shapes: [...boxes.map(boxShape), ...arrows.flatMap(arrowShapes)],
+        // A box hides the line that crosses it.
+        shapes: [...arrows.flatMap(arrowShapes), ...boxes.map(boxShape)],
         annotations: notes.map(annotation),
       },
     ],

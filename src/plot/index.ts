@@ -1,4 +1,5 @@
 /** Figures from recordings, and the ways to show them. */
+export { type BeforeOrder, type BeforeStep, type BeforeStory, beforeGraph } from "./before.js";
 export { type Chances, chances, type Region } from "./chances.js";
 export { type DangerMoment, type DangerStory, dangerLanes } from "./danger.js";
 export { DIRTY_CLASSES, type DirtyClass, type DirtyWords, dirtyClass, dirtyStates } from "./dirty.js";
@@ -17,4 +18,5 @@ export { reclaimProgress } from "./reclaim.js";
 export { type SvgOptions, toSvg } from "./svg.js";
 export { type TerminalOptions, toTerminal } from "./terminal.js";
 export type { AxisOptions } from "./timeline.js";
+export { type WaitStory, type WaitTask, type WaitThing, waits } from "./waits.js";
 export { type CauseStory, whyChain } from "./why.js";
