@@ -147,6 +147,7 @@ export { type Criteria, criteriaOf } from "./lab/matrix/criteria.js";
 export { type Matrix, type MatrixOptions, matrix, readMatrix } from "./lab/matrix/matrix.js";
 export { type CellChange, type Story, storiesOf, storyText } from "./lab/matrix/stories.js";
 export { cellText, criteriaText } from "./lab/matrix/text.js";
+export { type MomentPlots, type PageMoment, worldAt } from "./lab/moments.js";
 export { type Orderings, type OrderingsOptions, type OrderingsReport, orderings } from "./lab/orderings.js";
 export type { KernelName } from "./lab/own_patches.js";
 export { kernelOf } from "./lab/own_patches.js";
@@ -209,6 +210,7 @@ export {
   replace,
 } from "./machine/patch.js";
 export { show } from "./notebook/display.js";
+export { type PngOptions, picture, toPng } from "./notebook/png.js";
 export { assemble, type KernelVersion, kernels, patches } from "./patches/kernels.js";
 export type { Patch } from "./patches/patch.js";
 export { proposals } from "./patches/proposals/index.js";

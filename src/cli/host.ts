@@ -35,9 +35,9 @@ export class NodeHost implements Host {
     return process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === "";
   }
 
-  write(path: string, text: string): void {
+  write(path: string, content: string | Uint8Array): void {
     try {
-      writeWhole(path, text);
+      writeWhole(path, content);
     } catch (error) {
       throw error instanceof NotebookError ? new Error(error.message) : error;
     }
@@ -61,6 +61,10 @@ export class NodeHost implements Host {
   async plotly(): Promise<string> {
     const { plotlyLoader } = await import("../notebook/plotly.js");
     return plotlyLoader().replace(/^<script>|<\/script>$/g, "");
+  }
+
+  async png(svg: string): Promise<Uint8Array> {
+    return (await import("../notebook/png.js")).svgToPng(svg);
   }
 
   script(desk: Desk, lines: string): Promise<Result> {

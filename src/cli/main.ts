@@ -67,6 +67,7 @@ ${EXIT_CODES}`,
     )
     .addOption(new Option("--steps <n>", "stop after so many steps; default 100000").argParser(whole(1)))
     .option("--plot <folder>", "write the figures there: figures.html, and an SVG picture of each")
+    .option("--png", "with --plot: a PNG picture of each as well")
     .addOption(jsonOption())
     .addHelpText(
       "after",

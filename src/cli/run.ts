@@ -20,18 +20,21 @@ interface RunFlags {
   readonly schedule?: string;
   readonly steps?: number;
   readonly plot?: string;
+  readonly png?: true;
   readonly json?: true;
 }
 
 /** Run a scenario once and print what came of it. @throws Error with one sentence */
 export async function runCommand(scenario: string, flags: RunFlags): Promise<void> {
   const made = run(scenario, flags);
-  if (flags.plot !== undefined) await writeFigures(made, flags.plot);
+  if (flags.png && flags.plot === undefined)
+    throw new Error("--png says how the figures of --plot are written: write --plot FOLDER as well");
+  if (flags.plot !== undefined) await writeFigures(made, flags.plot, flags.png === true);
   process.stdout.write(flags.json ? `${JSON.stringify(made, null, 2)}\n` : `${made}\n`);
   process.exitCode = made.outcomes.some((kind) => kind !== "OK" && isFault(kind)) ? 3 : 0;
 }
 
-async function writeFigures({ plot, recording }: Run, folder: string): Promise<void> {
+async function writeFigures({ plot, recording }: Run, folder: string, png: boolean): Promise<void> {
   try {
     mkdirSync(folder);
   } catch (error) {
@@ -47,10 +50,17 @@ async function writeFigures({ plot, recording }: Run, folder: string): Promise<v
     plot.flow(),
     plot.lanes(),
     plot.life(),
+    plot.page(),
+    plot.owners(),
+    plot.waits(),
   ];
   const page = toPage(figures, { title: recording.info.title, plotly: await host.plotly() });
   host.write(join(folder, "figures.html"), page);
-  for (const figure of figures) host.write(join(folder, `${figure.kind}.svg`), toSvg(figure));
+  for (const figure of figures) {
+    const svg = toSvg(figure);
+    host.write(join(folder, `${figure.kind}.svg`), svg);
+    if (png) host.write(join(folder, `${figure.kind}.png`), await host.png(svg));
+  }
 }
 
 interface WalkFlags {

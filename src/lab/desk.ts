@@ -72,11 +72,13 @@ export interface Host {
   readonly rows: number;
   readonly color: boolean;
   /** Write a file whole or not at all. @throws Error with one sentence */
-  write(path: string, text: string): void;
+  write(path: string, content: string | Uint8Array): void;
   /** @throws Error with one sentence */
   read(path: string): string;
   /** Source text of the plotly library. */
   plotly(): Promise<string>;
+  /** An SVG picture of guplab's as PNG. @throws Error with one sentence where that cannot be done */
+  png(svg: string): Promise<Uint8Array>;
   /** Visit every interleaving; may be interrupted, and is then incomplete. */
   explore(request: SearchRequest): Promise<Searched>;
   /** Walk at random; may be interrupted. @throws Error with one sentence */

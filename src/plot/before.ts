@@ -249,6 +249,6 @@ function textOf(story: BeforeStory): TextForm {
         });
       }
     }
-    return [...lines, "⇐ in every way to the fault, ← another way is without it"];
+    return [...lines, ...filled("", "⇐ in every way to the fault, ← another way is without it", columns)];
   };
 }

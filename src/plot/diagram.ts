@@ -74,18 +74,21 @@ export interface Sheet {
   readonly text: TextForm;
 }
 
-const MARGIN = { l: 16, r: 16, t: 62, b: 12 };
+const MARGIN = { l: 14, r: 14, t: 62, b: 12 };
+/** Paper beyond the sheet at its sides, so that the frame of a box at its edge is whole. */
+const EDGE = 2;
 /** Width of a sheet. */
-export const SHEET = WIDTH - MARGIN.l - MARGIN.r;
+export const SHEET = WIDTH - MARGIN.l - MARGIN.r - 2 * EDGE;
 
 /** A sheet as a figure. */
 export function diagram(sheet: Sheet): Figure {
-  const { kind, title, subtitle, height, boxes, arrows = [], notes, caption, replay, text } = sheet;
+  const { kind, title, subtitle, boxes, arrows = [], notes, caption, replay, text } = sheet;
+  const height = Math.ceil(sheet.height);
   const framed = compose({
     kind,
     title,
     info: { ...infoOf(subtitle), replay },
-    timeline: axisOf(0, SHEET, ""),
+    timeline: axisOf(-EDGE, SHEET + EDGE, ""),
     hovermode: "closest",
     panels: [
       {
@@ -205,16 +208,22 @@ export function clipped(text: string, width: number, size: number = SIZE.body): 
 
 // ---- the same in a terminal
 
-/** Words filled into lines of at most `columns` characters, the first after `head`, the others indented as far. */
+/**
+ * Words filled into lines of at most `columns` characters, the first after `head`, the others indented as far. A word that is longer than a
+ * line goes on in the next one.
+ */
 export function filled(head: string, words: string, columns: number): string[] {
-  const room = Math.max(10, columns - [...head].length);
+  const indent = " ".repeat([...head].length);
+  const room = Math.max(8, columns - indent.length);
   const lines: string[] = [];
   for (const word of words.split(" ")) {
     const last = lines.at(-1);
-    if (last !== undefined && [...last].length + 1 + [...word].length <= room)
+    const letters = [...word];
+    if (last !== undefined && [...last].length + 1 + letters.length <= room)
       lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
+    else
+      for (let at = 0; at < letters.length || at === 0; at += room)
+        lines.push(letters.slice(at, at + room).join(""));
   }
-  const indent = " ".repeat([...head].length);
   return lines.map((line, at) => `${at === 0 ? head : indent}${line}`);
 }

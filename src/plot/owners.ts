@@ -390,12 +390,12 @@ function captionOf(
 ): string {
   const say = (what: string, dirty: boolean): string => {
     const names = parties.filter((party) => party.dirty === dirty).map(({ name }) => name);
-    return names.length === 0 ? "" : ` ${what} ${names.join(", ")}.`;
+    return names.length === 0 ? "" : ` ${what} by the account of ${names.join(", ")}.`;
   };
   return (
     `What is noted about page ${hex(pfn)}: by those who write the memory on the left, by those who save it on the right, and between them PG_dirty, ` +
     `which is ${setText(read.dirty)}; "=" joins it to those who agree, "≠" to those who do not.` +
-    `${say("Dirty, say", true)}${say("Clean, say", false)} ` +
+    `${say("Dirty", true)}${say("Clean", false)} ` +
     (misfits.length === 0 ? harmony(read) : misfits.map(({ text }) => text).join(" "))
   );
 }
@@ -404,7 +404,10 @@ function captionOf(
 const TEXT_MIDDLE = 22;
 const TEXT_LINK = 5;
 
-/** The same as text art: three columns of boxes. */
+/** From so many columns on three boxes fit beside each other. */
+const ABREAST = 72;
+
+/** The same as text art: three columns of boxes; in a narrow terminal one list. */
 function textOf(
   story: OwnersStory,
   left: readonly Party[],
@@ -430,6 +433,26 @@ function textOf(
       return sign === "" ? paint("·····", COLOR.dim) : paint(`──${sign}──`, color);
     };
     const bits = [`PG_dirty ${setText(read.dirty)}`, ...bitsOf(story, read)];
+    const ends = [
+      ...misfits.flatMap(({ wrong, text }) =>
+        filled(wrong ? "≠ " : "- ", text, columns).map((line) =>
+          wrong ? paint(line, COLOR.vermillion) : line,
+        ),
+      ),
+      ...(misfits.length > 0 ? [] : filled("", harmony(read), columns)),
+    ];
+    if (columns < ABREAST) {
+      const list = (parties: readonly Party[]): string[] =>
+        parties.flatMap(({ name, says, dirty }) => [
+          ...filled(
+            `${standing(dirty, read.dirty).sign || "·"} `,
+            dirty === null ? name : `${name}: ${wordOf(dirty)}`,
+            columns,
+          ),
+          ...filled("    ", says, columns),
+        ]);
+      return [...filled("", bits.join(", "), columns), ...list(left), ...list(right), ...ends];
+    }
     const lines = [rule("┌", "┐")];
     left.forEach((party, at) => {
       const [l, r] = [cell(party), cell(right[at])];
@@ -442,10 +465,6 @@ function textOf(
         );
       }
     });
-    lines.push(rule("└", "┘"));
-    for (const { wrong, text } of misfits)
-      for (const line of filled(wrong ? "≠ " : "- ", text, columns))
-        lines.push(wrong ? paint(line, COLOR.vermillion) : line);
-    return misfits.length > 0 ? lines : [...lines, ...filled("", harmony(read), columns)];
+    return [...lines, rule("└", "┘"), ...ends];
   };
 }

@@ -94,30 +94,31 @@ function rowOf({ word, field, owner, holds, value, before, elsewhere }: PageWord
   const shown = paragraph(valueText(owner, value), ROOM, SIZE.head);
   const was = before === null ? null : paragraph(`was: ${before}`, ROOM, SIZE.body);
   const others = elsewhere.length === 0 ? null : paragraph(elsewhereText(elsewhere), ROOM, SIZE.small);
-  const height = Math.max(42, 8 + shown.height + (was?.height ?? 0) + (others?.height ?? 0));
+  const about = paragraph(holds, FIELD.width - 14, SIZE.small);
+  const height = Math.max(28 + about.height, 8 + shown.height + (was?.height ?? 0) + (others?.height ?? 0));
   const changed: Partial<Box> = before === null ? {} : { border: COLOR.vermillion, thick: 3, dash: "solid" };
   const { says, ...frame } = look;
-  const boxes: Box[] = [
-    { x: FIELD.x, y: y + 2, width: FIELD.width, height: height - 4, ...frame, ...changed },
-  ];
   const parts = field.split(", ");
   const share = FIELD.width / parts.length;
-  const notes: Note[] = parts.map((part, at) => ({
-    text: clipped(part, share - 12, parts.length > 2 ? SIZE.small : SIZE.head),
-    x: FIELD.x + at * share + 7,
-    y: y + 13,
-    size: parts.length > 2 ? SIZE.small : SIZE.head,
-  }));
-  for (let at = 1; at < parts.length; at++)
-    boxes.push({
+  const size = parts.length > 2 ? SIZE.small : SIZE.head;
+  const boxes = parts.map(
+    (_, at): Box => ({
       x: FIELD.x + at * share,
-      y: y + 3,
-      width: 0,
-      height: 20,
-      fill: COLOR.dim,
-      border: COLOR.dim,
-      thick: 0.5,
-    });
+      y: y + 2,
+      width: share,
+      height: height - 4,
+      ...frame,
+      ...changed,
+    }),
+  );
+  const notes = parts.map(
+    (part, at): Note => ({
+      text: clipped(part, share - 12, size),
+      x: FIELD.x + at * share + 7,
+      y: y + 13,
+      size,
+    }),
+  );
   if (parts.length === 1)
     notes.push({
       text: says,
@@ -129,9 +130,10 @@ function rowOf({ word, field, owner, holds, value, before, elsewhere }: PageWord
     });
   notes.push(
     {
-      text: clipped(holds, FIELD.width - 14, SIZE.small),
+      text: about.text,
       x: FIELD.x + 7,
-      y: y + 30,
+      y: y + 22,
+      at: "top",
       size: SIZE.small,
       color: COLOR.dim,
     },
@@ -195,7 +197,7 @@ const WIDE = 100;
 /** The same as text art: the words as a ladder, what they hold beside it. */
 function textOf({ words, since }: PageStory): TextForm {
   return ({ columns, paint }) => {
-    const inside = Math.min(34, Math.max(20, Math.floor(columns * 0.38)));
+    const inside = Math.min(34, Math.floor(columns * 0.38));
     const rule = (left: string, right: string): string => `       ${left}${"─".repeat(inside + 2)}${right}`;
     const lines: string[] = [];
     const room = columns - inside - 12;

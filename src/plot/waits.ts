@@ -311,10 +311,13 @@ function textOf(story: WaitStory): TextForm {
         say(`${"  ".repeat(depth)}└ waits for `, name, fatal);
         if (note !== "") say(`${"  ".repeat(depth + 1)}└ `, note, false);
         for (const holder of heldBy) {
-          const again = above.includes(holder);
-          const words = again ? `${tasks[holder].name}: this is a circle` : describe(holder);
+          const words = above.includes(holder)
+            ? `${tasks[holder].name}: this is a circle`
+            : told.has(holder)
+              ? `${tasks[holder].name}, as said above`
+              : describe(holder);
           say(`${"  ".repeat(depth + 1)}└ held by `, words, fatal);
-          if (!again) follow(holder, depth + 2, [...above, holder]);
+          if (!told.has(holder)) follow(holder, depth + 2, [...above, holder]);
         }
       });
     };

@@ -10,6 +10,7 @@ export const stubHost: Host = {
   write: () => {},
   read: () => "",
   plotly: async () => "",
+  png: async () => new Uint8Array(),
   explore: nothing,
   walk: nothing,
   study: nothing,

@@ -4,11 +4,13 @@ import { type Figure, toTerminal } from "../../plot/index.js";
 import { type DangerReport, dangerFigure } from "../danger.js";
 import type { Desk } from "../desk.js";
 import { formatDuration, readDuration } from "../durations.js";
+import { type OrderingsReport, orderingsFigure } from "../orderings.js";
 import { SEVERITY } from "../outcomes.js";
 import { METHODS, type Method, TIMES, type TimeName } from "../rate.js";
 import { findScenario } from "../scenarios.js";
 import type { StudyRequest } from "../study.js";
-import { figureFiles, writeFigure } from "./figures.js";
+import { listed } from "../text.js";
+import { besides, figureFiles, writeFigure } from "./figures.js";
 import { kernelName, scenarioName } from "./kinds.js";
 import { count, none, oneOf, optional, pfn, type Result, required, result, verb, word } from "./verb.js";
 
@@ -106,7 +108,7 @@ export const danger = verb({
       maxStates: states,
     });
     const written = await writeFigure(desk, () => dangerFigure(report as DangerReport), files);
-    return result(written.length > 0 ? `${text}\n\nwrote ${written.join(" and ")}` : text, report);
+    return result(besides(text, written), report);
   },
 });
 
@@ -120,8 +122,11 @@ export const orderings = verb({
   args: {
     scenario: optional(scenarioName, "its name, and parameters after commas; default the present one"),
   },
-  options: { states: optional(count(1), "give up after so many states; default as many as fit into 4 GiB") },
-  run: async (desk, { scenario: name, states }) => {
+  options: {
+    states: optional(count(1), "give up after so many states; default as many as fit into 4 GiB"),
+    ...figureFiles,
+  },
+  run: async (desk, { scenario: name, states, ...files }) => {
     if (name !== undefined) findScenario(name.split(",")[0]);
     const { world, host } = desk;
     const { text, report } = await host.study({
@@ -131,7 +136,8 @@ export const orderings = verb({
       kind: undefined,
       maxStates: states,
     });
-    return result(text, report);
+    const written = await writeFigure(desk, () => orderingsFigure(report as OrderingsReport), files);
+    return result(besides(text, written), report);
   },
 });
 
@@ -261,27 +267,50 @@ export const bisect = verb({
   },
 });
 
-const FIGURES = ["pins", "dirty", "heat", "reclaim", "flow", "lanes", "life"] as const;
+const FIGURES = ["pins", "dirty", "heat", "reclaim", "flow", "lanes", "life", "page", "owners", "waits"] as const;
+/** Those of one page, and those of one moment. */
+const OF_A_PAGE: readonly string[] = ["life", "page", "owners"];
+const OF_A_MOMENT: readonly string[] = ["page", "owners", "waits"];
 
 export const plot = verb({
   name: "plot",
-  help: "Draw a figure of the run so far: here, or into a file",
+  help: "Draw a figure of the run so far, or of a moment of it: here, or into a file",
   details: [
     "pins: who holds references. dirty: where the dirt is. heat: all pages over time. reclaim: what reclaim did, over time. flow: which ways pages took through reclaim. lanes: who ran when. life: every word of one page.",
+    "Of one moment, now or after the step that --at names: page: struct page word by word, with --since also what has changed from that tick on. owners: who believes that a page is dirty, and who does not. waits: who waits for what, and who holds it.",
   ],
   example: "run; plot pins",
   args: {
     figure: required(oneOf("figure", FIGURES), FIGURES.join(", ")),
-    pfn: optional(pfn, "for life: which page"),
+    pfn: optional(pfn, "for life, page and owners: which page"),
   },
-  options: figureFiles,
-  run: async (desk, { figure: name, pfn: number, ...files }) => {
-    if (number !== undefined && name !== "life")
-      throw new Error(`only life takes a page: write plot ${name}, or plot life ${number}`);
+  options: {
+    at: optional(count(0), "for page, owners and waits: after which step; default now"),
+    since: optional(count(0), "for page: what has changed since that tick"),
+    ...figureFiles,
+  },
+  run: async (desk, { figure: name, pfn: number, at, since, ...files }) => {
+    if (number !== undefined && !OF_A_PAGE.includes(name))
+      throw new Error(
+        `only ${listed(OF_A_PAGE, "and")} take a page: write plot ${name}, or plot life ${number}`,
+      );
+    if (at !== undefined && !OF_A_MOMENT.includes(name))
+      throw new Error(
+        `only ${listed(OF_A_MOMENT, "and")} are of one moment: write plot ${name}, or go there`,
+      );
+    if (since !== undefined && name !== "page") throw new Error("only page has a since: write plot page");
     const { plot: plots } = desk.session.report();
-    const figure = name === "life" ? plots.life(number) : plots[name]();
+    const moment = { pfn: number, tick: at };
+    const figure =
+      name === "life"
+        ? plots.life(number)
+        : name === "page"
+          ? plots.page({ ...moment, since })
+          : name === "owners" || name === "waits"
+            ? plots[name](moment)
+            : plots[name]();
     const written = await writeFigure(desk, () => figure, files);
-    if (written.length > 0) return result(`wrote ${written.join(" and ")}`, { figure: name, written });
+    if (written.length > 0) return result(`wrote ${listed(written, "and")}`, { figure: name, written });
     return result(chart(desk, figure), {
       figure: name,
       caption: figure.caption,

@@ -16,7 +16,7 @@ import {
   taskViews,
 } from "../views.js";
 import { why as reasons } from "../why.js";
-import { figureFiles, writeFigure } from "./figures.js";
+import { besides, figureFiles, writeFigure } from "./figures.js";
 import { kernelName } from "./kinds.js";
 import { count, type Kind, none, optional, pfn, required, result, verb, word } from "./verb.js";
 
@@ -174,10 +174,7 @@ export const why = verb({
     const { cause } = told;
     if (cause === null) return result(String(told), told.toJSON());
     const written = await writeFigure(desk, () => told.figure() as Figure, files);
-    return result(
-      written.length > 0 ? `${told}\n\nwrote ${written.join(" and ")}` : String(told),
-      told.toJSON(),
-    );
+    return result(besides(String(told), written), told.toJSON());
   },
 });
 

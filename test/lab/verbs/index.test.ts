@@ -18,10 +18,10 @@ class MemoryHost implements Host {
   readonly color = false;
   readonly files = new Map<string, string>([["my script.txt", "run 3 # three steps\ntasks; page 0\n"]]);
 
-  write(path: string, text: string): void {
+  write(path: string, content: string | Uint8Array): void {
     if (path.startsWith("none/"))
       throw new Error(`${path} cannot be written: there is no such file or folder`);
-    this.files.set(path, text);
+    this.files.set(path, typeof content === "string" ? content : `${content.length} bytes`);
   }
   read(path: string): string {
     const text = this.files.get(path);
@@ -30,6 +30,9 @@ class MemoryHost implements Host {
   }
   async plotly(): Promise<string> {
     return "/* plotly */";
+  }
+  async png(svg: string): Promise<Uint8Array> {
+    return new Uint8Array(svg.length);
   }
   async explore({ scenario, kernel, maxStates }: Parameters<Host["explore"]>[0]) {
     const verdict = explore(scenario, { kernel, maxStates });
@@ -137,8 +140,13 @@ describe("what cannot be done is said in one sentence, and nothing changes", () 
     ],
     ["replay kara-2018@v4.20:z1", /^the schedule names task z; the tasks here are r, k, f, d, m$/],
     ["paths nope", 'there is no path "nope" in kara-2018; paths lists them'],
-    ["plot nope", 'there is no figure "nope"; known: pins, dirty, heat, reclaim, flow, lanes, life'],
-    ["plot pins 0", "only life takes a page: write plot pins, or plot life 0"],
+    ["plot nope", 'there is no figure "nope"; known: pins, dirty, heat, reclaim, flow, lanes, life, page, owners, waits'],
+    ["plot pins 0", "only life, page and owners take a page: write plot pins, or plot life 0"],
+    ["plot pins --at 3", "only page, owners and waits are of one moment: write plot pins, or go there"],
+    ["plot owners --since 3", "only page has a since: write plot page"],
+    ["plot page 0 --at 99", "tick 99 is not in this run, which goes from 0 to 10"],
+    ["plot page 0 --since 10", "since names an earlier tick than 10: 10 is not"],
+    ["plot owners 9", "there is no page 9: this machine has only page 0"],
     ["plot pins --file none/x.html", "none/x.html cannot be written: there is no such file or folder"],
     ["plot pins --colour red", /^unknown option '--colour'; write plot FIGURE \[PFN\]/],
     ["save none/x.json", "none/x.json cannot be written: there is no such file or folder"],
@@ -401,6 +409,33 @@ describe("looking", () => {
       expect(host.files.get(`${figure}.html`)).toContain("/* plotly */");
       expect(host.files.get(`${figure}.svg`)).toMatch(/^<svg /);
     }
+  });
+
+  test("diagrams of a moment as text, pages and pictures", async () => {
+    for (const [figure, shows] of [
+      ["page 0 --since 20", "was: "],
+      ["owners", "PG_dirty set"],
+      ["waits", "└ held by flusher [dead]"],
+    ]) {
+      const chart = await textOf(`run; plot ${figure}`);
+      expect(chart).toContain(shows);
+      for (const line of chart.split("\n")) expect([...line].length).toBeLessThanOrEqual(host.columns);
+      expect(await textOf(`plot ${figure} --file x.html --svg x.svg --png x.png`)).toBe(
+        "wrote x.html, x.svg and x.png",
+      );
+      expect(host.files.get("x.png")).toBe(`${host.files.get("x.svg")?.length} bytes`);
+      // A moment is the same whether the run is there or only looks back at it.
+      const back = await textOf(`plot ${figure} --at 50`);
+      expect(await textOf(`goto 50; plot ${figure}`)).toBe(back);
+      await textOf("goto 0");
+    }
+  });
+
+  test("the orderings that a fault needs, beside a picture of them", async () => {
+    const text = await textOf("orderings cve-2020-29374 --svg before.svg");
+    expect(text).toContain("NECESSARY");
+    expect(text).toContain("wrote before.svg");
+    expect(host.files.get("before.svg")).toContain("in every way to the fault");
   });
 });
 
