@@ -104,7 +104,7 @@ describe("determinism and portability", () => {
 
   it("the simulator, the explorer and the figures use nothing of Node", () => {
     // Packages that do not, either.
-    const portable = ["diff", "d3-sankey"];
+    const portable = ["diff", "d3-sankey", "@dagrejs/dagre"];
     const found: string[] = [];
     for (const file of SOURCES.filter((name) => PURE.includes(folderOf(name)))) {
       for (const name of importsOf(file))

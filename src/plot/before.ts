@@ -72,7 +72,7 @@ const ASIDE = 14;
  * The steps of a way to a fault that have to be in an order, a lane for each task, time from top to bottom. An arrow leads from a step to one
  * of another task that touches the same thing later: thick where no way to the fault is without that order.
  *
- * @example beforeGraph(story).kind // "before"
+ * @example orderings("cve-2020-29374").figure().kind // "before"
  */
 export function beforeGraph(story: BeforeStory): Figure {
   const { kind, run, replay, orderings, fault } = story;

@@ -57,7 +57,7 @@ const ROOM = SHEET - VALUE.x;
  * The words of a struct page, a row for each with its offset in bytes: the field that the page's present type has there, whose the word
  * is, and what it holds. What has changed since the earlier moment has a thick frame and says what it was.
  *
- * @example pageWordsSheet(story).kind // "page"
+ * @example session.report().plot.page().kind // "page"
  */
 export function pageWordsSheet(story: PageStory): Figure {
   const { pfn, type, tick, since, words, run, replay } = story;

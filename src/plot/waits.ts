@@ -102,7 +102,7 @@ const stateOf = ({ state }: WaitTask): string => (state === "hung" ? "waits for 
  * The tasks that wait or hold something, and between them what they wait for and hold: an arrow leads from a task to what it waits for,
  * and from a lock to who holds it. What can never end is drawn thick; so is a circle, which is a deadlock.
  *
- * @example waits(story).kind // "waits"
+ * @example session.report().plot.waits().kind // "waits"
  */
 export function waits(story: WaitStory): Figure {
   const { tasks, things, moment, run, replay } = story;
