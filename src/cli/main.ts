@@ -472,11 +472,13 @@ ${EXIT_CODES}`,
     )
     .addOption(new Option("-j, --jobs <n>", "cells at a time; default one a processor").argParser(whole(1)))
     .option("--html <file>", "write a page there in which each cell opens its witnesses as lanes")
+    .option("--svg <file>", "write a picture of the cells there")
+    .option("--png <file>", "write a picture in pixels there")
     .addOption(
       new Option(
         "--plan [folder]",
         "print commands that compute one cell each, into files of that folder; default cells",
-      ).conflicts(["cell", "merge", "html", "json"]),
+      ).conflicts(["cell", "merge", "html", "svg", "png", "json"]),
     )
     .addOption(
       new Option("--merge <folder>", "compute nothing: put the results of that folder together").conflicts([

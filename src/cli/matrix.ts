@@ -21,6 +21,8 @@ interface MatrixFlags {
   readonly merge?: string;
   readonly result?: string;
   readonly html?: string;
+  readonly svg?: string;
+  readonly png?: string;
   readonly cache?: string;
   readonly fresh?: true;
   readonly json?: true;
@@ -88,6 +90,15 @@ async function show(cells: readonly Cell[], flags: MatrixFlags): Promise<void> {
     const { readFileSync } = await import("node:fs");
     const client = readFileSync(new URL("./matrix-page.js", import.meta.url), "utf8");
     host.write(flags.html, matrixPage(matrix, client));
+  }
+  if (flags.svg !== undefined || flags.png !== undefined) {
+    const [{ matrixFigure }, { toSvg }] = await Promise.all([
+      import("../lab/matrix/figure.js"),
+      import("../plot/index.js"),
+    ]);
+    const svg = toSvg(matrixFigure(matrix));
+    if (flags.png !== undefined) host.write(flags.png, await host.png(svg));
+    if (flags.svg !== undefined) host.write(flags.svg, svg);
   }
   process.stdout.write(
     flags.json

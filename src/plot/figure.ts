@@ -98,6 +98,10 @@ export interface Heatmap {
   readonly text?: readonly (readonly string[])[];
   /** Where given, `text` is also written in the cells. */
   readonly texttemplate?: "%{text}";
+  /** Of what is written in the cells; default the figure's own. */
+  readonly textfont?: { readonly size: number };
+  /** What a hovertemplate may name besides. */
+  readonly customdata?: readonly (readonly string[])[];
   readonly hovertemplate?: string;
   readonly hoverinfo?: "skip";
   /** Pixels of paper between columns and between rows. */

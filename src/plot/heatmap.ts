@@ -8,7 +8,10 @@ import type { PanelTrace } from "./compose.js";
 import type { Heatmap, State } from "./figure.js";
 
 export interface HeatmapOptions
-  extends Pick<Heatmap, "name" | "x" | "y" | "z" | "text" | "hovertemplate" | "xgap" | "ygap"> {
+  extends Pick<
+    Heatmap,
+    "name" | "x" | "y" | "z" | "text" | "textfont" | "customdata" | "hovertemplate" | "xgap" | "ygap"
+  > {
   /** By their number. */
   readonly states: readonly State[];
   /** Write `text` in the cells. */

@@ -10,6 +10,7 @@ export { heat } from "./heat.js";
 export { type PageOptions, toHtml, toPage } from "./html.js";
 export { lanes } from "./lanes.js";
 export { pageLife } from "./life.js";
+export { type MatrixCell, type MatrixRows, type MatrixStory, outcomeMatrix } from "./matrix.js";
 export { type Misfit, misfitsOf, type OwnersStory, owners, ownersIn } from "./owners.js";
 export { type PageStory, type PageWordStory, pageWordsSheet, type WordOwner } from "./page_words.js";
 export { type PinOptions, pinCounts } from "./pins.js";

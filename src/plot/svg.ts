@@ -264,7 +264,7 @@ function traces(frame: Frame, boxes: ReadonlyMap<string, Box>, data: readonly Tr
 
 /** A path for each state, of rectangles as long as the state lasts; and what is written in the cells. */
 function cells(frame: Frame, box: Box, trace: Heatmap): string {
-  const { meta, z, texttemplate, text: words, xgap = 0, ygap = 0 } = trace;
+  const { meta, z, texttemplate, text: words, textfont, xgap = 0, ygap = 0 } = trace;
   const x = trace.x.map((v) => px(frame, v));
   const y = trace.y.map((v) => py(box, v));
   const runs = meta.states.map(() => "");
@@ -291,6 +291,7 @@ function cells(frame: Frame, box: Box, trace: Heatmap): string {
               ? ""
               : text((x[c] + x[c + 1]) / 2, (y[r] + y[r + 1]) / 2 + 4, words[r][c], {
                   anchor: "middle",
+                  size: textfont?.size,
                   color: inkOn(meta.states[state].color),
                 }),
           ),

@@ -1,47 +1,19 @@
 /** The matrix as an HTML table, for a page of its own (page.ts) and for notebooks, which keep only styles that stand at an element. */
 import { escapeXml } from "../../plot/text.js";
-import { isFault } from "../outcomes.js";
-import type { Cell, CellOutcome } from "./cell.js";
+import { BADNESS, type Badness, badnessOf } from "./badness.js";
 import type { Matrix } from "./matrix.js";
 import { boundsText, GROUPS, shortCell } from "./text.js";
 
-/** How bad a cell is. */
-type Badness = "crash" | "data" | "stuck" | "refused" | "fine" | "open" | "none";
-
-function badnessOf(cell: Cell | undefined): Badness {
-  if (cell === undefined) return "none";
-  const kinds = cell.outcomes.map(({ kind }) => kind);
-  const has = (...wanted: readonly CellOutcome["kind"][]) => kinds.some((kind) => wanted.includes(kind));
-  if (has("BUG", "UAF", "INFOLEAK")) return "crash";
-  if (has("LOST", "TORN", "STALE")) return "data";
-  if (kinds.some((kind) => kind !== "OK" && isFault(kind))) return "stuck";
-  if (!cell.complete) return "open";
-  return has("OK") ? "fine" : "refused";
+/** A cell's background: stripes where not everything was seen, the paper where nothing was. */
+function backgroundOf(id: Badness | null): string {
+  const color = BADNESS.find((each) => each.id === id)?.color ?? "#fff";
+  return id === "open" ? `repeating-linear-gradient(45deg, #fff 0 4px, ${color} 4px 8px)` : color;
 }
 
-const COLOURS: Readonly<Record<Badness, string>> = {
-  crash: "#f3b6ae",
-  data: "#f9d59b",
-  stuck: "#f4ecb0",
-  refused: "#d4dfee",
-  fine: "#c7e5cb",
-  open: "repeating-linear-gradient(45deg, #fff 0 4px, #e4e4e4 4px 8px)",
-  none: "#fff",
-};
-
-const LEGEND: readonly (readonly [Badness, string])[] = [
-  ["crash", "the kernel dies, or memory is used that was freed"],
-  ["data", "bytes are lost, torn or stale"],
-  ["stuck", "hangs, deadlocks, leaks, warnings, late ENOSPC"],
-  ["refused", "somebody is refused in every order"],
-  ["fine", "nothing goes wrong"],
-  ["open", "nothing was met, and not every interleaving was seen"],
-];
-
 export const legendHtml = (): string =>
-  `<p>${LEGEND.map(
-    ([kind, text]) =>
-      `<span style="display:inline-block;margin-right:1.2em"><i style="display:inline-block;width:1em;height:1em;border:1px solid #d5dae0;vertical-align:-2px;margin-right:0.4em;background:${COLOURS[kind]}"></i>${text}</span>`,
+  `<p>${BADNESS.map(
+    ({ id, says }) =>
+      `<span style="display:inline-block;margin-right:1.2em"><i style="display:inline-block;width:1em;height:1em;border:1px solid #d5dae0;vertical-align:-2px;margin-right:0.4em;background:${backgroundOf(id)}"></i>${says}</span>`,
   ).join(" ")}</p>`;
 
 /**
@@ -80,7 +52,7 @@ export function tableHtml(
         cell === undefined || opens === null
           ? text
           : `<button type="button" aria-label="${label}" ${opens(at, workload)}>${text}</button>`;
-      return `<td title="${label}" style="text-align:center;background:${COLOURS[badnessOf(cell)]}">${inside}</td>`;
+      return `<td title="${label}" style="text-align:center;background:${backgroundOf(badnessOf(cell))}">${inside}</td>`;
     });
     return [
       ...title,

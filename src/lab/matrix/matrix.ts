@@ -2,10 +2,11 @@
  * The matrix as a value: rows, cells, and what each proposal asks for.
  */
 import { proposals } from "../../patches/proposals/index.js";
-import { DISPLAY } from "../../plot/index.js";
+import { DISPLAY, type Figure } from "../../plot/index.js";
 import { workloads } from "../workloads/index.js";
 import { type Cell, computeCell } from "./cell.js";
 import { type Criteria, criteriaOf } from "./criteria.js";
+import { matrixFigure } from "./figure.js";
 import { matrixHtml } from "./html.js";
 import {
   ARTICLE,
@@ -93,13 +94,19 @@ export function placesOf({
 
 /** A matrix that shows itself. */
 export interface MatrixView extends Matrix {
+  /** The rows that have a cell as a map. @throws Error with one sentence when no cell has been computed */
+  figure(): Figure;
   toString(): string;
 }
 
 /** Cells as a matrix that shows itself. */
 function viewOf(cells: readonly Cell[]): MatrixView {
   const made = matrixOf(cells);
-  const shown: MatrixView = { ...made, toString: () => matrixText(made, 100) };
+  const shown: MatrixView = {
+    ...made,
+    figure: () => matrixFigure(made),
+    toString: () => matrixText(made, 100),
+  };
   return Object.assign(shown, {
     [DISPLAY]: () => ({ "text/html": matrixHtml(made), "text/plain": matrixText(made, 100) }),
   });

@@ -83,13 +83,22 @@ export function boundsText({ rows }: Matrix): string {
 /** Names that are no wider than this stand in a row's head. */
 const HEAD = 32;
 
-/** The matrix as tables that are no wider than `width` columns, where that leaves room for one workload at least. */
-export function matrixText(matrix: Matrix, width: number): string {
-  const computed = matrix.rows.filter(({ cells }) => Object.keys(cells).length > 0);
-  if (computed.length === 0) return "no cell of the matrix has been computed";
-  const asked = matrix.columns.filter(({ workload }) =>
-    computed.some(({ cells }) => cells[workload] !== undefined),
-  );
+/** What the signs of a cell say. */
+export const SIGNS =
+  "+ other faults as well; OK/REF refused in some orders; ? not every interleaving was seen; - not computed";
+
+/** The rows that have a cell, and the columns. */
+export function shownOf({ rows, columns: all }: Matrix): Pick<Matrix, "rows" | "columns"> {
+  const computed = rows.filter(({ cells }) => Object.keys(cells).length > 0);
+  return {
+    rows: computed,
+    columns: all.filter(({ workload }) => computed.some(({ cells }) => cells[workload] !== undefined)),
+  };
+}
+
+/** The cells as tables that are no wider than `width` columns, where that leaves room for one workload at least. */
+export function tablesText(matrix: Matrix, width: number): string {
+  const { rows: computed, columns: asked } = shownOf(matrix);
   const shown = asked.map(({ workload }) => workload);
   const rows = computed.map(({ group, name, cells }) => ({
     group,
@@ -107,12 +116,18 @@ export function matrixText(matrix: Matrix, width: number): string {
     ]);
     return table([["", ...part(shown)], ...body], head);
   });
-  const used = asked.map(({ workload, scenario, help }) => [workload, scenario, help]);
+  return blocks(...tables);
+}
+
+/** The matrix for a terminal: its cells as tables, what the signs and the columns are, and what proposals ask for. */
+export function matrixText(matrix: Matrix, width: number): string {
+  const { rows: computed, columns: asked } = shownOf(matrix);
+  if (computed.length === 0) return "no cell of the matrix has been computed";
   return blocks(
-    ...tables,
-    "+ other faults as well; OK/REF refused in some orders; ? not every interleaving was seen; - not computed",
+    tablesText(matrix, width),
+    SIGNS,
     fill(boundsText(matrix), width).join("\n"),
-    columns(used),
+    columns(asked.map(({ workload, scenario, help }) => [workload, scenario, help])),
     criteriaText(
       matrix.criteria.filter(({ name }) => computed.some((row) => row.name === name)),
       width,
