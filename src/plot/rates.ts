@@ -52,6 +52,9 @@ const COLORS = [
   COLOR.black,
 ];
 
+/** Beside its colour each curve has a stroke of its own: in print, and to many eyes, colours are shades of grey. */
+const DASHES = ["solid", "dash", "dot"] as const;
+
 /**
  * Curves of mean times.
  *
@@ -91,7 +94,12 @@ export function meanTimes({ title, subtitle, x, curves, caption }: MeanTimes): F
           y: curve.points.map(({ y }) => (Number.isFinite(y) && y > 0 ? Math.log10(y) : null)),
           text: curve.points.map(({ y, label }) => `${label}: ${y.toExponential(2)} s`),
           hovertemplate: `${curve.name}, %{text}<extra></extra>`,
-          line: { color: COLORS[at % COLORS.length], width: 2.5, shape: "linear" as const },
+          line: {
+            color: COLORS[at % COLORS.length],
+            width: 2.5,
+            shape: "linear" as const,
+            dash: DASHES[at % DASHES.length],
+          },
           showlegend: true,
         })),
         grid: false,

@@ -697,13 +697,18 @@ const PENS: readonly Pen[] = [
   { h: "═", v: "║", leftDown: "╗", leftUp: "╝", upRight: "╚", downRight: "╔" },
   { h: "─", v: "│", leftDown: "╮", leftUp: "╯", upRight: "╰", downRight: "╭" },
 ];
-const DASHED: Pen = { h: "╌", v: "╎", leftDown: "╮", leftUp: "╯", upRight: "╰", downRight: "╭" };
+const BROKEN: Readonly<Record<"dash" | "dot", Pen>> = {
+  dash: { h: "╌", v: "╎", leftDown: "╮", leftUp: "╯", upRight: "╰", downRight: "╭" },
+  dot: { h: "┈", v: "┊", leftDown: "╮", leftUp: "╯", upRight: "╰", downRight: "╭" },
+};
 
-/** The look of a line: by its place in its panel, so that lines differ without colour. */
+/** The look of a line: by its stroke, and by its place among the solid ones of its panel, so that lines differ without colour. */
 function penOf(trace: Scatter, data: readonly Trace[]): Pen {
-  if (trace.line?.dash !== undefined && trace.line.dash !== "solid") return DASHED;
+  const strokeOf = ({ line }: Scatter) => line?.dash ?? "solid";
+  const stroke = strokeOf(trace);
+  if (stroke !== "solid") return BROKEN[stroke];
   const place = data
-    .filter((t) => t.yaxis === trace.yaxis && t.type === "scatter")
+    .filter((t) => t.yaxis === trace.yaxis && t.type === "scatter" && strokeOf(t) === "solid")
     .findIndex(({ name }) => name === trace.name);
   return PENS[place % PENS.length];
 }
@@ -742,8 +747,8 @@ function drawStep(cells: Grid, trace: Scatter, panel: Panel, height: number, sca
   const pen = penOf(trace, panel.traces);
   const color = inkOf(trace.line!.color);
   const put = (r: number, c: number, glyph: string): void => {
-    // A dashed line leaves every second character of a line below it to be seen.
-    if (pen === DASHED && c % 2 === 1 && glyph === cells[r][c].glyph.replace(/[━═─]/, pen.h)) return;
+    // A broken line leaves every second character of a line below it to be seen.
+    if (!PENS.includes(pen) && c % 2 === 1 && glyph === cells[r][c].glyph.replace(/[━═─]/, pen.h)) return;
     cells[r][c] = { glyph, color };
   };
   const first = trace.x.length > 0 ? columnOf(scale, trace.x[0]!) : scale.width;

@@ -54,12 +54,27 @@ describe("guplab run", () => {
       "figures.html",
       "lanes.svg",
       "life.svg",
+      "owners.svg",
+      "page.svg",
       "pins.svg",
       "reclaim.svg",
+      "waits.svg",
     ]);
     const page = readFileSync(join(folder, "figures", "figures.html"), "utf8");
-    expect(page.match(/class="guplab-figure"/g)).toHaveLength(5);
+    expect(page.match(/class="guplab-figure"/g)).toHaveLength(8);
     expect(page.length).toBeLessThan(4e6);
+  });
+
+  test("--png writes a picture in pixels beside each, and says what it needs", () => {
+    expect(guplab(["run", "kara-2018-quiet", "--seed", "2", "--plot", "pixels", "--png"]).status).toBe(0);
+    const pictures = readdirSync(join(folder, "pixels")).filter((name) => name.endsWith(".png"));
+    expect(pictures).toHaveLength(8);
+    for (const name of pictures)
+      expect(readFileSync(join(folder, "pixels", name)).toString("latin1", 1, 4)).toBe("PNG");
+    expect(guplab(["run", "kara-2018-quiet", "--png"])).toMatchObject({
+      status: 1,
+      stderr: "guplab: --png says how the figures of --plot are written: write --plot FOLDER as well\n",
+    });
   });
 });
 
