@@ -52,6 +52,8 @@ describe("guplab run", () => {
     expect(readdirSync(join(folder, "figures")).sort()).toEqual([
       "dirty.svg",
       "figures.html",
+      "flow.svg",
+      "heat.svg",
       "lanes.svg",
       "life.svg",
       "owners.svg",
@@ -61,14 +63,14 @@ describe("guplab run", () => {
       "waits.svg",
     ]);
     const page = readFileSync(join(folder, "figures", "figures.html"), "utf8");
-    expect(page.match(/class="guplab-figure"/g)).toHaveLength(8);
+    expect(page.match(/class="guplab-figure"/g)).toHaveLength(10);
     expect(page.length).toBeLessThan(4e6);
   });
 
   test("--png writes a picture in pixels beside each, and says what it needs", () => {
     expect(guplab(["run", "kara-2018-quiet", "--seed", "2", "--plot", "pixels", "--png"]).status).toBe(0);
     const pictures = readdirSync(join(folder, "pixels")).filter((name) => name.endsWith(".png"));
-    expect(pictures).toHaveLength(8);
+    expect(pictures).toHaveLength(10);
     for (const name of pictures)
       expect(readFileSync(join(folder, "pixels", name)).toString("latin1", 1, 4)).toBe("PNG");
     expect(guplab(["run", "kara-2018-quiet", "--png"])).toMatchObject({

@@ -478,7 +478,7 @@ describe("reclaim's flow", () => {
           0,
         );
         expect(ended).toBe(total);
-        expect(figure.lines!.join("\n")).toContain(
+        expect((figure.lines as readonly string[]).join("\n")).toContain(
           total === 0 ? "Reclaim looked at no page." : `${total} passes`,
         );
       }),

@@ -267,7 +267,18 @@ export const bisect = verb({
   },
 });
 
-const FIGURES = ["pins", "dirty", "heat", "reclaim", "flow", "lanes", "life", "page", "owners", "waits"] as const;
+const FIGURES = [
+  "pins",
+  "dirty",
+  "heat",
+  "reclaim",
+  "flow",
+  "lanes",
+  "life",
+  "page",
+  "owners",
+  "waits",
+] as const;
 /** Those of one page, and those of one moment. */
 const OF_A_PAGE: readonly string[] = ["life", "page", "owners"];
 const OF_A_MOMENT: readonly string[] = ["page", "owners", "waits"];

@@ -140,7 +140,10 @@ describe("what cannot be done is said in one sentence, and nothing changes", () 
     ],
     ["replay kara-2018@v4.20:z1", /^the schedule names task z; the tasks here are r, k, f, d, m$/],
     ["paths nope", 'there is no path "nope" in kara-2018; paths lists them'],
-    ["plot nope", 'there is no figure "nope"; known: pins, dirty, heat, reclaim, flow, lanes, life, page, owners, waits'],
+    [
+      "plot nope",
+      'there is no figure "nope"; known: pins, dirty, heat, reclaim, flow, lanes, life, page, owners, waits',
+    ],
     ["plot pins 0", "only life, page and owners take a page: write plot pins, or plot life 0"],
     ["plot pins --at 3", "only page, owners and waits are of one moment: write plot pins, or go there"],
     ["plot owners --since 3", "only page has a since: write plot page"],
