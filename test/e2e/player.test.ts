@@ -216,7 +216,8 @@ describe("crash it yourself", () => {
     await settled.waitFor();
     expect(await settled.textContent()).toMatch(/^A crash can still happen: in 10 steps\./);
     await picture("crash-it-yourself");
-    const press = (task: string) => player.locator("[data-task]", { hasText: task }).click();
+    const press = (task: string) =>
+      player.getByRole("button", { name: new RegExp(`^${task}: make`) }).click();
     for (const task of shortest.world.schedule.slice(53, 62))
       await press(shortest.recording.info.tasks[task].name);
     await expect
@@ -241,7 +242,11 @@ describe("crash it yourself", () => {
     await expect
       .poll(() => shows(player, "outlook").textContent(), PATIENT)
       .toMatch(/^A crash can still happen/);
-    await player.locator("[data-task]", { hasText: "reader" }).click();
+    await player.getByRole("button", { name: "reader: make" }).click();
+    expect(await shows(player, "tick").textContent()).toBe("step 1 of 1");
+    await player.getByRole("button", { name: "reader: go on" }).click();
+    expect(await shows(player, "tick").textContent()).toBe("step 15 of 15");
+    await player.getByRole("button", { name: "Undo" }).click();
     expect(await shows(player, "tick").textContent()).toBe("step 1 of 1");
     await leave();
   });
@@ -267,7 +272,10 @@ describe("who reads it", () => {
     const player = await playerOf(page, 1);
     await player.getByRole("slider").fill("103");
     await player.getByText("Another kernel, proposal or order").click();
-    expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(380);
+    const width = () => page.evaluate("document.documentElement.scrollWidth");
+    expect(await width()).toBeLessThanOrEqual(380);
+    await player.getByRole("button", { name: "Crash it yourself, from here" }).click();
+    expect(await width()).toBeLessThanOrEqual(380);
     await player.scrollIntoViewIfNeeded();
     await picture("telephone");
     await leave();

@@ -76,8 +76,10 @@ class Player {
   private buffers: boolean;
   private page: number;
   private timer = 0;
-  /** Whether the reader orders the steps, and from which step on. */
-  private ownFrom: number | null = null;
+  /** Whether the reader orders the steps. */
+  private isOwn = false;
+  /** Where the film was before each of his presses. */
+  private presses: number[] = [];
   private worker: Thread | null = null;
   private asking = 0;
   /** What the figures show of the run, where they do not show all. */
@@ -139,12 +141,12 @@ class Player {
     };
     this.root.addEventListener("click", ({ target }) => {
       const button = target.closest("button");
-      const { do: deed, task, page } = button?.dataset ?? {};
+      const { do: deed, task, on, page } = button?.dataset ?? {};
       if (deed !== undefined) {
         if (deed !== "play") this.stop();
         deeds[deed]();
       }
-      if (task !== undefined) this.own(Number(task));
+      if (task !== undefined) this.own(Number(task), on !== undefined);
       if (page !== undefined) {
         this.page = Number(page);
         this.showMoment();
@@ -164,13 +166,13 @@ class Player {
     });
     this.document.addEventListener("guplab-time", ({ detail }: PageEvent) => {
       const { run: line, x, source } = detail as { run: string; x: number; source: Place | null };
-      if (line !== this.current.replay || source === this.root || this.ownFrom !== null) return;
+      if (line !== this.current.replay || source === this.root || this.isOwn) return;
       this.stop();
       this.goTo(x, false);
     });
     this.document.addEventListener("guplab-range", ({ detail }: PageEvent) => {
       const { run: line, range } = detail as { run: string; range: readonly [number, number] | null };
-      if (line !== this.current.replay || this.ownFrom !== null) return;
+      if (line !== this.current.replay || this.isOwn) return;
       this.range = range;
       this.showStrip(this.current);
     });
@@ -180,7 +182,7 @@ class Player {
 
   private goTo(tick: number, tell = true): void {
     this.film.goTo(tick);
-    if (this.ownFrom !== null) {
+    if (this.isOwn) {
       this.showOwn();
       return;
     }
@@ -218,7 +220,7 @@ class Player {
   }
 
   private showMoment(): void {
-    const { film, ownFrom } = this;
+    const { film, isOwn } = this;
     const { tick, length } = film;
     const moment = momentAt(film, tick, this.buffers);
     const bar = this.control("tick");
@@ -227,14 +229,14 @@ class Player {
     bar.setAttribute("aria-valuetext", madeText(moment));
     this.show("tick").textContent = `step ${tick} of ${length}`;
     this.show("made").innerHTML = madeHtml(moment);
-    this.show("tasks").innerHTML = tasksHtml(moment, ownFrom === null ? null : film.world);
+    this.show("tasks").innerHTML = tasksHtml(moment, isOwn ? film.world : null);
     const unfolded = this.root.querySelector("[data-words][open]") !== null;
     this.show("page").innerHTML = pagesHtml(moment, this.page, unfolded);
     this.show("faults").innerHTML = faultsHtml(moment);
     this.button("back").disabled = tick === 0;
     this.button("forward").disabled = tick === length;
-    if (ownFrom === null) return;
-    this.button("undo").disabled = tick <= ownFrom;
+    if (!isOwn) return;
+    this.button("undo").disabled = this.presses.length === 0;
     this.show("replay").textContent = film.world.replay;
   }
 
@@ -254,7 +256,7 @@ class Player {
     this.show("note").textContent = note;
     this.show("replay").textContent = current.replay;
     this.showHash();
-    this.button("reset").disabled = !other && this.ownFrom === null;
+    this.button("reset").disabled = !other && !this.isOwn;
   }
 
   private showStrip({ recording, faults }: Run): void {
@@ -359,7 +361,8 @@ class Player {
   // ---- steps of the reader's own
 
   private takeOver(): void {
-    this.ownFrom = this.film.tick;
+    this.isOwn = true;
+    this.presses = [];
     this.range = null;
     this.film.cut();
     this.show("own").hidden = false;
@@ -369,21 +372,24 @@ class Player {
   }
 
   private ownOver(): void {
-    this.ownFrom = null;
+    this.isOwn = false;
     this.giveUp();
     this.show("own").hidden = true;
     this.button("take").hidden = false;
   }
 
-  private own(task: number): void {
-    this.film.take(task);
+  private own(task: number, on: boolean): void {
+    this.presses.push(this.film.tick);
+    if (on) this.film.takeOn(task);
+    else this.film.take(task);
     this.showOwn();
-    const again = this.root.querySelector(`[data-task="${task}"]:not([disabled])`);
-    (again ?? this.root.querySelector("[data-task]:not([disabled])") ?? this.button("undo")).focus();
+    const same = `[data-task="${task}"]${on ? "[data-on]" : ""}:not([disabled])`;
+    const next = this.root.querySelector(same) ?? this.root.querySelector("[data-task]:not([disabled])");
+    (next ?? this.button("undo")).focus();
   }
 
   private undo(): void {
-    this.film.goTo(this.film.tick - 1);
+    this.film.goTo(this.presses.pop() ?? this.film.tick);
     this.film.cut();
     this.showOwn();
   }
@@ -422,6 +428,8 @@ class Player {
         const said = answer as Outlook;
         place.textContent = outlookText(said);
         place.setAttribute("data-settled", String(!said.searching));
+        // Only the last word is read out.
+        place.setAttribute("aria-busy", String(said.searching));
       });
     }, PAUSE);
   }

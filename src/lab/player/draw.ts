@@ -129,14 +129,17 @@ export function tasksHtml({ tasks, made }: Moment, own: World | null): string {
     const next = path === "" ? "" : `${escapeXml(path)}: <code>${escapeXml(step)}</code>`;
     const moved = made?.task === name ? ' class="moved"' : "";
     const can = own?.enabled(number) === true;
+    const off = can ? "" : " disabled";
+    const says = escapeXml(`${name}: ${can ? `make the step ${step} of ${path}` : stateText(task)}`);
     const button =
       own === null
         ? escapeXml(name)
-        : `<button type="button" data-task="${number}"${can ? "" : " disabled"} aria-label="${escapeXml(`${name}: ${can ? `make the step ${step} of ${path}` : stateText(task)}`)}">${escapeXml(name)}</button>`;
+        : `<button type="button" data-task="${number}"${off} aria-label="${says}">${escapeXml(name)}</button> ` +
+          `<button type="button" data-task="${number}" data-on="yes"${off} aria-label="${escapeXml(name)}: go on until it stops" title="go on until it stops">▸▸</button>`;
     const state = `<small>${escapeXml(stateText(task))}</small>`;
     return `<tr${moved}><th scope="row">${button}</th><td>${next} ${state}</td></tr>`;
   });
-  return `<table><caption>${own === null ? "Tasks, and the step of each that comes next" : "Press who makes the next step"}</caption><tbody>${rows.join("")}</tbody></table>`;
+  return `<table><caption>${own === null ? "Tasks, and the step of each that comes next" : "Press who makes the next step; ▸▸ goes on until it stops"}</caption><tbody>${rows.join("")}</tbody></table>`;
 }
 
 const NONE = '<span class="none">none</span>';

@@ -79,6 +79,18 @@ export class Film {
     this.finished = null;
   }
 
+  /**
+   * Let a task make steps until it cannot, or would sleep, or something goes wrong; at least one.
+   *
+   * @throws Error with one sentence when it cannot move; nothing has changed then
+   */
+  takeOn(task: number): void {
+    const { world } = this;
+    const wrong = world.k.faults.length;
+    do this.take(task);
+    while (world.enabled(task) && !world.machine.paused(task) && world.k.faults.length === wrong);
+  }
+
   /** Forget what comes after this moment. */
   cut(): void {
     this.schedule.length = this.tick;

@@ -36,6 +36,7 @@ export const PLAYER_STYLE = `.player { margin: 1.6rem 0; padding: 0.9rem 1.1rem 
 .player-page th { color: var(--faint); width: 7.2em; }
 .player td > small { display: block; }
 .player tr.moved th { box-shadow: -3px 0 0 var(--paper), -6px 0 0 var(--link); }
+.player [data-on] { padding: 0.25rem 0.35rem; font-size: 0.75rem; vertical-align: top; }
 .player tr.new { background: var(--fresh); }
 .player tr.new th, .player .new { color: var(--ink); }
 .chip { display: inline-block; border: 1px solid var(--edge); border-radius: 4px; padding: 0 0.4em; font-size: 0.8125rem; white-space: nowrap; }

@@ -83,7 +83,7 @@ describe("a moment", () => {
     film.goTo(20);
     const html = tasksHtml(at(20), film.world);
     film.goTo(20);
-    for (const [, number, disabled] of html.matchAll(/data-task="(\d)"( disabled)?/g))
+    for (const [, number, disabled] of html.matchAll(/data-task="(\d)"(?: data-on="yes")?( disabled)?/g))
       expect(disabled === undefined).toBe(film.world.enabled(Number(number)));
     expect(html).toMatch(/aria-label="flusher: make the step b_dirty of wb_workfn"/);
     expect(tasksHtml(at(20), null)).not.toContain("<button");

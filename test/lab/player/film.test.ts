@@ -49,6 +49,20 @@ describe("a film of a run", () => {
     expect(memoryHash(run(film.world.replay).world.k.memory)).toBe(memoryHash(film.world.k.memory));
   });
 
+  test("a task goes on until it cannot, or sleeps, or something goes wrong", () => {
+    const film = new Film(shortest);
+    film.goTo(0);
+    const reader = film.world.letters.indexOf("r");
+    film.takeOn(reader);
+    expect(film.world.enabled(reader) && !film.world.machine.paused(reader)).toBe(false);
+    expect(film.world.replay).toBe("kara-2018@v4.20:r15");
+    film.goTo(0);
+    for (const task of shortest.world.schedule.slice(0, 59)) film.take(task);
+    film.takeOn(film.world.letters.indexOf("f"));
+    expect(film.world.faults.map(({ kind }) => kind)).toEqual(["WARN", "BUG"]);
+    expect(film.world.replay).toBe(SHORTEST);
+  });
+
   test("a step that cannot be made changes nothing", () => {
     const film = new Film(shortest);
     film.goTo(20);
