@@ -87,6 +87,9 @@ describe("looking at a run", () => {
     await player.getByRole("button", { name: "One step forward" }).click();
     await player.getByRole("button", { name: "One step back" }).click();
     const { replay } = recorded;
+    // Its figures draw their line there, and those of the other run do not.
+    expect(await page.locator(".guplab-cursor").count()).toBe(3);
+    expect(await page.locator("#figure-3 .guplab-cursor").count()).toBe(0);
     expect(await page.evaluate("window.told")).toEqual(
       [103, 102, 101, 102, 103, 102].map((x) => [replay, x]),
     );
@@ -118,6 +121,31 @@ describe("looking at a run", () => {
     expect(told).toBe(1);
     expect(await shows(second, "tick").textContent()).toBe("step 40 of 63");
     expect(await shows(first, "tick").textContent()).toBe("step 0 of 126");
+    await leave();
+  });
+
+  test("the pointer in a figure moves the bar", async () => {
+    const { page, leave } = await visit(browser, file);
+    const player = await playerOf(page, 1);
+    const plot = page.locator("#figure-1 .js-plotly-plot .nsewdrag").first();
+    await plot.waitFor({ timeout: 60_000 });
+    let x = 200;
+    const moved = async () => {
+      await plot.hover({ position: { x: x++, y: 100 } });
+      return shows(player, "tick").textContent();
+    };
+    await expect.poll(moved, PATIENT).not.toBe("step 0 of 126");
+    await leave();
+  });
+
+  test("a moment of another axis is none of the run's", async () => {
+    const { page, leave } = await visit(browser, file);
+    const player = await playerOf(page, 1);
+    const detail = { run: recorded.replay, x: 40, axis: "pages", source: null };
+    await page.evaluate(
+      `document.dispatchEvent(new CustomEvent("guplab-time", { detail: ${JSON.stringify(detail)} }))`,
+    );
+    expect(await shows(player, "tick").textContent()).toBe("step 0 of 126");
     await leave();
   });
 

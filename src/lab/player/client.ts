@@ -2,11 +2,11 @@
  * The script that a rendered page carries: guplab itself, in a browser. It fills each place that is left for a player, and listens to
  * the figures. The same script, started as a worker, looks for what can still go wrong (outlook.ts), so that the page never waits.
  *
- * Figures and players speak by two events on the document: `guplab-time` `{run, x, source}` says which moment somebody looks at, `run`
- * being the replay line and `x` the tick; `guplab-range` `{run, range, source}`, which part of the run a figure shows, or null for all.
+ * Figures and players speak by the two events that are described at plot/figure_script.ts.
  */
 import { toHtml } from "../../plot/index.js";
 import { escapeXml } from "../../plot/text.js";
+import { timeline } from "../../plot/timeline.js";
 import type { FaultKind } from "../../trace/recording.js";
 import { isFault, SEVERITY } from "../outcomes.js";
 import { type Plots, type Run, run } from "../run.js";
@@ -164,15 +164,23 @@ class Player {
     this.root.addEventListener("focusin", ({ target }) => {
       if (target.dataset.control === "added") this.markRefusals();
     });
-    this.document.addEventListener("guplab-time", ({ detail }: PageEvent) => {
-      const { run: line, x, source } = detail as { run: string; x: number; source: Place | null };
-      if (line !== this.current.replay || source === this.root || this.isOwn) return;
+    // Figures whose x axis is not the run's time have nothing to say to it.
+    const time = timeline(this.recorded.recording).title;
+    const heard = <D extends object>(name: string, then: (detail: D) => void): void =>
+      this.document.addEventListener(name, ({ detail }: PageEvent) => {
+        const {
+          run: line,
+          axis = time,
+          source,
+        } = detail as { run: string; axis?: string; source: Place | null };
+        const mine = line === this.current.replay && axis === time && source !== this.root && !this.isOwn;
+        if (mine) then(detail as D);
+      });
+    heard<{ x: number }>("guplab-time", ({ x }) => {
       this.stop();
       this.goTo(x, false);
     });
-    this.document.addEventListener("guplab-range", ({ detail }: PageEvent) => {
-      const { run: line, range } = detail as { run: string; range: readonly [number, number] | null };
-      if (line !== this.current.replay || this.isOwn) return;
+    heard<{ range: readonly [number, number] | null }>("guplab-range", ({ range }) => {
       this.range = range;
       this.showStrip(this.current);
     });
