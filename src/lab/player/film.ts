@@ -8,6 +8,9 @@ import { type Run, reportRun } from "../run.js";
 import { Session } from "../session.js";
 import type { World } from "../world.js";
 
+/** Steps of a task that goes on. */
+const MOST = 1000;
+
 /**
  * A run, with the machine as it was after some of its steps.
  *
@@ -80,15 +83,17 @@ export class Film {
   }
 
   /**
-   * Let a task make steps until it cannot, or would sleep, or something goes wrong; at least one.
+   * Let a task make steps until it cannot, or would sleep, or something goes wrong; at least one, at most a thousand.
    *
    * @throws Error with one sentence when it cannot move; nothing has changed then
    */
   takeOn(task: number): void {
     const { world } = this;
     const wrong = world.k.faults.length;
-    do this.take(task);
-    while (world.enabled(task) && !world.machine.paused(task) && world.k.faults.length === wrong);
+    const goesOn = (): boolean =>
+      world.enabled(task) && !world.machine.paused(task) && world.k.faults.length === wrong;
+    // A task that goes round in a circle never stops.
+    for (let made = 0; made === 0 || (made < MOST && goesOn()); made++) this.take(task);
   }
 
   /** Forget what comes after this moment. */
