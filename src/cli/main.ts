@@ -363,6 +363,64 @@ ${EXIT_CODES}`,
       process.exitCode = await nb({ action, notebooks, out: options.out, timeout_s: options.timeout });
     });
 
+  const places = (command: Command): Command =>
+    command
+      .addOption(new Option("--user", "for this user; the default").conflicts(["prefix", "project"]))
+      .addOption(
+        new Option(
+          "--prefix <folder>",
+          "below share/jupyter there: /usr/local, or a virtual environment",
+        ).conflicts("project"),
+      )
+      .option("--project [folder]", "in the folder .jupyter there, or here; JUPYTER_PATH then names it")
+      .addOption(jsonOption());
+  const kernel = program
+    .command("kernel")
+    .description("the Jupyter kernel TypeScript (guplab): install it, list where it is, remove it, start it")
+    .addHelpText(
+      "after",
+      `
+Jupyter, VS Code and others find a kernel by a kernelspec, a small file that says how to start it. guplab writes it itself: no
+Python is needed. Its paths are absolute: install again after guplab or Node has moved.
+
+Examples:
+  guplab kernel install
+  guplab kernel install --project && JUPYTER_PATH=$PWD/.jupyter jupyter notebook
+  guplab kernel list
+  guplab doctor
+${EXIT_CODES}`,
+    );
+  places(
+    kernel.command("install").description("write the kernelspec, so that Jupyter finds the kernel"),
+  ).action(async (options) => (await import("./kernel.js")).installCommand(options));
+  places(kernel.command("remove").description("remove the kernelspec")).action(async (options) =>
+    (await import("./kernel.js")).removeCommand(options),
+  );
+  kernel
+    .command("list")
+    .description("list where the kernel is installed, and what is wrong with it there")
+    .addOption(jsonOption())
+    .action(async (options) => (await import("./kernel.js")).listCommand(options));
+  kernel
+    .command("start")
+    .description("be a kernel, until a client ends it; what a kernelspec starts does the same, faster")
+    .requiredOption("--connection-file <file>", "what Jupyter writes for each kernel: ports and a key")
+    .action(async (options) => (await import("./kernel.js")).startCommand(options));
+
+  program
+    .command("doctor")
+    .description("find out what keeps the notebooks or the kernel from working here, and say what helps")
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+Looked at are Node's version, the ZeroMQ library, tslab's version, the kernelspecs, whether Jupyter is here (guplab nb does without),
+and whether a kernel starts and answers, with how long it takes.
+
+Exit codes: 0 all is well, 1 a usage or input error, 3 something has to be mended.`,
+    )
+    .action(async (options) => (await import("./doctor.js")).doctorCommand(options));
+
   program
     .command("scenarios")
     .description("list the scenarios")

@@ -1,20 +1,17 @@
 /**
- * What a cell on the stock tslab kernel must say to use guplab: `import { show } from "guplab"`, then `show(figure)`.
+ * `show(figure)`: in guplab's own kernel, in stock tslab, and outside of notebooks.
  *
- * The import is found by its name, as in any project that depends on guplab: package.json lists guplab among its own
- * development dependencies as "file:.", for which npm makes the link node_modules/guplab. Node would find the package
- * from within itself without a link, but tslab's type checker looks in node_modules alone (and reads `main`, `types`
- * and `typesVersions`, not `exports`). An import of "../dist/src/index.js" works as well, as long as the notebook
- * never moves.
- *
- * The call is needed because tslab prints the last value of a cell as text and knows nothing of
- * `Symbol.for("Jupyter.display")`. Its public display API shows one MIME type at a time, so that a figure's picture,
- * page and text would be three outputs. The function beneath that API takes a whole bundle and metadata; it is private
- * to tslab 1.0.22, the version that package.json pins, and a test holds it to its shape.
+ * In guplab's kernel the name is there without an import, and the last expression of a cell shows itself; the call is for
+ * what comes before it. Stock tslab prints the last value as text and knows nothing of `Symbol.for("Jupyter.display")`;
+ * a cell there says `import { show } from "guplab"`, which is found where package.json lists guplab. tslab's public
+ * display API shows one MIME type at a time, so that a figure's picture, page and text would be three outputs. The
+ * function beneath that API takes a whole bundle and metadata; it is private to tslab 1.0.22, the version that
+ * package.json pins, and a test holds it to its shape.
  */
 import { createRequire } from "node:module";
 import { DISPLAY } from "../plot/figure.js";
 import type { MimeBundle } from "./format.js";
+import { runningKernel } from "./kernel/global.js";
 import { LOADER_MARK, needsPlotly, plotlyLoader } from "./plotly.js";
 
 interface TslabInternals {
@@ -39,8 +36,13 @@ export function show(...displayables: readonly object[]): void {
     }
     return display.call(displayable) as MimeBundle;
   });
-  const tslab = runningTslab();
+  const kernel = runningKernel();
+  const tslab = kernel ? undefined : runningTslab();
   for (const data of bundles) {
+    if (kernel) {
+      kernel.show(data);
+      continue;
+    }
     if (!tslab) {
       console.log(data["text/plain"]);
       continue;

@@ -1,45 +1,41 @@
 /**
- * A Jupyter kernel as a client sees it: a process started from a connection file, and signed messages over ZeroMQ
- * sockets. It drives the stock tslab kernel and knows three things about it that its protocol does not say:
- *
- * - an error is stderr text and `status: "error"`; there is no `error` message;
- * - each print is one message, and of more than about 200 in one turn some are lost without a word, as is the `idle`
- *   that ends the cell. A cell whose reply came and whose `idle` did not is reported, never waited for, and so is one
- *   with as many messages as are the most that tslab delivers;
- * - an unready kernel drops messages: readiness is asked for until its `idle` has arrived on the output socket too.
+ * A Jupyter kernel as a client sees it: a process that is given a connection file, and signed messages over ZeroMQ sockets.
+ * Any kernel can be driven, guplab's own is meant.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { createHmac, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { Dealer, Subscriber } from "zeromq";
-import type { Json, MimeBundle, Output } from "./format.js";
+import type { MimeBundle, Output } from "./format.js";
+import { address, CHANNELS, type Channel, type Connection } from "./kernel/connection.js";
+import { kernelJson } from "./kernel/spec.js";
+import { type Content, type Message, Wire } from "./kernel/wire.js";
 
-/** How long a kernel may take from its start until it answers. It takes two to three seconds on an idle machine. */
+/** How long a kernel may take from its start until it answers. It takes less than a second on an idle machine. */
 const READY_LIMIT_S = 60;
-/** How long after a cell's reply its `idle` may be under way; both leave the kernel in the same turn. */
-const IDLE_GRACE_S = 2;
-/** Of a cell that prints without a pause tslab delivers 509 to 512 messages at the most, and the rest are lost. */
-const MESSAGES_MAX = 500;
-const OUTPUT_LOST =
-  "the kernel lost output: tslab delivers about 200 prints of one cell; print fewer, longer texts";
-const FINDING = /^\d+:\d+ - /;
-const DELIMITER = "<IDS|MSG>";
 const SIGNALS: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
-/** The kernel is at fault, not the code: it did not start, died, was too slow, or lost output. One sentence. */
+/** The kernel is at fault, not the code: it did not start, died, or was too slow. One sentence. */
 export class KernelError extends Error {
   override readonly name = "KernelError";
 }
 
+/** Why a cell failed. */
+export interface CellFailure {
+  readonly ename: string;
+  readonly evalue: string;
+  /** Of the cell that was run, counted from 1; undefined when the error names none. */
+  readonly line: number | undefined;
+}
+
 /** What a cell did. */
 export interface Execution {
-  /** Of a cell that failed, what tslab printed about it: the findings of its type check, or the error's stack. */
-  readonly complaint: string | undefined;
+  /** Of a cell that failed. */
+  readonly failure: CellFailure | undefined;
   /** As nbformat stores them; prints on the same stream in a row are one output. */
   readonly outputs: readonly Output[];
 }
@@ -48,57 +44,76 @@ export interface Kernel {
   /** What the kernel says of its language, as notebooks keep it in their metadata. */
   readonly languageInfo: MimeBundle;
   /**
-   * Run one cell, one at a time. For 0.2 s after a cell that failed tslab refuses the next.
+   * Run one cell, one at a time.
    *
-   * @throws KernelError when the kernel died, the limit passed, or output was lost
+   * @throws KernelError when the kernel died or the limit passed
    */
   execute(code: string, timeout_s: number): Promise<Execution>;
   /** End the process and remove its files. Safe to call twice. */
   close(): void;
 }
 
-/** One Jupyter message, as far as a client of tslab needs it. */
-interface Message {
-  readonly type: string;
-  /** Of the request that it answers. */
-  readonly parentId: string;
-  readonly content: Readonly<Record<string, Json>>;
+/** A kernel's process and where it listens. */
+export interface KernelProcess {
+  readonly child: ChildProcess;
+  readonly connection: Connection;
+  /** End the process and remove its files. */
+  close(): void;
 }
 
 /**
- * Start tslab in a folder, from which its cells import, and wait until it answers. If this process is interrupted
+ * Start a kernel's process, which does not mean that it answers yet.
+ *
+ * @param cwd the folder from which its cells import
+ * @param argv as in a kernel.json, with "{connection_file}" for the file; default guplab's own
+ */
+export async function spawnKernel(cwd: string, argv = kernelJson().argv as string[]): Promise<KernelProcess> {
+  const numbers = await freePorts(CHANNELS.length);
+  const ports = Object.fromEntries(CHANNELS.map((channel, at) => [channel, numbers[at]]));
+  const connection: Connection = {
+    transport: "tcp",
+    ip: "127.0.0.1",
+    key: randomUUID(),
+    signature_scheme: "hmac-sha256",
+    ports: ports as Record<Channel, number>,
+  };
+  const folder = mkdtempSync(join(tmpdir(), "guplab-kernel-"));
+  const file = join(folder, "connection.json");
+  const { ports: _, ...rest } = connection;
+  const named = Object.fromEntries(CHANNELS.map((channel, at) => [`${channel}_port`, numbers[at]]));
+  writeFileSync(file, JSON.stringify({ ...rest, ...named }), { mode: 0o600 });
+  const [command, ...args] = argv.map((word) => word.replace("{connection_file}", file));
+  const child = spawn(command, args, {
+    cwd,
+    // A terminal's Ctrl-C comes to us alone: we end the kernel, where it would only interrupt the cell.
+    detached: true,
+    stdio: ["ignore", "ignore", "pipe"],
+    // Who runs a notebook without a page needs no plotly in it.
+    env: { ...process.env, GUPLAB_PLOTLY: "none" },
+  });
+  return {
+    child,
+    connection,
+    close: () => {
+      child.kill("SIGKILL");
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/**
+ * Start a kernel in a folder, from which its cells import, and wait until it answers. If this process is interrupted
  * meanwhile, or ends in any other orderly way, the kernel and its files go with it.
  *
+ * @param argv as for spawnKernel
  * @throws KernelError when it does not come up
  * @example
  * const kernel = await startKernel("notebooks");
- * await kernel.execute("1 + 1", 10); // {outputs: [{output_type: "stream", name: "stdout", text: "2\n"}]}
+ * await kernel.execute("1 + 1", 10); // {outputs: [{output_type: "execute_result", data: {"text/plain": "2"}, ...}]}
  * kernel.close();
  */
-export async function startKernel(cwd: string): Promise<Kernel> {
-  const [shell_port, iopub_port, control_port, stdin_port, hb_port] = await freePorts(5);
-  const key = randomUUID();
-  const folder = mkdtempSync(join(tmpdir(), "guplab-kernel-"));
-  const connectionFile = join(folder, "connection.json");
-  const ports = { shell_port, iopub_port, control_port, stdin_port, hb_port };
-  const connection = { transport: "tcp", ip: "127.0.0.1", ...ports, key, signature_scheme: "hmac-sha256" };
-  writeFileSync(connectionFile, JSON.stringify(connection), { mode: 0o600 });
-
-  const tslab = join(dirname(createRequire(import.meta.url).resolve("tslab/package.json")), "bin", "tslab");
-  const child = spawn(process.execPath, [tslab, "kernel", "--config-path", connectionFile], {
-    cwd,
-    // A terminal's Ctrl-C comes to us alone: we end the kernel, where tslab would only interrupt the cell.
-    detached: true,
-    stdio: ["ignore", "ignore", "pipe"],
-    // Colours would be written into the outputs, and warnings with the process's number.
-    env: { ...process.env, FORCE_COLOR: "0", NODE_NO_WARNINGS: "1" },
-  });
-  const shell = new Dealer({ linger: 0 });
-  const iopub = new Subscriber({ linger: 0 });
-  shell.connect(`tcp://127.0.0.1:${shell_port}`);
-  iopub.connect(`tcp://127.0.0.1:${iopub_port}`);
-  iopub.subscribe();
-  const client = new TslabClient(child, folder, key, shell, iopub);
+export async function startKernel(cwd: string, argv?: string[]): Promise<Kernel> {
+  const client = new Client(await spawnKernel(cwd, argv));
   try {
     await client.ready();
     return client;
@@ -108,9 +123,12 @@ export async function startKernel(cwd: string): Promise<Kernel> {
   }
 }
 
-class TslabClient implements Kernel {
+class Client implements Kernel {
   languageInfo: MimeBundle = {};
-  /** What newDisplay() of tslab has shown, by its id: a later update replaces it, in whatever cell it was. */
+  private readonly wire: Wire;
+  private readonly shell = new Dealer({ linger: 0 });
+  private readonly iopub = new Subscriber({ linger: 0, receiveHighWaterMark: 0 });
+  /** What was shown under an id: a later update replaces it, in whatever cell it was. */
   private readonly displays = new Map<string, Output>();
   /** Who wants the messages that answer a request, by the request's id. */
   private readonly listeners = new Map<string, (message: Message) => void>();
@@ -124,13 +142,12 @@ class TslabClient implements Kernel {
     process.kill(process.pid, signal);
   };
 
-  constructor(
-    private readonly child: ChildProcess,
-    private readonly folder: string,
-    private readonly key: string,
-    private readonly shell: Dealer,
-    private readonly iopub: Subscriber,
-  ) {
+  constructor(private readonly kernel: KernelProcess) {
+    const { child, connection } = kernel;
+    this.wire = new Wire(connection.key);
+    this.shell.connect(address(connection, "shell"));
+    this.iopub.connect(address(connection, "iopub"));
+    this.iopub.subscribe();
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.lastWords = (this.lastWords + text).slice(-4000);
     });
@@ -143,57 +160,44 @@ class TslabClient implements Kernel {
     this.death.catch(() => {});
     process.once("exit", this.onExit);
     for (const signal of SIGNALS) process.once(signal, this.onSignal);
-    void this.listen(shell);
-    void this.listen(iopub);
+    void this.listen(this.shell);
+    void this.listen(this.iopub);
   }
 
   /** What the process itself, not a cell, said of an error. */
   private lastError(): string {
-    const said = this.lastWords.match(/^.*error.*$/im)?.[0].trim();
+    const said = this.lastWords.match(/^(?:guplab kernel: .*|.*error.*)$/im)?.[0].trim();
     return said ? `: ${said}` : "";
   }
 
   private async listen(socket: Dealer | Subscriber): Promise<void> {
     for await (const frames of socket) {
-      const message = readMessage(this.key, frames);
-      if (message) this.listeners.get(message.parentId)?.(message);
+      const message = this.wire.read(frames);
+      if (message) this.listeners.get(message.parent.msg_id ?? "")?.(message);
     }
   }
 
   /** Send a request; resolves with its reply's content once the `idle` that ends the request has come as well. */
-  private exchange(
-    type: string,
-    content: object,
-    onOutput: (message: Message) => void,
-  ): Promise<Message["content"]> {
-    const id = randomUUID();
-    return new Promise<Message["content"]>((resolve, reject) => {
-      let reply: Message["content"] | undefined;
+  private exchange(type: string, content: object, onOutput: (message: Message) => void): Promise<Content> {
+    const header = this.wire.header(type);
+    return new Promise<Content>((resolve, reject) => {
+      let reply: Content | undefined;
       let idle = false;
-      this.listeners.set(id, (message) => {
-        if (message.type === "status") idle ||= message.content.execution_state === "idle";
-        else if (message.type.endsWith("_reply")) reply = message.content;
+      this.listeners.set(header.msg_id, (message) => {
+        const { msg_type } = message.header;
+        if (msg_type === "status") idle ||= message.content.execution_state === "idle";
+        else if (msg_type.endsWith("_reply")) reply = message.content;
         else onOutput(message);
         if (reply && idle) resolve(reply);
-        else if (reply) setTimeout(() => reject(new KernelError(OUTPUT_LOST)), IDLE_GRACE_S * 1000).unref();
       });
-      const header = {
-        msg_id: id,
-        msg_type: type,
-        session: this.key,
-        username: "guplab",
-        version: "5.3",
-        date: "",
-      };
-      const parts = [header, {}, {}, content].map((part) => JSON.stringify(part));
-      this.shell.send([DELIMITER, sign(this.key, parts), ...parts]).catch(reject);
-    }).finally(() => this.listeners.delete(id));
+      this.shell.send(this.wire.frames({ type, content }, header)).catch(reject);
+    }).finally(() => this.listeners.delete(header.msg_id));
   }
 
   /** Asks again and again: the answer to a question that came before both sockets were connected is incomplete. */
   async ready(): Promise<void> {
     let asking: NodeJS.Timeout | undefined;
-    const answer = new Promise<Message["content"]>((resolve) => {
+    const answer = new Promise<Content>((resolve) => {
       const ask = () => void this.exchange("kernel_info_request", {}, () => {}).then(resolve, () => {});
       asking = setInterval(ask, 100);
       ask();
@@ -211,42 +215,18 @@ class TslabClient implements Kernel {
   }
 
   async execute(code: string, timeout_s: number): Promise<Execution> {
-    const outputs: Output[] = [];
-    const errors: string[] = [];
-    let messages = 0;
-    const request = { code, silent: false, store_history: false, user_expressions: {}, allow_stdin: false };
-    const reply = this.exchange("execute_request", request, (message) => {
-      messages++;
-      if (message.content.name === "stderr") errors.push(String(message.content.text));
-      this.collect(message, outputs);
+    const collected = new Outputs(this.displays);
+    let line: number | undefined;
+    const request = { code, silent: false, store_history: true, user_expressions: {}, allow_stdin: false };
+    const answer = this.exchange("execute_request", request, (message) => {
+      if (message.header.msg_type === "error")
+        line = (message.metadata.guplab as { line?: number } | undefined)?.line;
+      collected.add(message);
     });
-    const { status } = await this.within(timeout_s, reply, () => `not finished within ${timeout_s} s`);
-    if (messages >= MESSAGES_MAX) throw new KernelError(OUTPUT_LOST);
-    // Findings are one print each, and then nothing else was printed; a stack is the last of the cell's prints.
-    const last = errors.at(-1) ?? "";
-    const complaint = FINDING.test(last) ? errors.join("") : last;
-    return { complaint: status === "ok" ? undefined : complaint, outputs };
-  }
-
-  private collect({ type, content }: Message, outputs: Output[]): void {
-    const { data, metadata } = content as { data: MimeBundle; metadata: MimeBundle };
-    if (type === "stream") {
-      const { name, text } = content as { name: "stdout" | "stderr"; text: string };
-      const last = outputs.at(-1);
-      if (last?.output_type === "stream" && last.name === name) {
-        outputs[outputs.length - 1] = { ...last, text: last.text + text };
-      } else {
-        outputs.push({ output_type: "stream", name, text });
-      }
-    } else if (type === "display_data") {
-      const output = { output_type: type, data, metadata } as const;
-      const displayId = (content.transient as { display_id?: string } | undefined)?.display_id;
-      if (displayId) this.displays.set(displayId, output);
-      outputs.push(output);
-    } else if (type === "update_display_data") {
-      const { display_id } = content.transient as { display_id: string };
-      Object.assign(this.displays.get(display_id) ?? {}, { data, metadata });
-    }
+    const reply = await this.within(timeout_s, answer, () => `not finished within ${timeout_s} s`);
+    const { status, ename = "Error", evalue = "" } = reply;
+    const failure = status === "ok" ? undefined : { ename: String(ename), evalue: String(evalue), line };
+    return { failure, outputs: collected.outputs };
   }
 
   /** What an answer is, unless the kernel dies or the time passes first. */
@@ -269,24 +249,66 @@ class TslabClient implements Kernel {
     for (const signal of SIGNALS) process.off(signal, this.onSignal);
     this.shell.close();
     this.iopub.close();
-    this.child.kill("SIGKILL");
-    rmSync(this.folder, { recursive: true, force: true });
+    this.kernel.close();
   }
 }
 
-function sign(key: string, parts: readonly (string | Buffer)[]): string {
-  const hmac = createHmac("sha256", key);
-  for (const part of parts) hmac.update(part);
-  return hmac.digest("hex");
-}
+/** The outputs of one cell, as its messages make them. */
+class Outputs {
+  readonly outputs: Output[] = [];
+  /** What is here goes when the next output comes. */
+  private clears = false;
 
-/** A message from its frames; undefined when it is not signed with our key. */
-function readMessage(key: string, frames: readonly Buffer[]): Message | undefined {
-  const at = frames.findIndex((frame) => frame.toString() === DELIMITER);
-  const [signature, ...parts] = frames.slice(at + 1);
-  if (at < 0 || signature.toString() !== sign(key, parts)) return undefined;
-  const [header, parent, , content] = parts.map((part) => JSON.parse(part.toString()));
-  return { type: header.msg_type, parentId: parent.msg_id, content };
+  constructor(private readonly displays: Map<string, Output>) {}
+
+  add({ header: { msg_type }, content }: Message): void {
+    if (msg_type === "clear_output") {
+      this.clears = content.wait === true;
+      if (!this.clears) this.outputs.length = 0;
+      return;
+    }
+    const { data, metadata } = content as { data: MimeBundle; metadata: MimeBundle };
+    const id = (content.transient as { display_id?: string } | undefined)?.display_id;
+    if (msg_type === "update_display_data") {
+      Object.assign(this.displays.get(id ?? "") ?? {}, { data, metadata });
+      return;
+    }
+    if (this.clears) this.outputs.length = 0;
+    this.clears = false;
+    switch (msg_type) {
+      case "stream": {
+        const { name, text } = content as { name: "stdout" | "stderr"; text: string };
+        const last = this.outputs.at(-1);
+        if (last?.output_type === "stream" && last.name === name)
+          this.outputs[this.outputs.length - 1] = { ...last, text: last.text + text };
+        else this.outputs.push({ output_type: "stream", name, text });
+        return;
+      }
+      case "display_data": {
+        const output: Output = { output_type: "display_data", data, metadata };
+        if (id !== undefined) this.displays.set(id, output);
+        this.outputs.push(output);
+        return;
+      }
+      case "execute_result":
+        this.outputs.push({
+          output_type: "execute_result",
+          data,
+          metadata,
+          execution_count: Number(content.execution_count),
+        });
+        return;
+      case "error": {
+        const { ename, evalue, traceback } = content as {
+          ename: string;
+          evalue: string;
+          traceback: string[];
+        };
+        this.outputs.push({ output_type: "error", ename, evalue, traceback });
+        return;
+      }
+    }
+  }
 }
 
 /** TCP ports that nothing listens on, all different. */

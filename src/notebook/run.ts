@@ -8,13 +8,14 @@ import {
   type Cell,
   type CodeCell,
   type Notebook,
+  NotebookError,
   type Output,
   readNotebook,
   serializeNotebook,
   writeWhole,
 } from "./format.js";
-import { type Execution, type Kernel, KernelError, startKernel } from "./kernel-client.js";
-import { errorLine } from "./locate.js";
+import { KERNELSPEC } from "./kernel/spec.js";
+import { type CellFailure, type Execution, type Kernel, KernelError, startKernel } from "./kernel-client.js";
 import { isPlotlyLoader } from "./plotly.js";
 
 /** Where a run is. */
@@ -75,6 +76,7 @@ export async function checkNotebook(path: string, options: RunOptions): Promise<
 
 async function execute(path: string, notebook: Notebook, options: RunOptions): Promise<Notebook> {
   const name = basename(path);
+  checkKernel(notebook, name);
   const code = codeCells(notebook);
   const outputs: (readonly Output[])[] = [];
   options.progress({ notebook: name, done: 0, cells: code.length });
@@ -104,8 +106,20 @@ async function execute(path: string, notebook: Notebook, options: RunOptions): P
   };
 }
 
-/** The stock kernel as `tslab install` registers it. */
-const KERNELSPEC = { display_name: "TypeScript", language: "typescript", name: "tslab" };
+/** The kernels whose notebooks are run here. Those of stock tslab are renamed: what they say, guplab's kernel understands. */
+const NAMES = [KERNELSPEC.name, "tslab"];
+
+/** @throws NotebookError for a notebook of another kernel */
+function checkKernel(notebook: Notebook, name: string): void {
+  const { kernelspec } = notebook.metadata as {
+    kernelspec?: { name?: string; display_name?: string };
+  };
+  if (kernelspec?.name === undefined || NAMES.includes(kernelspec.name)) return;
+  throw new NotebookError(
+    `${name} is a notebook of the kernel ${kernelspec.display_name ?? kernelspec.name}, and guplab nb runs those of ` +
+      `${KERNELSPEC.display_name}; choose that kernel in Jupyter and save it`,
+  );
+}
 
 async function executeCell(
   kernel: Kernel,
@@ -120,17 +134,15 @@ async function executeCell(
     if (error instanceof KernelError) throw new CellError(`${where}: ${error.message}`);
     throw error;
   }
-  if (execution.complaint === undefined) return execution.outputs;
-  const line = errorLine(source, execution.complaint);
-  throw new CellError(`${where}${line ? `, line ${line}` : ""}: ${sentence(execution.complaint)}`);
+  const { failure } = execution;
+  if (failure === undefined) return execution.outputs;
+  throw new CellError(`${where}${failure.line ? `, line ${failure.line}` : ""}: ${sentence(failure)}`);
 }
 
-/** The error's own sentence, out of what tslab prints around it: a finding's place, or the compiled line and a stack. */
-function sentence(complaint: string): string {
-  const text = complaint
-    .replace(/^(?:evalmachine\.<anonymous>|node:\S+|file:\/\/.*):\d+\n.*\n.*\n\n/, "")
-    .replace(/^\d+:\d+ - /, "");
-  return text.split("\n", 1)[0] || "it failed and printed no reason";
+/** The error on one line. */
+function sentence({ ename, evalue }: CellFailure): string {
+  const text = `${ename}: ${evalue}`.replace(/\s*\n\s*/g, " ").trim();
+  return text.length > 300 ? `${text.slice(0, 300)}...` : text;
 }
 
 /** The cells that are executed and counted; Jupyter passes over blank ones, and so do we. */

@@ -1,11 +1,10 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readNotebook } from "../../src/notebook/format.js";
+import { NotebookError, readNotebook } from "../../src/notebook/format.js";
 import { CellError, checkNotebook, type Progress, runNotebook } from "../../src/notebook/run.js";
-import { FIGURE_HTML, installGuplab, temporaryFolder } from "./fixture.js";
+import { FIGURE_HTML, temporaryFolder } from "./fixture.js";
 
 const folder = temporaryFolder();
-beforeAll(() => installGuplab(folder));
 afterAll(() => folder.remove());
 
 const quiet = { timeout_s: 20, progress: () => {} };
@@ -18,13 +17,16 @@ describe("a notebook that runs", () => {
     path = folder.notebook(
       "good.ipynb",
       "# A title",
-      'import { figure, show } from "guplab";',
+      `const figure = {
+  kind: "pins",
+  [Symbol.for("Jupyter.display")]: () => ({ "text/plain": "pins: 3", "text/html": ${JSON.stringify(FIGURE_HTML)} }),
+};`,
       "console.log(figure.kind);\nshow(figure);\nshow(figure, figure);\nconst n: number = 3",
       "n + 1",
     );
     await runNotebook(path, { ...quiet, progress: (progress) => seen.push(progress) });
     first = readFileSync(path, "utf8");
-  });
+  }, 60_000);
 
   test("holds its outputs, counted from 1, with ids, and without the library that a live notebook needs", () => {
     expect(readNotebook(path).cells).toMatchObject([
@@ -44,14 +46,18 @@ describe("a notebook that runs", () => {
           { output_type: "display_data" },
         ],
       },
-      { id: "cell-4", execution_count: 3, outputs: [{ output_type: "stream", name: "stdout", text: "4\n" }] },
+      {
+        id: "cell-4",
+        execution_count: 3,
+        outputs: [{ output_type: "execute_result", data: { "text/plain": "4" }, execution_count: 3 }],
+      },
     ]);
     expect(first.length).toBeLessThan(10_000);
   });
 
-  test("says where it opens: the stock kernel", () => {
+  test("says where it opens: in guplab's kernel", () => {
     expect(JSON.parse(first).metadata).toMatchObject({
-      kernelspec: { name: "tslab" },
+      kernelspec: { display_name: "TypeScript (guplab)", language: "typescript", name: "guplab" },
       language_info: { name: "typescript" },
     });
   });
@@ -68,13 +74,13 @@ describe("a notebook that runs", () => {
   });
 
   test("fails the check when a committed output is not what a run gives", async () => {
-    const stale = folder.file("stale.ipynb", first.replace('"4\\n"', '"5\\n"'));
+    const stale = folder.file("stale.ipynb", first.replace('"4"\n', '"5"\n'));
     await expect(checkNotebook(stale, quiet)).rejects.toThrow(
       new CellError(
-        'stale.ipynb, cell 3: its outputs are not those that a run gives: "stdout: 4" where the file has "stdout: 5"',
+        'stale.ipynb, cell 3: its outputs are not those that a run gives: "text/plain: 4" where the file has "text/plain: 5"',
       ),
     );
-    expect(readFileSync(stale, "utf8")).toContain('"5\\n"');
+    expect(readFileSync(stale, "utf8")).toContain('"5"\n');
   });
 });
 
@@ -98,7 +104,22 @@ describe("a notebook that fails is named with cell and line, and stays as it was
     [
       "a throw",
       ["1", '// a comment\nfunction f() {\n  throw new Error("no buffers");\n}\nf();', "3"],
-      "bad.ipynb, cell 2, line 5: Error: no buffers",
+      "bad.ipynb, cell 2, line 3: Error: no buffers",
+    ],
+    [
+      "a type error",
+      ["1", 'const a = 1;\nconst b: number = "x";'],
+      "bad.ipynb, cell 2, line 2: TS2322: Type 'string' is not assignable to type 'number'.",
+    ],
+    [
+      "an assertion, its sentence on one line",
+      ['import { strict as assert } from "assert";\n\nassert.equal(1, 2);'],
+      "bad.ipynb, cell 1, line 3: AssertionError: Expected values to be strictly equal: 1 !== 2",
+    ],
+    [
+      "a function of an earlier cell: the line of the call",
+      ['function f() {\n  throw new Error("no buffers");\n}', "\n\nf();"],
+      "bad.ipynb, cell 2, line 3: Error: no buffers",
     ],
     [
       "a kernel that dies",
@@ -117,5 +138,30 @@ describe("a notebook that fails is named with cell and line, and stays as it was
     await expect(runNotebook(path, { ...quiet, timeout_s: 0.5 })).rejects.toThrow(
       new CellError("bad.ipynb, cell 1: not finished within 0.5 s"),
     );
+  });
+});
+
+describe("whose notebook it is", () => {
+  const of = (name: string, kernelspec: object) => {
+    const path = folder.notebook(name, "1");
+    const file = JSON.parse(readFileSync(path, "utf8"));
+    return folder.file(name, JSON.stringify({ ...file, metadata: { kernelspec } }));
+  };
+
+  test("one of stock tslab is run and renamed", async () => {
+    const path = of("old.ipynb", { display_name: "TypeScript", language: "typescript", name: "tslab" });
+    await runNotebook(path, quiet);
+    expect(readNotebook(path).metadata.kernelspec).toMatchObject({ name: "guplab" });
+  });
+
+  test("one of another kernel is refused in a sentence, and stays as it was", async () => {
+    const path = of("python.ipynb", { display_name: "Python 3", language: "python", name: "python3" });
+    const before = readFileSync(path, "utf8");
+    const sentence =
+      "python.ipynb is a notebook of the kernel Python 3, and guplab nb runs those of TypeScript (guplab); " +
+      "choose that kernel in Jupyter and save it";
+    await expect(runNotebook(path, quiet)).rejects.toThrow(new NotebookError(sentence));
+    await expect(checkNotebook(path, quiet)).rejects.toThrow(new NotebookError(sentence));
+    expect(readFileSync(path, "utf8")).toBe(before);
   });
 });

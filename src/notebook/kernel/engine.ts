@@ -136,7 +136,6 @@ export class Engine {
           setImmediate(() => this.answer(message.order).then(resolve));
         });
         this.settle = undefined;
-        this.output.flush();
         this.output.silent = false;
         this.post({ kind: "answer", ...answer });
         return;
@@ -290,7 +289,6 @@ export class Engine {
     if (!this.allowsInput)
       throw new Error("input: who runs this notebook takes no input (allow_stdin is false)");
     if (this.inputs) throw new Error("input: another input is still waited for; await it first");
-    this.output.flush();
     try {
       return await new Promise<string>((resolve, reject) => {
         this.inputs = { resolve, reject };

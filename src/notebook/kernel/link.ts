@@ -35,6 +35,7 @@ export type ToEngine =
 
 /** From the thread that runs cells to the sockets'. */
 export type ToServer =
+  | { readonly kind: "print"; readonly name: "stdout" | "stderr"; readonly text: string }
   | {
       readonly kind: "publish";
       readonly type: string;
@@ -45,7 +46,9 @@ export type ToServer =
   | { readonly kind: "answer"; readonly content: Content; readonly shown?: string }
   | { readonly kind: "input"; readonly prompt: string; readonly password: boolean }
   /** Nobody waits for input any more. */
-  | { readonly kind: "no-input" };
+  | { readonly kind: "no-input" }
+  /** The process is about to end. */
+  | { readonly kind: "exit" };
 
 /** The server could not start, in one sentence; the process is to end. */
 export interface Fatal {
@@ -61,11 +64,16 @@ export interface ServerData {
 
 /** Cells of the memory that both threads see. */
 export const SHARED = {
-  /** Characters that were published and not yet sent. */
+  /** How much was printed and is not yet taken: the sum of printSize. */
   unsent: 0,
   /** Interrupts that the thread of cells has noticed. */
   interrupts: 1,
   /** 1 while the thread of cells does what must not be ended from outside: it loads, or compiles. */
   busy: 2,
-  length: 3,
+  /** 1 when the sockets are closed. */
+  closed: 3,
+  length: 4,
 } as const;
+
+/** What a print weighs on its way from thread to thread: its characters, and what a message takes in any case. */
+export const printSize = (text: string): number => text.length + 256;

@@ -80,8 +80,8 @@ export class Positions {
     let end = frames.findIndex((frame) => /\btslab\/dist\/executor\.js$/.test(frame.getFileName() ?? ""));
     if (end < 0) return frames;
     while (end > 0 && !this.cells.has(frames[end - 1].getFileName() ?? "")) end--;
-    // The last one calls the function that a cell is wrapped into.
-    return frames.slice(0, Math.max(0, end - 1));
+    // What Node's vm runs calls the function that a cell is wrapped into; after an await it is called by nobody.
+    return frames.slice(0, frames[end].getFileName() === "node:vm" ? Math.max(0, end - 1) : end);
   }
 }
 

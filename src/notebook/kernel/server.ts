@@ -12,7 +12,16 @@ import { Publisher, Reply, Router, type Socket } from "zeromq";
 import type { Json } from "../format.js";
 import { address, CHANNELS, type Channel } from "./connection.js";
 import { History } from "./history.js";
-import { type Fatal, type Order, type ServerData, SHARED, type ToEngine, type ToServer } from "./link.js";
+import {
+  type Fatal,
+  type Order,
+  printSize,
+  type ServerData,
+  SHARED,
+  type ToEngine,
+  type ToServer,
+} from "./link.js";
+import { Streams } from "./streams.js";
 import { type Content, type Header, type Message, Wire } from "./wire.js";
 
 /** How long the thread of cells may take to notice an interrupt before what it runs is ended from outside. */
@@ -60,6 +69,9 @@ class Server {
   private current: Message | undefined;
   private answered: ((answer: { content: Content; shown?: string }) => void) | undefined;
   private wantsInput = false;
+  private readonly streams = new Streams(
+    (name, text) => void this.publish("stream", { name, text }, this.current?.header ?? {}),
+  );
 
   constructor(
     private readonly port: MessagePort,
@@ -237,6 +249,7 @@ class Server {
     const execution_count = this.executionCount;
     const name = saved ? `cell ${execution_count}` : `cell (${++this.unsaved})`;
     if (!silent) void this.publish("execute_input", { code, execution_count }, header);
+    this.streams.flush();
     this.current = message;
     const { content: answer, shown } = await this.order({
       type: "execute",
@@ -320,10 +333,17 @@ class Server {
 
   /** Send what is to be sent, then end the process: by its own will, or without it. */
   private async end(): Promise<void> {
-    await this.sending;
-    for (const channel of CHANNELS) this.sockets[channel].close();
+    await this.close();
     this.tell({ kind: "exit" });
     setTimeout(() => process.kill(process.pid, "SIGKILL"), EXIT_LIMIT_MS);
+  }
+
+  private async close(): Promise<void> {
+    this.streams.flush();
+    await this.sending;
+    for (const channel of CHANNELS) this.sockets[channel].close();
+    Atomics.store(this.shared, SHARED.closed, 1);
+    Atomics.notify(this.shared, SHARED.closed);
   }
 
   /** A kernel whose Jupyter has gone is of use to nobody, and would run for ever. */
@@ -340,21 +360,24 @@ class Server {
   private fromEngine(message: ToServer): void {
     const parent = this.current?.header ?? {};
     switch (message.kind) {
-      case "publish": {
-        const { type, content, metadata } = message;
-        void this.publish(type, content, parent, metadata).then(() => {
-          if (type === "stream") Atomics.sub(this.shared, SHARED.unsent, String(content.text).length);
-          Atomics.notify(this.shared, SHARED.unsent);
-        });
+      case "print":
+        Atomics.sub(this.shared, SHARED.unsent, printSize(message.text));
+        Atomics.notify(this.shared, SHARED.unsent);
+        this.streams.add(message.name, message.text);
         return;
-      }
+      case "publish":
+        this.streams.flush();
+        void this.publish(message.type, message.content, parent, message.metadata);
+        return;
       case "answer":
+        this.streams.flush();
         this.answered?.(message);
         this.answered = undefined;
         return;
       case "input": {
         const { identities, header } = this.current as Message;
         const content: Record<string, Json> = { prompt: message.prompt, password: message.password };
+        this.streams.flush();
         this.wantsInput = true;
         void this.send(
           this.sockets.stdin,
@@ -364,6 +387,9 @@ class Server {
       }
       case "no-input":
         this.wantsInput = false;
+        return;
+      case "exit":
+        void this.close();
         return;
     }
   }

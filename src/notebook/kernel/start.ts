@@ -14,6 +14,9 @@ import { Output } from "./output.js";
 import { packageRoot } from "./root.js";
 import { PROTOCOL } from "./wire.js";
 
+/** How long the sockets may take to close when the process ends. */
+const CLOSE_LIMIT_MS = 1000;
+
 /**
  * Become a kernel until a client ends it.
  *
@@ -40,6 +43,11 @@ export async function startKernelProcess(connectionFile: string, server: URL): P
   worker.on("error", (error) => fail(`the thread of its sockets ended: ${error.stack}`));
 
   const post = (message: ToServer) => worker.postMessage(message);
+  // A cell may end the process: what it printed is sent first, and ZeroMQ wants its sockets closed before its thread ends.
+  process.on("exit", () => {
+    post({ kind: "exit" });
+    if (flags[SHARED.closed] === 0) Atomics.wait(flags, SHARED.closed, 0, CLOSE_LIMIT_MS);
+  });
   const output = new Output(post, flags);
   catchOutput(output);
   let engine: Engine | undefined;
