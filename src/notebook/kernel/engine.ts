@@ -8,7 +8,6 @@
 import Module, { createRequire } from "node:module";
 import { join } from "node:path";
 import vm from "node:vm";
-import type * as Guplab from "../../index.js";
 import type { Json } from "../format.js";
 import { bundleOf } from "./bundle.js";
 import {
@@ -122,7 +121,7 @@ export class Engine {
 
   /** Make guplab's names known to cells. */
   async preload(): Promise<void> {
-    const guplab = createRequire(import.meta.url)("guplab") as typeof Guplab;
+    const guplab = createRequire(import.meta.url)("guplab") as Record<string, unknown>;
     const outcome = await this.run(preloadedImport(guplab), "guplab");
     if (!outcome.ok) throw new Error(`guplab's own names do not load: ${outcome.failure.evalue}`);
   }

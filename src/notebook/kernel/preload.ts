@@ -1,5 +1,4 @@
 /** guplab's names as every notebook has them from the start: as if it began with this import. A cell may declare them anew. */
-import type * as Guplab from "../../index.js";
 import * as plot from "../../plot/index.js";
 
 /**
@@ -7,11 +6,11 @@ import * as plot from "../../plot/index.js";
  *
  * @param guplab the module as cells import it
  */
-export function preloadedImport(guplab: typeof Guplab): string {
+export function preloadedImport(guplab: Readonly<Record<string, unknown>>): string {
   const figures = Object.entries(plot).flatMap(([name, value]) =>
     typeof value === "function" ? [name] : [],
   );
-  const verbs = Object.keys(guplab.lab).filter((name) => name in guplab);
+  const verbs = Object.keys(guplab.lab as object).filter((name) => name in guplab);
   const names = [...new Set(["lab", "show", ...verbs, ...figures])].sort();
   return `import * as guplab from "guplab";\nimport { ${names.join(", ")} } from "guplab";`;
 }
