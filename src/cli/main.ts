@@ -383,6 +383,9 @@ ${EXIT_CODES}`,
 Jupyter, VS Code and others find a kernel by a kernelspec, a small file that says how to start it. guplab writes it itself: no
 Python is needed. Its paths are absolute: install again after guplab or Node has moved.
 
+Cells have guplab's names without an import, and display(), clearOutput() and input(). Node's types come with the first cell that
+uses a module of Node, which takes a second then; GUPLAB_TYPES=node in the kernel's environment has them from the start.
+
 Examples:
   guplab kernel install
   guplab kernel install --project && JUPYTER_PATH=$PWD/.jupyter jupyter notebook
