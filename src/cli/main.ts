@@ -191,6 +191,9 @@ ${EXIT_CODES}`,
       "which fault, such as BUG; default the run's worst, or the worst that can be reached",
     )
     .addOption(maxStatesOption())
+    .option("--html <file>", "write its figure there, as a page that needs nothing else")
+    .option("--svg <file>", "write a picture of it there")
+    .option("--png <file>", "write a picture in pixels there")
     .addOption(jsonOption())
     .addHelpText(
       "after",
@@ -201,6 +204,7 @@ from there at least; the step after which no way avoids it is the point of no re
 Examples:
   guplab danger dio-write-race@v4.20:w10t1m2
   guplab danger misuse@v4.20:p15v12 --json
+  guplab danger dio-write-race@v4.20:w10t1m2 --svg danger.svg
 ${EXIT_CODES}`,
     )
     .action(async (replay: string, options) => (await import("./run.js")).dangerCommand(replay, options));
@@ -211,6 +215,9 @@ ${EXIT_CODES}`,
     .argument("<scenario>", "name or number, with parameters after commas")
     .addOption(kernelOption())
     .addOption(maxStatesOption())
+    .option("--html <file>", "write its figure there, as a page that needs nothing else")
+    .option("--svg <file>", "write a picture of it there")
+    .option("--png <file>", "write a picture in pixels there")
     .addOption(jsonOption())
     .addHelpText(
       "after",
@@ -221,6 +228,7 @@ NECESSARY: no way to the fault is without it. optional: another way is, and its 
 Examples:
   guplab orderings cve-2020-29374
   guplab orderings trunc-cache --json
+  guplab orderings kara-2018 --svg before.svg
 ${EXIT_CODES}`,
     )
     .action(async (scenario: string, options) =>

@@ -4,14 +4,17 @@ import { join } from "node:path";
 import type { Strategy } from "../explore/walk.js";
 import { articleText, claimOf, claims } from "../lab/article.js";
 import { readCertificate } from "../lab/certificate.js";
+import type { DangerReport } from "../lab/danger.js";
+import type { OrderingsReport } from "../lab/orderings.js";
 import { isFault } from "../lab/outcomes.js";
 import type { Method, TimeName } from "../lab/rate.js";
 import { type Run, run } from "../lab/run.js";
 import type { StudyRequest } from "../lab/study.js";
 import { glossary } from "../lab/text.js";
+import { writeFigure } from "../lab/verbs/figures.js";
 import { driverCalls } from "../lab/workloads/pattern.js";
 import { open, parseReplay } from "../lab/world.js";
-import { toPage, toSvg } from "../plot/index.js";
+import { type Figure, toPage, toSvg } from "../plot/index.js";
 import { interruptible, NodeHost } from "./host.js";
 
 interface RunFlags {
@@ -105,7 +108,13 @@ export async function checkCommand(file: string, flags: { readonly json?: true }
   await studyCommand({ what: "check", of: text, kernel, kind: undefined, maxStates: undefined }, flags);
 }
 
-interface DangerFlags {
+interface PictureFlags {
+  readonly html?: string;
+  readonly svg?: string;
+  readonly png?: string;
+}
+
+interface DangerFlags extends PictureFlags {
   readonly kind?: string;
   readonly maxStates?: number;
   readonly json?: true;
@@ -117,17 +126,20 @@ export async function dangerCommand(replay: string, flags: DangerFlags): Promise
   await studyCommand(
     { what: "danger", of: replay, kernel, kind: flags.kind, maxStates: flags.maxStates },
     flags,
+    async (report) => (await import("../lab/danger.js")).dangerFigure(report as DangerReport),
   );
 }
 
 /** Tell which orderings the worst fault of a scenario needs. @throws Error with one sentence */
 export async function orderingsCommand(
   scenario: string,
-  flags: { readonly kernel?: string; readonly maxStates?: number; readonly json?: true },
+  flags: PictureFlags & { readonly kernel?: string; readonly maxStates?: number; readonly json?: true },
 ): Promise<void> {
   const { name, kernel } = open(scenario, { kernel: flags.kernel, record: false });
   const request = { of: name, kernel: kernel.name, kind: undefined, maxStates: flags.maxStates };
-  await studyCommand({ what: "orderings", ...request }, flags);
+  await studyCommand({ what: "orderings", ...request }, flags, async (report) =>
+    (await import("../lab/orderings.js")).orderingsFigure(report as OrderingsReport),
+  );
 }
 
 /** Tell what may go on for ever in a scenario, or what its verdict rests on. @throws Error with one sentence */
@@ -196,8 +208,18 @@ export async function driverCommand(calls: readonly string[], flags: DriverFlags
   await studyCommand({ ...request, maxStates, driver }, { json });
 }
 
-async function studyCommand(request: StudyRequest, { json }: { readonly json?: true }): Promise<void> {
-  const { text, report, code } = await interruptible().study(request);
+/** Do what a request asks and print it. @param figure draws the report, where files for a picture of it are named */
+async function studyCommand(
+  request: StudyRequest,
+  { json, html, svg, png }: PictureFlags & { readonly json?: true },
+  figure?: (report: unknown) => Promise<Figure>,
+): Promise<void> {
+  const host = interruptible();
+  const { text, report, code } = await host.study(request);
+  if (figure !== undefined && [html, svg, png].some((path) => path !== undefined)) {
+    const drawn = await figure(report);
+    await writeFigure({ host }, () => drawn, { file: html, svg, png });
+  }
   process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${text}\n`);
   process.exitCode = code;
 }

@@ -48,6 +48,20 @@ describe("guplab orderings", () => {
     const { orderings } = JSON.parse(guplab("orderings", "dio-write-race", "--json").stdout);
     expect(orderings.map(({ necessary }: { necessary: boolean }) => necessary)).toEqual([true, true, true]);
   });
+
+  it("draws them, as danger draws a run", () => {
+    const [svg, png, none] = ["before.svg", "danger.png", join("none", "x.svg")].map((name) =>
+      join(folder, name),
+    );
+    expect(guplab("orderings", "dio-write-race", "--svg", svg).status).toBe(3);
+    expect(readFileSync(svg, "utf8")).toContain("in every way to the fault");
+    guplab("danger", TORN, "--png", png);
+    expect(readFileSync(png).toString("latin1", 1, 4)).toBe("PNG");
+    expect(guplab("orderings", "dio-write-race", "--svg", none)).toMatchObject({
+      status: 1,
+      stderr: `guplab: ${none} cannot be written: there is no such file or folder\n`,
+    });
+  });
 });
 
 describe("guplab rate", () => {

@@ -12,7 +12,7 @@ export const figureFiles = {
 
 /** Write a figure where it is asked for; gives the files, none where it is not. */
 export async function writeFigure(
-  { host }: Desk,
+  { host }: Pick<Desk, "host">,
   figure: () => Figure,
   { file: html, svg, png }: { readonly file?: string; readonly svg?: string; readonly png?: string },
 ): Promise<string[]> {
