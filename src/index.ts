@@ -167,7 +167,17 @@ export {
   type TimeName,
   type TimesGiven,
 } from "./lab/rate.js";
-export { type Plots, plotsOf, type Run, type RunOptions, type RunReport, run } from "./lab/run.js";
+export {
+  type OtherRun,
+  type PlotName,
+  type Plots,
+  plotsOf,
+  type Run,
+  type RunOptions,
+  type RunReport,
+  run,
+  runOf,
+} from "./lab/run.js";
 export {
   type MissReport,
   type Safety,

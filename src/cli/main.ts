@@ -68,6 +68,7 @@ ${EXIT_CODES}`,
     .addOption(new Option("--steps <n>", "stop after so many steps; default 100000").argParser(whole(1)))
     .option("--plot <folder>", "write the figures there: figures.html, and an SVG picture of each")
     .option("--png", "with --plot: a PNG picture of each as well")
+    .option("--beside <run>", "with --plot: also this run beside another: a replay line, or scenario@kernel")
     .addOption(jsonOption())
     .addHelpText(
       "after",
@@ -79,6 +80,7 @@ Examples:
   guplab run kara-2018 --schedule r12k6r2k6f11d4k7m3r6f2
   guplab run kara-2018,pages=4,drivers=2 --json
   guplab run kara-2018 --plot figures
+  guplab run kara-2018 --plot figures --beside kara-2018@v6.4
 ${EXIT_CODES}`,
     )
     .action(async (scenario: string, options) => (await import("./run.js")).runCommand(scenario, options));

@@ -8,7 +8,7 @@ import type { DangerReport } from "../lab/danger.js";
 import type { OrderingsReport } from "../lab/orderings.js";
 import { isFault } from "../lab/outcomes.js";
 import type { Method, TimeName } from "../lab/rate.js";
-import { type Run, run } from "../lab/run.js";
+import { type Run, run, runOf } from "../lab/run.js";
 import type { StudyRequest } from "../lab/study.js";
 import { glossary } from "../lab/text.js";
 import { writeFigure } from "../lab/verbs/figures.js";
@@ -24,6 +24,7 @@ interface RunFlags {
   readonly steps?: number;
   readonly plot?: string;
   readonly png?: true;
+  readonly beside?: string;
   readonly json?: true;
 }
 
@@ -32,12 +33,20 @@ export async function runCommand(scenario: string, flags: RunFlags): Promise<voi
   const made = run(scenario, flags);
   if (flags.png && flags.plot === undefined)
     throw new Error("--png says how the figures of --plot are written: write --plot FOLDER as well");
-  if (flags.plot !== undefined) await writeFigures(made, flags.plot, flags.png === true);
+  if (flags.beside !== undefined && flags.plot === undefined)
+    throw new Error("--beside adds a figure to those of --plot: write --plot FOLDER as well");
+  const other = flags.beside === undefined ? undefined : runOf(flags.beside);
+  if (flags.plot !== undefined) await writeFigures(made, other, flags.plot, flags.png === true);
   process.stdout.write(flags.json ? `${JSON.stringify(made, null, 2)}\n` : `${made}\n`);
   process.exitCode = made.outcomes.some((kind) => kind !== "OK" && isFault(kind)) ? 3 : 0;
 }
 
-async function writeFigures({ plot, recording }: Run, folder: string, png: boolean): Promise<void> {
+async function writeFigures(
+  { plot, recording }: Run,
+  other: Run | undefined,
+  folder: string,
+  png: boolean,
+): Promise<void> {
   try {
     mkdirSync(folder);
   } catch (error) {
@@ -56,6 +65,7 @@ async function writeFigures({ plot, recording }: Run, folder: string, png: boole
     plot.page(),
     plot.owners(),
     plot.waits(),
+    ...(other === undefined ? [] : [plot.beside(other)]),
   ];
   const page = toPage(figures, { title: recording.info.title, plotly: await host.plotly() });
   host.write(join(folder, "figures.html"), page);

@@ -14,6 +14,7 @@ import {
   pinCounts,
   reclaimFlow,
   reclaimProgress,
+  sideBySide,
 } from "../plot/index.js";
 import { type Fault, type FaultKind, pagesOf, type Recording } from "../trace/recording.js";
 import { type MomentPlots, momentPlots } from "./moments.js";
@@ -47,7 +48,15 @@ export interface Plots {
   lanes(): Figure;
   /** The life of one page; default the page of the first fault, or the first page. */
   life(pfn?: number): Figure;
+  /** This run and another, of another kernel, seed or schedule, up to their first difference and beyond. */
+  beside(other: OtherRun): Figure;
 }
+
+/** Names of the figures that are of one run. */
+export type PlotName = Exclude<keyof Plots, "beside">;
+
+/** A run, or a recording that is no run's. */
+export type OtherRun = { readonly recording: Recording; readonly world?: World };
 
 /** What `guplab run --json` prints. */
 export interface RunReport {
@@ -94,9 +103,10 @@ export function countersOf({ k, kernel }: World): Record<Counter, number> & Read
 /**
  * The figures of a recording under short names, each drawn when it is asked for.
  *
+ * @param world of the run, where it is one: how its steps were called before patches renamed them
  * @example plotsOf(recording).pins().kind // "pins"
  */
-export function plotsOf(recording: Recording): Plots {
+export function plotsOf(recording: Recording, world?: World): Plots {
   const page = (): number =>
     recording.info.faults.find((fault) => fault.pfn >= 0)?.pfn ?? pagesOf(recording)[0] ?? 0;
   return {
@@ -107,7 +117,23 @@ export function plotsOf(recording: Recording): Plots {
     flow: () => reclaimFlow(recording),
     lanes: () => lanes(recording),
     life: (pfn = page()) => pageLife(recording, pfn),
+    beside: (other) =>
+      sideBySide(
+        { recording, names: world?.stepNames() },
+        { recording: other.recording, names: other.world?.stepNames() },
+      ),
   };
+}
+
+/**
+ * A run by what somebody says of it: a replay line, or a scenario's name, which a kernel's may follow.
+ *
+ * @throws Error with one sentence when there is none
+ * @example runOf("kara-2018@v6.4").outcomes // ["OK"]
+ */
+export function runOf(said: string): Run {
+  const [scenario, kernel] = said.split("@");
+  return said.includes(":") ? run(said) : run(scenario, { kernel });
 }
 
 /** Let the seeded scheduler move a world until it is over or the bound is reached; gives whether it is over. */
@@ -177,7 +203,7 @@ export function reportRun(world: World, finished: boolean): Run {
     replay,
     steps,
     finished,
-    plot: { ...plotsOf(recording), ...momentPlots(world) },
+    plot: { ...plotsOf(recording, world), ...momentPlots(world) },
     toString: text,
     toJSON: () => ({
       scenario: name,

@@ -423,12 +423,8 @@ export class World {
 
   /** The recording so far. */
   recording(): Recording {
-    const { k, machine } = this;
+    const { k } = this;
     if (!k.recorder) throw new Error("World.recording: this world was made without a recorder");
-    const steps: StepInfo[] = [
-      ...machine.code.map(({ path, step }) => this.named({ path, step })),
-      ...this.inputs.map((line) => ({ path: MARK, step: line })),
-    ];
     return k.recorder.finish({
       source: "simulated",
       title: `${this.name} on ${this.kernel.name}`,
@@ -436,9 +432,17 @@ export class World {
       replay: this.replay,
       timeUnit: "tick",
       tasks: this.plans.map(({ name, letter, daemon }) => ({ name, letter, daemon })),
-      steps,
+      steps: this.stepNames().map((step) => (step.path === MARK ? step : this.named(step))),
       faults: this.faults,
     });
+  }
+
+  /** Steps by their number in recordings, under the names that all kernels share. */
+  stepNames(): StepInfo[] {
+    return [
+      ...this.machine.code.map(({ path, step }) => ({ path, step })),
+      ...this.inputs.map((line) => ({ path: MARK, step: line })),
+    ];
   }
 
   /**

@@ -21,7 +21,7 @@ import {
   type Trace,
   WIDTH,
 } from "./figure.js";
-import { legendRows, textWidth, wrap } from "./text.js";
+import { legendHeight, textWidth, wrap } from "./text.js";
 import type { FaultGroup, Timeline } from "./timeline.js";
 
 /** A trace that does not know its panel yet, and what a reader gets who zooms into it, where that is more. */
@@ -78,7 +78,7 @@ export function compose(c: Composition): Figure {
     l: left,
     r: RIGHT,
     t: 62 + markRow + notes.height,
-    b: (c.bare ? 16 : 52) + 20 * legendRows(names, WIDTH - left - RIGHT).length,
+    b: (c.bare ? 16 : 52) + 20 * legendHeight(names, WIDTH - left - RIGHT),
   };
   const height = inner + margin.t + margin.b;
   const axes: Record<`yaxis${string}`, Axis> = {};

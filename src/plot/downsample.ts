@@ -36,9 +36,19 @@ export function m4(
   limit = MAX_POINTS,
   range: readonly [number, number] = [x[0], x[x.length - 1]],
 ): number[] {
+  return x.length <= limit
+    ? Array.from(x, (_, i) => i)
+    : ofBuckets(x, series, bucketsFor(limit, series.length), range);
+}
+
+/** The same for so many buckets, however many points there are. */
+export function ofBuckets(
+  x: ArrayLike<number>,
+  series: readonly ArrayLike<number>[],
+  buckets: number,
+  range: readonly [number, number] = [x[0], x[x.length - 1]],
+): number[] {
   const n = x.length;
-  if (n <= limit) return Array.from(x, (_, i) => i);
-  const buckets = bucketsFor(limit, series.length);
   const width = (range[1] - range[0]) / buckets || 1;
   const bucketOf = (i: number): number => Math.min(buckets - 1, Math.floor((x[i] - range[0]) / width));
   const kept: number[] = [];
@@ -80,7 +90,7 @@ function extremes(series: readonly ArrayLike<number>[], start: number, end: numb
  * @example
  * const line = new Sampler([0, 10], 1);
  * for (const [x, y] of [[0, 1], [3, 1], [4, 2]]) line.add(x, [y]);
- * line.end(10).x // Float64Array [0, 4, 10]
+ * [...line.end(10).x] // [0, 4, 10]
  */
 export class Sampler {
   private readonly limit: number;

@@ -13,9 +13,11 @@
  * `run` is the replay line, or the title of a recording that has none; `source` is the element that sent it, or null.
  * Figures send along `axis`, the title of their x axis: those whose axis is another do not follow.
  */
-import { MAX_POINTS } from "./downsample.js";
 import { WIDTH } from "./figure.js";
 import { DIGITS } from "./pack.js";
+
+/** Into how many stretches a zoomed range, and as much to both sides, is cut: a third of them is seen. */
+const STRETCHES = 900;
 
 /** Without the comments and the indentation, which a thousand outputs need not carry. */
 const compact = (script: string): string =>
@@ -130,7 +132,7 @@ function () {
         if (line.shown && line.shown.differences !== undefined) line.shown = column(line.shown);
       });
       var x = group.x, lines = group.of.map(function (line) { return line.y; });
-      var kept = near && thin(x, lines, Math.max(0, after(x, near[0]) - 1), Math.min(x.length, after(x, near[1]) + 1), ${MAX_POINTS});
+      var kept = near && thin(x, lines, Math.max(0, after(x, near[0]) - 1), Math.min(x.length, after(x, near[1]) + 1), ${STRETCHES} * (2 + 2 * lines.length));
       group.of.forEach(function (line) {
         var before = spec.data[line.trace];
         if (!near) return set(line.trace, before.x, before.y, null, before.text);

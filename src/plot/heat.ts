@@ -47,45 +47,49 @@ interface Rows {
  * @example heat(recording).kind // "heat"
  */
 export function heat(recording: Recording, options: AxisOptions = {}): Figure {
-  const pages = pagesOf(recording);
-  if (pages.length === 0) throw new Error("The recording speaks of no page: there is no heat map to draw.");
   const line = timeline(recording, options);
-  const perRow = Math.ceil(pages.length / MAX_ROWS);
-  const rows: Rows = { pages, perRow, n: Math.ceil(pages.length / perRow) };
-  const exact = recording.length <= FEW_EVENTS ? changes(recording, pages, line) : null;
-  const levels = exact === null ? [1, 4, FINE].map((times) => evenEdges(line, MAX_COLUMNS * times)) : [exact];
-  const classes = classGrids(recording, rows, line, levels);
-  const pins = pinGrids(recording, rows, line, levels);
-  const one = pages.length === 1;
+  const { pages, perRow, exact, panel } = heatPanel(recording, line);
   return compose({
     kind: "heat",
-    title: one ? "A page over time" : `${pages.length} pages over time`,
+    title: pages === 1 ? "A page over time" : `${pages} pages over time`,
     info: recording.info,
     timeline: line,
     hovermode: "closest",
-    panels: [
-      {
-        ...panelOf(rows),
-        traces: [...classTraces(classes, rows), ...pinTraces(pins, rows)],
-        annotations: rows.n <= MAX_NAMED_ROWS ? names(classes[0], rows, line) : [],
-      },
-    ],
+    panels: [panel],
     caption: [
       perRow === 1
         ? "A row for each page frame, the lowest number on top, in the colour of the class that the page is in"
         : `A row for each ${perRow} page frames, the lowest numbers on top, in the colour of the class that most of their time in memory is spent in; dirty without buffers is shown wherever it occurs`,
-      ...(exact === null && perRow === 1 ? [", for the most part of a column's time"] : []),
+      ...(exact || perRow > 1 ? [] : [", for the most part of a column's time"]),
       `. A dark line through a row: gup holds ${perRow === 1 ? "the page" : "a page of it"}.`,
     ].join(""),
   });
 }
 
-function panelOf({ pages, perRow, n }: Rows): Omit<Panel, "traces"> {
-  const step = Math.ceil(n / 12);
+/** The heat map as a panel over any axis. */
+export function heatPanel(recording: Recording, line: Timeline, maxRows = MAX_ROWS) {
+  const pages = pagesOf(recording);
+  if (pages.length === 0) throw new Error("The recording speaks of no page: there is no heat map to draw.");
+  const perRow = Math.ceil(pages.length / maxRows);
+  const rows: Rows = { pages, perRow, n: Math.ceil(pages.length / perRow) };
+  const exact = recording.length <= FEW_EVENTS ? changes(recording, pages, line) : null;
+  const levels = exact === null ? [1, 4, FINE].map((times) => evenEdges(line, MAX_COLUMNS * times)) : [exact];
+  const classes = classGrids(recording, rows, line, levels);
+  const pins = pinGrids(recording, rows, line, levels);
+  const panel: Panel = {
+    ...panelOf(rows, 3 * maxRows),
+    traces: [...classTraces(classes, rows), ...pinTraces(pins, rows)],
+    annotations: rows.n <= MAX_NAMED_ROWS ? names(classes[0], rows, line) : [],
+  };
+  return { pages: pages.length, perRow, exact: exact !== null, panel };
+}
+
+function panelOf({ pages, perRow, n }: Rows, most: number): Omit<Panel, "traces"> {
+  const step = Math.ceil(n / (most / 32));
   const labelled = Array.from({ length: Math.ceil(n / step) }, (_, i) => i * step);
   return {
     title: n === 1 ? "" : perRow === 1 ? "page frame" : `page frames, ${perRow} a row`,
-    height: Math.min(3 * MAX_ROWS, Math.max(44, 32 * n)),
+    height: Math.min(most, Math.max(44, 32 * n)),
     range: [0, n],
     ticks: {
       values: labelled.map((row) => n - row - 0.5),

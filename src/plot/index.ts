@@ -1,5 +1,6 @@
 /** Figures from recordings, and the ways to show them. */
 export { type BeforeOrder, type BeforeStep, type BeforeStory, beforeGraph } from "./before.js";
+export { type Difference, firstDifference, type Parting, type Side, sideBySide } from "./beside.js";
 export { type Chances, chances, type Region } from "./chances.js";
 export { type DangerMoment, type DangerStory, dangerLanes } from "./danger.js";
 export { DIRTY_CLASSES, type DirtyClass, type DirtyWords, dirtyClass, dirtyStates } from "./dirty.js";

@@ -14,7 +14,7 @@ const NAME_SIZE = 10;
 /** Steep enough that names 11 pixels apart do not touch. */
 const NAME_ANGLE = -65;
 
-interface Lane {
+export interface Lane {
   readonly task: number;
   readonly name: string;
   readonly y: number;
@@ -28,28 +28,37 @@ interface Lane {
  */
 export function lanes(recording: Recording, options: AxisOptions = {}): Figure {
   const { line, rows, steps, named, panel } = frameOf(recording, options);
-  const waits = waitsOf(recording, line, rows);
-  const faults = faultsOf(recording, line, rows);
+  const traces = laneTraces(recording, line, rows, steps);
+  const has = (name: string): boolean => traces.some((trace) => trace.name === name);
   return compose({
     kind: "lanes",
     title: "Who ran when",
     info: recording.info,
     timeline: line,
     hovermode: "closest",
-    panels: [
-      {
-        ...panel,
-        traces: [
-          ...(waits.x.length > 0 ? [waitTrace(waits)] : []),
-          stepTrace(named ? steps.all() : thin(steps, line, rows.length)),
-          ...(faults.length > 0 ? [faultTrace(faults)] : []),
-        ],
-      },
-    ],
+    panels: [{ ...panel, traces }],
     caption: `A row for each task${named ? ", its steps named" : `; ${steps.length} steps, one tick each`}. ${
-      waits.x.length > 0 ? "A thick grey line: the task waits. " : ""
-    }${faults.length > 0 ? "A cross: a fault." : ""}`.trim(),
+      has("waiting") ? "A thick grey line: the task waits. " : ""
+    }${has("fault") ? "A cross: a fault." : ""}`.trim(),
   });
+}
+
+/** Waits, steps and faults in the lanes. */
+export function laneTraces(
+  recording: Recording,
+  line: Timeline,
+  rows: readonly Lane[],
+  steps = new Steps(recording, line, rows),
+): PanelTrace[] {
+  const waits = waitsOf(recording, line, rows);
+  const faults = faultsOf(recording, line, rows);
+  return [
+    ...(waits.x.length > 0 ? [waitTrace(waits)] : []),
+    stepTrace(
+      steps.length <= MAX_NAMED ? steps.all() : thin(steps, line, 1 + Math.max(0, ...rows.map(({ y }) => y))),
+    ),
+    ...(faults.length > 0 ? [faultTrace(faults)] : []),
+  ];
 }
 
 /** A lane for each task, with its steps and the room for their names: what every figure with lanes begins with. */
@@ -75,7 +84,7 @@ export function frameOf(recording: Recording, options: AxisOptions = {}) {
 }
 
 /** Tasks that ran, first to run on top. */
-function lanesOf(recording: Recording): Lane[] {
+export function lanesOf(recording: Recording): Lane[] {
   const order = new Set<number>();
   const { tasks } = recording.info;
   for (let i = 0; i < recording.length && order.size < tasks.length; i++)

@@ -2,14 +2,14 @@
  * Long columns of numbers as short text, for the scripts of HTML figures; the script that unpacks them is in
  * figure_script.ts. Whole numbers are written as source maps write theirs: a sign, then five bits a character.
  */
-import { m4 } from "./downsample.js";
+import { ofBuckets } from "./downsample.js";
 import type { Fine, FineCells, FineLine, Heatmap } from "./figure.js";
 
 /** In the order of their values; the last 32 say that the number goes on. None of them needs escaping in a script. */
 export const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /** Most characters that the details of one figure take, for readers who zoom: what is finer is thinned until it fits. */
-export const DETAIL_SIZE = 250_000;
+export const DETAIL_SIZE = 600_000;
 
 /** Whole numbers, one after the other. @throws RangeError for a number that is not whole, or of more than 30 bits */
 export function packWhole(values: Iterable<number>): string {
@@ -106,30 +106,33 @@ export function packDetails(fine: readonly (Fine | undefined)[]): PackedDetails 
     else groups.set(each.x, [...(groups.get(each.x) ?? []), { trace, line: each }]);
   });
   if (cells.length === 0 && groups.size === 0) return null;
-  const most = cells.reduce((levels, each) => Math.max(levels, each.levels.length), 1);
-  // Each try is half as fine as the one before; the last is taken as it is.
-  for (let coarser = 0; ; coarser++) {
+  // What is kept of the details: less with each try, by as much as the last one was too long.
+  for (let part = 1; ; ) {
+    const levels = Math.ceil(-Math.log2(part) / 2);
     const packed: PackedDetails = {
-      lines: [...groups.values()].map((group) => packGroup(group, coarser)),
-      cells: cells.flatMap(({ trace, levels }) =>
-        levels.slice(0, Math.max(0, levels.length - coarser)).map(({ x, z }) => ({
+      lines: [...groups.values()].map((group) => packGroup(group, part)),
+      cells: cells.flatMap(({ trace, levels: all }) =>
+        all.slice(0, Math.max(0, all.length - levels)).map(({ x, z }) => ({
           trace,
           x: packColumn(x),
           z: packRuns(z, NONE),
         })),
       ),
     };
-    if (JSON.stringify(packed).length <= DETAIL_SIZE || coarser >= Math.max(most, 6)) return packed;
+    const size = JSON.stringify(packed).length;
+    if (size <= DETAIL_SIZE || part < 0.01) return packed;
+    part *= (0.9 * DETAIL_SIZE) / size;
   }
 }
 
 /** No cell, in the cells of details. */
 const NONE = 255;
 
-function packGroup(group: readonly { trace: number; line: FineLine }[], coarser: number) {
+/** @param part of the points that are kept, more or less */
+function packGroup(group: readonly { trace: number; line: FineLine }[], part: number) {
   const { x } = group[0].line;
   const lines = group.map(({ line }) => line.y);
-  const kept = Int32Array.from(coarser === 0 ? x.keys() : m4(x, lines, Math.max(4000, x.length >> coarser)));
+  const kept = Int32Array.from(part === 1 ? x.keys() : ofBuckets(x, lines, Math.ceil((part * x.length) / 3)));
   const pick = (column: Float64Array): PackedColumn => packColumn(Float64Array.from(kept, (i) => column[i]));
   return {
     x: pick(x),

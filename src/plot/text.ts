@@ -46,6 +46,14 @@ export function legendRows(names: readonly string[], width: number): string[][] 
   return rows;
 }
 
+/** How many rows plotly makes of a legend: one where all fit, else columns as wide as the widest entry. */
+export function legendHeight(names: readonly string[], width: number): number {
+  const rows = legendRows(names, width).length;
+  if (rows < 2) return rows;
+  const columns = Math.max(1, Math.floor(width / Math.max(...names.map(legendItemWidth))));
+  return Math.max(rows, Math.ceil(names.length / columns));
+}
+
 /** A text as XML or HTML, in an element or an attribute. */
 export const escapeXml = (s: string): string =>
   s.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");

@@ -48,8 +48,10 @@ describe("guplab run", () => {
   });
 
   test("--plot writes a page and a picture of each figure", () => {
-    expect(guplab(["run", "kara-2018", "--plot", "figures"]).status).toBe(3);
+    const beside = ["--beside", "kara-2018@v6.4"];
+    expect(guplab(["run", "kara-2018", "--plot", "figures", ...beside]).status).toBe(3);
     expect(readdirSync(join(folder, "figures")).sort()).toEqual([
+      "beside.svg",
       "dirty.svg",
       "figures.html",
       "flow.svg",
@@ -63,7 +65,7 @@ describe("guplab run", () => {
       "waits.svg",
     ]);
     const page = readFileSync(join(folder, "figures", "figures.html"), "utf8");
-    expect(page.match(/class="guplab-figure"/g)).toHaveLength(10);
+    expect(page.match(/class="guplab-figure"/g)).toHaveLength(11);
     expect(page.length).toBeLessThan(4e6);
   });
 
@@ -269,6 +271,10 @@ describe("usage and input errors: 1, one sentence, nothing on standard output, n
     [
       ["run", "kara-2018", "--schedule", "kara-2018-quiet@v4.20:r1"],
       "the replay line is of kara-2018-quiet, not of kara-2018",
+    ],
+    [
+      ["run", "kara-2018", "--beside", "kara-2018@v6.4"],
+      "--beside adds a figure to those of --plot: write --plot FOLDER as well",
     ],
     [["run", "kara-2018", "--plot", "none/there"], "none/there cannot be made a folder for the figures"],
     [["run", "kara-2018", "--frob"], "unknown option '--frob'"],

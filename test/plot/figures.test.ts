@@ -10,6 +10,7 @@ import {
   dirtyClass,
   dirtyStates,
   type Figure,
+  firstDifference,
   heat,
   lanes,
   pageLife,
@@ -17,6 +18,7 @@ import {
   reclaimFlow,
   reclaimProgress,
   reclaimWays,
+  sideBySide,
   toSvg,
   toTerminal,
 } from "../../src/plot/index.js";
@@ -483,6 +485,94 @@ describe("reclaim's flow", () => {
         );
       }),
     );
+  });
+});
+
+describe("two runs side by side", () => {
+  const side = { recording: small() };
+  const words = (figure: Figure) => [figure.layout.title.text, figure.caption.split(" A meets")[0]];
+
+  /** The small recording with one step of it called something else, or cut off there. */
+  function parted(at: number, step: string | null): Recording {
+    const recording = small();
+    const events = [...recording.word.keys()].filter((i) => recording.word[i] === WORD.step);
+    const { info } = recording;
+    if (step === null) {
+      const length = events[at];
+      const cut = <T extends { slice(from: number, to: number): T }>(column: T): T => column.slice(0, length);
+      const { time, task, step: ids, pfn, word, value } = recording;
+      return {
+        info: { ...info, faults: [] },
+        length,
+        time: cut(time),
+        task: cut(task),
+        step: cut(ids),
+        pfn: cut(pfn),
+        word: cut(word),
+        value: cut(value),
+      };
+    }
+    const ids = recording.step.map((id, i) => (i === events[at] ? info.steps.length : id));
+    return {
+      ...recording,
+      step: ids,
+      info: { ...info, steps: [...info.steps, { path: "elsewhere", step }] },
+    };
+  }
+
+  it("the same run twice is the same, to its end", () => {
+    expect(firstDifference(side, side)).toEqual({ same: 12, a: null, b: null });
+    expect(words(sideBySide(side, side))).toEqual([
+      "Two runs that are the same",
+      "The runs are the same, 12 steps long.",
+    ]);
+  });
+
+  it("the first step that differs is named, and marked in both at one place of the axis", () => {
+    const other = { recording: parted(4, "truncate") };
+    const figure = sideBySide(side, other);
+    expect(words(figure)).toEqual([
+      "Two runs that part after 4 steps",
+      "The first 4 steps are the same. Then A goes on with page_mkclean of clear_page_dirty_for_io, made by kswapd0; B goes on with truncate of elsewhere, made by kswapd0.",
+    ]);
+    const marks = figure.data.filter(({ name }) => name === "first difference");
+    expect(marks.map(({ x }) => x)).toEqual([[5], [5]]);
+    expect(figure.layout.shapes.filter((s) => s.type === "line" && s.x0 === 4.5).length).toBe(2);
+    expect(figure.caption).toContain("A meets WARN. B meets WARN.");
+    expect(
+      figure.caption.endsWith(`Replay of A: ${small().info.replay} Replay of B: ${small().info.replay}`),
+    ).toBe(true);
+    const legend = figure.data.filter(({ showlegend }) => showlegend).map(({ name }) => name);
+    expect(new Set(legend).size).toBe(legend.length);
+  });
+
+  it("a run that ends where the other goes on; runs that differ at once", () => {
+    expect(words(sideBySide(side, { recording: parted(3, null) }))[1]).toBe(
+      "The first 3 steps are the same. Then A goes on with get_page of get_user_pages, made by reader; B is over.",
+    );
+    expect(words(sideBySide({ recording: parted(0, "open") }, side))).toEqual([
+      "Two runs that part at the first step",
+      "They differ from the first step on. A goes on with open of elsewhere, made by reader; B goes on with page_mkwrite of do_shared_fault, made by reader.",
+    ]);
+  });
+
+  it("steps that one kernel calls otherwise are the same where both are told by common names", () => {
+    const renamed = parted(4, "folio_mkclean");
+    const names = renamed.info.steps.map((step) =>
+      step.step === "folio_mkclean" ? { path: "clear_page_dirty_for_io", step: "page_mkclean" } : step,
+    );
+    expect(firstDifference(side, { recording: renamed }).same).toBe(4);
+    expect(firstDifference(side, { recording: renamed, names }).same).toBe(12);
+  });
+
+  it("draws real recordings, each with its own tasks, in every form", () => {
+    const figure = sideBySide({ recording: old }, { recording: recent });
+    const steps = figure.data.filter(({ name }) => name === "step");
+    expect(steps.map(({ x }) => x.length > 200)).toEqual([true, true]);
+    expect(toSvg(figure)).not.toMatch(/NaN|undefined|Infinity|null/);
+    expect(
+      toTerminal(figure, { columns: 100, rows: 30, color: false }).split("\n").length,
+    ).toBeLessThanOrEqual(30);
   });
 });
 

@@ -9,7 +9,7 @@ import { escapeXml } from "../../plot/text.js";
 import { timeline } from "../../plot/timeline.js";
 import type { FaultKind } from "../../trace/recording.js";
 import { isFault, SEVERITY } from "../outcomes.js";
-import { type Plots, type Run, run } from "../run.js";
+import { type PlotName, type Run, run } from "../run.js";
 import { browser, type Control, type Page, type PageEvent, type Place, type Thread } from "./browser.js";
 import {
   faultsHtml,
@@ -64,7 +64,7 @@ function answerQuestions(): void {
 /** A figure of a run on the page, and what stands in its stead while another run is shown. */
 interface Shown {
   readonly figure: Place;
-  readonly kind: keyof Plots;
+  readonly kind: PlotName;
   other: Place | null;
 }
 
@@ -101,7 +101,7 @@ class Player {
     place.innerHTML = frameHtml(place.id, this.recorded.world.name, choiceOf(replay));
     this.root = place;
     this.figures = [...document.querySelectorAll("figure.guplab-figure")].flatMap((figure) => {
-      const kind = figure.dataset.kind as keyof Plots;
+      const kind = figure.dataset.kind as PlotName;
       const drawn = runOf(figure) === replay && kind in this.recorded.plot;
       return drawn ? [{ figure, kind, other: null }] : [];
     });
@@ -357,7 +357,7 @@ class Player {
     }
   }
 
-  private drawn(kind: keyof Plots): string {
+  private drawn(kind: PlotName): string {
     try {
       return toHtml(this.current.plot[kind]());
     } catch (error) {

@@ -7,6 +7,7 @@ import { formatDuration, readDuration } from "../durations.js";
 import { type OrderingsReport, orderingsFigure } from "../orderings.js";
 import { SEVERITY } from "../outcomes.js";
 import { METHODS, type Method, TIMES, type TimeName } from "../rate.js";
+import { runOf } from "../run.js";
 import { findScenario } from "../scenarios.js";
 import type { StudyRequest } from "../study.js";
 import { listed } from "../text.js";
@@ -278,6 +279,7 @@ const FIGURES = [
   "page",
   "owners",
   "waits",
+  "beside",
 ] as const;
 /** Those of one page, and those of one moment. */
 const OF_A_PAGE: readonly string[] = ["life", "page", "owners"];
@@ -289,6 +291,7 @@ export const plot = verb({
   details: [
     "pins: who holds references. dirty: where the dirt is. heat: all pages over time. reclaim: what reclaim did, over time. flow: which ways pages took through reclaim. lanes: who ran when. life: every word of one page.",
     "Of one moment, now or after the step that --at names: page: struct page word by word, with --since also what has changed from that tick on. owners: who believes that a page is dirty, and who does not. waits: who waits for what, and who holds it.",
+    "beside: this run and the one that --with names, up to where they part and beyond.",
   ],
   example: "run; plot pins",
   args: {
@@ -298,9 +301,10 @@ export const plot = verb({
   options: {
     at: optional(count(0), "for page, owners and waits: after which step; default now"),
     since: optional(count(0), "for page: what has changed since that tick"),
+    with: optional(word(none), "for beside: a replay line, a scenario, or scenario@kernel"),
     ...figureFiles,
   },
-  run: async (desk, { figure: name, pfn: number, at, since, ...files }) => {
+  run: async (desk, { figure: name, pfn: number, at, since, with: other, ...files }) => {
     if (number !== undefined && !OF_A_PAGE.includes(name))
       throw new Error(
         `only ${listed(OF_A_PAGE, "and")} take a page: write plot ${name}, or plot life ${number}`,
@@ -310,16 +314,19 @@ export const plot = verb({
         `only ${listed(OF_A_MOMENT, "and")} are of one moment: write plot ${name}, or go there`,
       );
     if (since !== undefined && name !== "page") throw new Error("only page has a since: write plot page");
+    if (other !== undefined && name !== "beside")
+      throw new Error("only beside takes another run: write plot beside --with LINE");
     const { plot: plots } = desk.session.report();
     const moment = { pfn: number, tick: at };
-    const figure =
-      name === "life"
-        ? plots.life(number)
-        : name === "page"
-          ? plots.page({ ...moment, since })
-          : name === "owners" || name === "waits"
-            ? plots[name](moment)
-            : plots[name]();
+    const drawn = (): Figure => {
+      if (name === "life") return plots.life(number);
+      if (name === "page") return plots.page({ ...moment, since });
+      if (name === "owners" || name === "waits") return plots[name](moment);
+      if (name !== "beside") return plots[name]();
+      if (other === undefined) throw new Error("beside takes another run: write plot beside --with LINE");
+      return plots.beside(runOf(other));
+    };
+    const figure = drawn();
     const written = await writeFigure(desk, () => figure, files);
     if (written.length > 0) return result(`wrote ${listed(written, "and")}`, { figure: name, written });
     return result(chart(desk, figure), {

@@ -142,7 +142,7 @@ describe("what cannot be done is said in one sentence, and nothing changes", () 
     ["paths nope", 'there is no path "nope" in kara-2018; paths lists them'],
     [
       "plot nope",
-      'there is no figure "nope"; known: pins, dirty, heat, reclaim, flow, lanes, life, page, owners, waits',
+      'there is no figure "nope"; known: pins, dirty, heat, reclaim, flow, lanes, life, page, owners, waits, beside',
     ],
     ["plot pins 0", "only life, page and owners take a page: write plot pins, or plot life 0"],
     ["plot pins --at 3", "only page, owners and waits are of one moment: write plot pins, or go there"],
@@ -150,6 +150,8 @@ describe("what cannot be done is said in one sentence, and nothing changes", () 
     ["plot page 0 --at 99", "tick 99 is not in this run, which goes from 0 to 10"],
     ["plot page 0 --since 10", "since names an earlier tick than 10: 10 is not"],
     ["plot owners 9", "there is no page 9: this machine has only page 0"],
+    ["plot beside", "beside takes another run: write plot beside --with LINE"],
+    ["plot pins --with kara-2018", "only beside takes another run: write plot beside --with LINE"],
     ["plot pins --file none/x.html", "none/x.html cannot be written: there is no such file or folder"],
     ["plot pins --colour red", /^unknown option '--colour'; write plot FIGURE \[PFN\]/],
     ["save none/x.json", "none/x.json cannot be written: there is no such file or folder"],
@@ -400,6 +402,16 @@ describe("looking", () => {
     const text = await textOf("paths shrink_page_list");
     expect(text).toContain("mm/vmscan.c v4.20");
     expect(text.indexOf("trylock_page")).toBeLessThan(text.indexOf("__remove_mapping"));
+  });
+
+  test("this run beside another: a replay line, a scenario, a scenario on another kernel", async () => {
+    const [itself] = [await textOf("scenario kara-2018; run; replay")];
+    const line = itself.split("\n").at(-1)!;
+    expect(await textOf(`plot beside --with ${line}`)).toContain("Two runs that are the same");
+    expect(await textOf("plot beside --with kara-2018")).toContain("Two runs that are the same");
+    expect(await textOf("plot beside --with kara-2018@v6.4")).toMatch(
+      /Two runs that part[\s\S]*run A[\s\S]*run B/,
+    );
   });
 
   test("figures as charts, pages and pictures", async () => {
