@@ -4,10 +4,11 @@
  * proposals, and computed like it.
  */
 import { kernels } from "../patches/kernels.js";
-import { DISPLAY } from "../plot/index.js";
+import { DISPLAY, type Figure } from "../plot/index.js";
 import { patchesFor } from "./alike.js";
 import type { ExploreOptions } from "./explore.js";
 import { type Cell, computeCell } from "./matrix/cell.js";
+import { matrixFigure } from "./matrix/figure.js";
 import { matrixHtml } from "./matrix/html.js";
 import type { Matrix } from "./matrix/matrix.js";
 import { cellText, matrixText, shortCell } from "./matrix/text.js";
@@ -76,6 +77,8 @@ export interface DriverReport {
 export interface DriverCheck extends DriverReport {
   /** Whether something goes wrong somewhere. */
   readonly faulty: boolean;
+  /** The answer as a map. */
+  figure(): Figure;
   /** The cell of a scenario and a kernel. @throws Error with one sentence when there is none */
   cell(scenario: string, kernel: string): DriverCell;
   toJSON(): DriverReport;
@@ -219,6 +222,7 @@ function checkOf(report: DriverReport, scenarios: readonly string[], on: readonl
   const check: DriverCheck = {
     ...report,
     faulty: cells.some(({ outcomes }) => outcomes.some(({ kind }) => kind !== "OK" && isFault(kind))),
+    figure: () => matrixFigure(matrix),
     cell: (scenario, kernel) => {
       const found = cells.find((each) => each.workload === scenario && each.kernel === kernel);
       if (found === undefined)

@@ -32,6 +32,7 @@ describe("driver", () => {
     );
     const shown = (made as unknown as Record<symbol, () => Record<string, string>>)[DISPLAY]();
     expect(shown["text/html"]).toContain("<table>");
+    expect(made.figure().kind).toBe("matrix");
     expect(JSON.parse(JSON.stringify(made))).toMatchObject({ driver: PINS, finished: true });
   });
 

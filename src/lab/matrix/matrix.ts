@@ -96,6 +96,8 @@ export function placesOf({
 export interface MatrixView extends Matrix {
   /** The rows that have a cell as a map. @throws Error with one sentence when no cell has been computed */
   figure(): Figure;
+  /** The same with some kernels and workloads alone, by their names; unknown ones are not there. */
+  only(kernels: readonly string[], workloads?: readonly string[]): MatrixView;
   toString(): string;
 }
 
@@ -105,6 +107,8 @@ function viewOf(cells: readonly Cell[]): MatrixView {
   const shown: MatrixView = {
     ...made,
     figure: () => matrixFigure(made),
+    only: (wanted, workloads = COLUMNS) =>
+      viewOf(cells.filter(({ kernel, workload }) => wanted.includes(kernel) && workloads.includes(workload))),
     toString: () => matrixText(made, 100),
   };
   return Object.assign(shown, {

@@ -79,4 +79,14 @@ describe("the matrix as a figure", () => {
       expect(text.replaceAll(/\s+/g, " ")).toContain("OK/REF refused in some orders");
     }
   });
+
+  it("of some kernels and workloads alone, in the order of the whole", () => {
+    const some = whole.only(["2026", "v4.20"], ["W7", "W1"]);
+    const shown = some.rows.filter(({ cells }) => Object.keys(cells).length > 0);
+    expect(shown.map(({ name, cells }) => [name, Object.keys(cells).sort()])).toEqual([
+      ["v4.20", ["W1", "W7"]],
+      ["2026", ["W1", "W7"]],
+    ]);
+    expect(some.only([], []).rows.every(({ cells }) => Object.keys(cells).length === 0)).toBe(true);
+  });
 });
