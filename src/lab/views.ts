@@ -37,6 +37,7 @@ import {
   type Word,
 } from "../trace/words.js";
 import { awaited, lockHolder } from "./awaited.js";
+import { columns } from "./text.js";
 import type { World } from "./world.js";
 
 // ---- tasks
@@ -153,7 +154,7 @@ export function pageView(world: World, pfn: number): PageView {
   }
   const page = pfn as Pfn;
   const refcount = k.page._refcount[page];
-  return {
+  const view: PageView = {
     pfn,
     letters: LETTERS.map(([letter, , test]) => (test(k, page) ? letter : "_")).join(""),
     flags: decodePageFlags(k.page.flags[page]),
@@ -173,6 +174,28 @@ export function pageView(world: World, pfn: number): PageView {
     locked_by: PageLocked(k, page) ? lockHolder(world, page) : "",
     device_wrote: k.page.device[page] !== 0,
   };
+  // How it prints itself, which is no part of what it is.
+  return Object.defineProperty(view, "toString", { value: () => pageText(view, world) });
+}
+
+/** A page as the verb `page` prints it. */
+function pageText(view: PageView, { k, kernel }: World): string {
+  const rows = [
+    ["flags", `${view.letters}  ${view.flags.join(" ")}`],
+    ["refcount", `${view.refcount}${view.holders.length > 0 ? ` (${holderText(view.holders)})` : ""}`],
+    ["mapcount", String(view.mapcount)],
+    ["mapping", view.mapping],
+    ["vma", view.vma],
+    ["pins", String(view.pins)],
+    [kernel.names.path("page_maybe_dma_pinned"), view.maybe_dma_pinned ? "yes" : "no"],
+    ["buffers", view.buffers],
+    ["pte", view.pte],
+    ["tags", view.tags],
+    ["lru", view.lru],
+    ["locked by", view.locked_by === "" ? "nobody" : view.locked_by],
+    ["device wrote, nobody said", view.device_wrote ? "yes" : "no"],
+  ];
+  return `page ${view.pfn} at tick ${k.tick}\n${columns(rows.map(([name, value]) => [`  ${name}`, value]))}`;
 }
 
 /** The pages that are in use; a machine's free pages have nothing to show. */

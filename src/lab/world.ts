@@ -425,7 +425,7 @@ export class World {
   recording(): Recording {
     const { k } = this;
     if (!k.recorder) throw new Error("World.recording: this world was made without a recorder");
-    return k.recorder.finish({
+    const recording = k.recorder.finish({
       source: "simulated",
       title: `${this.name} on ${this.kernel.name}`,
       kernel: this.kernel.name,
@@ -435,6 +435,9 @@ export class World {
       steps: this.stepNames().map((step) => (step.path === MARK ? step : this.named(step))),
       faults: this.faults,
     });
+    const { length, info } = recording;
+    const text = `a recording of ${info.title}: ${length} events of ${info.tasks.length} tasks\nreplay: ${info.replay}`;
+    return Object.defineProperty(recording, "toString", { value: () => text });
   }
 
   /** Steps by their number in recordings, under the names that all kernels share. */

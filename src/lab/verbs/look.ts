@@ -7,7 +7,6 @@ import { columns } from "../text.js";
 import {
   cellText,
   FLAG_LEGEND,
-  holderText,
   logLine,
   logOf,
   type PageView,
@@ -78,25 +77,7 @@ export const page = verb({
   args: { pfn: required(pfn, "page frame number, decimal or 0x...") },
   run: (desk, { pfn: number }) => {
     const view = pageView(desk.world, number);
-    const rows = [
-      ["flags", `${view.letters}  ${view.flags.join(" ")}`],
-      ["refcount", `${view.refcount}${view.holders.length > 0 ? ` (${holderText(view.holders)})` : ""}`],
-      ["mapcount", String(view.mapcount)],
-      ["mapping", view.mapping],
-      ["vma", view.vma],
-      ["pins", String(view.pins)],
-      [desk.world.kernel.names.path("page_maybe_dma_pinned"), view.maybe_dma_pinned ? "yes" : "no"],
-      ["buffers", view.buffers],
-      ["pte", view.pte],
-      ["tags", view.tags],
-      ["lru", view.lru],
-      ["locked by", view.locked_by === "" ? "nobody" : view.locked_by],
-      ["device wrote, nobody said", view.device_wrote ? "yes" : "no"],
-    ];
-    return result(
-      `page ${view.pfn} at tick ${desk.tick}\n${columns(rows.map(([name, value]) => [`  ${name}`, value]))}`,
-      view,
-    );
+    return result(String(view), view);
   },
 });
 

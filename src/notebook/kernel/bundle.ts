@@ -5,17 +5,22 @@ import type { MimeBundle } from "../format.js";
 
 /**
  * The bundle of a value, or a promise of it. A method `[Symbol.for("Jupyter.display")]()` gives it, as Deno's kernel
- * has it; a string is its own text, everything else what Node prints of it.
+ * has it; a string is its own text, and so is what an object's own toString says; everything else is what Node prints of it.
  *
  * @throws what the method throws; TypeError when it gives no bundle
  */
 export function bundleOf(value: unknown): MimeBundle | Promise<MimeBundle> {
   const method = isObject(value) ? (value as Record<symbol, unknown>)[DISPLAY] : undefined;
-  if (typeof method !== "function")
-    return { "text/plain": typeof value === "string" ? value : inspect(value) };
+  if (typeof method !== "function") return { "text/plain": textOf(value) };
   const given = method.call(value) as unknown;
   return given instanceof Promise ? given.then(checked) : checked(given);
 }
+
+/** Functions and objects of a class have toString from elsewhere: what Node prints of them says more. */
+const textOf = (value: unknown): string =>
+  typeof value === "string" || (isObject(value) && Object.hasOwn(value, "toString"))
+    ? String(value)
+    : inspect(value);
 
 function checked(given: unknown): MimeBundle {
   if (

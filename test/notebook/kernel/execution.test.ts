@@ -268,6 +268,22 @@ describe("cells", () => {
     expect(contents(exchange, "execute_result")).toMatchObject([{ data: { "text/plain": "42" } }]);
   });
 
+  test.each([
+    ["lab.sandbox({ pages: 1 }).page(0)", /^page 0 at tick 0\n {2}flags +\S/],
+    [
+      'lab.run("kara-2018").recording',
+      /^a recording of kara-2018 on v4\.20: \d+ events of 5 tasks\nreplay: kara-2018@/,
+    ],
+    ['lab.run("kara-2018").replay', /^kara-2018@v4\.20:/],
+    ["({ a: [1, 2] })", /^\{ a: \[ 1, 2 \] \}$/],
+    ["new Map([[1, 2]])", /^Map\(1\) \{ 1 => 2 \}$/],
+  ])("what guplab gives prints itself, other values as Node prints them: %s", async (code, text) => {
+    const [shown] = contents(await client.execute(code), "execute_result") as unknown as {
+      data: Record<string, string>;
+    }[];
+    expect(shown.data["text/plain"]).toMatch(text);
+  });
+
   test("a figure brings plotly to the notebook, once", async () => {
     const cell = 'lab.run("kara-2018").plot.pins()';
     const shown = await client.execute(cell);
