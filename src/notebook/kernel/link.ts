@@ -22,6 +22,8 @@ export interface ExecuteOrder {
   /** Nothing that the code shows is passed on. */
   readonly silent: boolean;
   readonly allow_stdin: boolean;
+  /** A client has come since the last cell was run: a page that was opened or loaded anew, perhaps. */
+  readonly newcomer: boolean;
   readonly user_expressions: Readonly<Record<string, string>>;
 }
 

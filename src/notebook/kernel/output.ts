@@ -9,11 +9,13 @@ import type { Content } from "./wire.js";
 
 /** A cell that prints faster than the other thread sends is held up when so much is under way. */
 const UNSENT_MAX = 1 << 25;
+const BRINGS_NONE = process.env.GUPLAB_PLOTLY === "none";
 
 export class Output {
   /** Drop everything: a silent execution is under way. */
   silent = false;
-  private plotlySent = process.env.GUPLAB_PLOTLY === "none";
+  /** Whether the page has plotly; nothing is brought to one that is to have none. */
+  private hasPlotly = BRINGS_NONE;
 
   constructor(
     private readonly post: (message: ToServer) => void,
@@ -36,10 +38,15 @@ export class Output {
     if (!this.silent) this.post({ kind: "publish", type, content, metadata });
   }
 
-  /** Show a bundle; the first that draws with plotly brings plotly along. */
+  /** Someone else may look on from here: what the page before had is not in this one. */
+  newPage(): void {
+    this.hasPlotly = BRINGS_NONE;
+  }
+
+  /** Show a bundle; the first on a page that draws with plotly brings plotly along. */
   show(type: string, data: MimeBundle, more: Record<string, Json> = {}): void {
-    if (!this.plotlySent && !this.silent && needsPlotly(data)) {
-      this.plotlySent = true;
+    if (!this.hasPlotly && !this.silent && needsPlotly(data)) {
+      this.hasPlotly = true;
       const loader: MimeBundle = { "text/html": plotlyLoader() };
       this.publish("display_data", { data: loader, metadata: LOADER_MARK, transient: {} });
     }

@@ -69,6 +69,8 @@ class Server {
   private current: Message | undefined;
   private answered: ((answer: { content: Content; shown?: string }) => void) | undefined;
   private wantsInput = false;
+  /** A client has asked who we are since the last execution. */
+  private hasNewcomer = false;
   private readonly streams = new Streams(
     (name, text) => void this.publish("stream", { name, text }, this.current?.header ?? {}),
   );
@@ -251,6 +253,8 @@ class Server {
     if (!silent) void this.publish("execute_input", { code, execution_count }, header);
     this.streams.flush();
     this.current = message;
+    const newcomer = this.hasNewcomer;
+    this.hasNewcomer = false;
     const { content: answer, shown } = await this.order({
       type: "execute",
       code,
@@ -258,6 +262,7 @@ class Server {
       execution_count,
       silent,
       allow_stdin: content.allow_stdin === true,
+      newcomer,
       user_expressions: (content.user_expressions ?? {}) as Record<string, string>,
     });
     if (saved && shown !== undefined) this.history.shown(shown);
@@ -285,6 +290,8 @@ class Server {
   private async serveAnywhere(channel: "shell" | "control", message: Message): Promise<void> {
     switch (message.header.msg_type) {
       case "kernel_info_request":
+        // With which every client begins, and a page that is loaded again too.
+        this.hasNewcomer = true;
         void this.reply(channel, "kernel_info_reply", message, { status: "ok", ...this.data.info });
         return;
       case "interrupt_request":

@@ -144,9 +144,12 @@ const EXECUTE = {
   stop_on_error: true,
 };
 
-/** A kernel's process with a client that is connected. */
-export async function kernelWithClient(cwd: string): Promise<{ process: KernelProcess; client: TestClient }> {
-  const process = await spawnKernel(cwd);
+/** A kernel's process with a client that is connected. @param argv as for spawnKernel */
+export async function kernelWithClient(
+  cwd: string,
+  argv?: string[],
+): Promise<{ process: KernelProcess; client: TestClient }> {
+  const process = await spawnKernel(cwd, argv);
   const client = new TestClient(process);
   await client.ready();
   return { process, client };

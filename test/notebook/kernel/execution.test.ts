@@ -2,9 +2,11 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { kernelJson } from "../../../src/notebook/kernel/spec.js";
 import type { KernelProcess } from "../../../src/notebook/kernel-client.js";
+import { LOADER_MARK } from "../../../src/notebook/plotly.js";
 import { temporaryFolder } from "../fixture.js";
-import { contents, kernelWithClient, printed, type TestClient } from "./client.js";
+import { contents, kernelWithClient, kinds, printed, type TestClient } from "./client.js";
 
 const folder = temporaryFolder();
 let kernel: KernelProcess;
@@ -284,12 +286,47 @@ describe("cells", () => {
     expect(shown.data["text/plain"]).toMatch(text);
   });
 
-  test("a figure brings plotly to the notebook, once", async () => {
-    const cell = 'lab.run("kara-2018").plot.pins()';
-    const shown = await client.execute(cell);
+  test("end with a figure, which is shown as text, page and picture; who makes a file is brought no plotly", async () => {
+    const shown = await client.execute('lab.run("kara-2018").plot.pins()');
+    expect(kinds(shown)).toEqual(["busy", "execute_input", "execute_result", "idle"]);
     const [result] = contents(shown, "execute_result") as unknown as { data: Record<string, string> }[];
     expect(Object.keys(result.data).sort()).toEqual(["image/svg+xml", "text/html", "text/plain"]);
   });
+
+  test.each([
+    ["the value of a cell", "", "execute_result"],
+    ["shown in a cell", "show", "display_data"],
+  ])(
+    "a figure that is %s brings plotly to a live notebook before it, once for each page",
+    async (_, call, type) => {
+      // As Jupyter starts it: without what our own runner adds.
+      const argv = ["env", "-u", "GUPLAB_PLOTLY", ...(kernelJson().argv as string[])];
+      const { process: second, client: other } = await kernelWithClient(folder.path, argv);
+      const cell = `${call}(lab.run("kara-2018").plot.pins())`;
+      const first = await other.execute(cell);
+      expect(kinds(first)).toEqual(["busy", "execute_input", "display_data", type, "idle"]);
+      const [loader] = contents(first, "display_data");
+      expect(loader).toEqual({
+        data: { "text/html": expect.stringMatching(/^<script>\nwindow\.plotlyReady/) },
+        metadata: LOADER_MARK,
+        transient: {},
+      });
+      expect(kinds(await other.execute(cell))).toEqual(["busy", "execute_input", type, "idle"]);
+      // A page that is opened, or loaded anew, begins with this request.
+      await other.request("shell", "kernel_info_request");
+      expect(kinds(await other.execute("1"))).toEqual(["busy", "execute_input", "execute_result", "idle"]);
+      expect(kinds(await other.execute(cell))).toEqual([
+        "busy",
+        "execute_input",
+        "display_data",
+        type,
+        "idle",
+      ]);
+      expect(kinds(await other.execute(cell))).toEqual(["busy", "execute_input", type, "idle"]);
+      other.close();
+      second.close();
+    },
+  );
 });
 
 test("memory does not grow with the number of cells", async () => {
