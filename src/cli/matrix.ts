@@ -1,5 +1,4 @@
 /** `guplab matrix`: computes cells on all cores, keeps them, and shows them as a table, as JSON or as a page. */
-import { mkdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { CELL_STATES, type Cell } from "../lab/matrix/cell.js";
@@ -7,6 +6,7 @@ import { matrixOf, placesOf } from "../lab/matrix/matrix.js";
 import { type CellPlace, placeOf } from "../lab/matrix/plan.js";
 import { cellText, matrixText } from "../lab/matrix/text.js";
 import { isFault } from "../lab/outcomes.js";
+import { makeFolder } from "../notebook/format.js";
 import { CellCache, cacheFolder } from "./cell-cache.js";
 import type { CellOrder, CellSaid } from "./cell-worker.js";
 import { NodeHost } from "./host.js";
@@ -67,7 +67,7 @@ const faulty = (cells: readonly Cell[]): boolean =>
 /** Make a folder, and those that it lies in. */
 function folder(path: string): void {
   try {
-    mkdirSync(path, { recursive: true });
+    makeFolder(path);
   } catch {
     throw new Error(`${path} cannot be made a folder for results`);
   }

@@ -3,9 +3,9 @@
  *
  * What was done goes to standard output, one line per notebook; progress and complaints go to standard error.
  */
-import { mkdirSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { NotebookError, readNotebook, writeWhole } from "./format.js";
+import { makeFolder, NotebookError, readNotebook, writeWhole } from "./format.js";
 import { notebookTitle, renderNotebook } from "./html.js";
 import { KernelError } from "./kernel-client.js";
 import { CellError, checkNotebook, type Progress, runNotebook } from "./run.js";
@@ -102,7 +102,7 @@ function pagePaths(notebooks: readonly string[], out: string | undefined): strin
   }
   if (out !== undefined) {
     try {
-      mkdirSync(out, { recursive: true });
+      makeFolder(out);
     } catch {
       throw new NotebookError(`${out} cannot be made a folder for the pages`);
     }

@@ -6,7 +6,7 @@
  * A multi-line text is one string in memory and a list of lines in the file. Times that JupyterLab leaves in a cell's
  * metadata are dropped on writing: they would make every run a change.
  */
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 /** Any value that JSON can say. */
@@ -249,6 +249,26 @@ export function writeWhole(path: string, content: string | Uint8Array): void {
   } catch (error) {
     if (existsSync(temporary)) rmSync(temporary);
     throw new NotebookError(`${path} cannot be written: ${reason(error)}`);
+  }
+}
+
+/**
+ * Make a folder, and those that it lies in, unless it is there. One by one: mkdirSync's own way of doing so never comes
+ * back from a file system that takes no folders, such as /proc.
+ *
+ * @throws Error of the first that cannot be made; `reason` has words for it
+ */
+export function makeFolder(path: string): void {
+  const above = dirname(path);
+  if (!existsSync(above)) makeFolder(above);
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") throw new Error(`${above} takes no folders`);
+    if (code !== "EEXIST") throw error;
+    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory())
+      throw new Error(`${path} is there, and is no folder`);
   }
 }
 

@@ -1,8 +1,9 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import {
   type CodeCell,
+  makeFolder,
   NotebookError,
   readNotebook,
   serializeNotebook,
@@ -102,6 +103,16 @@ test("the same notebook gives the same bytes whatever the order of its keys, wit
   );
   expect(text).not.toContain("2026");
   expect(serializeNotebook(readNotebook(folder.file("again.ipynb", text)))).toBe(text);
+});
+
+test("a folder is made with those it lies in, unless it is there; what is in the way is named", () => {
+  const path = join(folder.path, "a/b/c");
+  makeFolder(path);
+  makeFolder(path);
+  expect(statSync(path).isDirectory()).toBe(true);
+  const file = folder.file("in-the-way", "");
+  expect(() => makeFolder(file)).toThrow(`${file} is there, and is no folder`);
+  expect(() => makeFolder(join(file, "d"))).toThrow(/ENOTDIR/);
 });
 
 test("a file is replaced whole or not at all", () => {

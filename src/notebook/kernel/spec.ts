@@ -2,11 +2,11 @@
  * The kernelspec: the folder `kernels/guplab` with the kernel.json by which Jupyter, VS Code and others find the kernel
  * and start it. Written without Jupyter's help, so that no Python is needed.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import type { MimeBundle } from "../format.js";
-import { NotebookError, reason, writeWhole } from "../format.js";
+import { makeFolder, NotebookError, reason, writeWhole } from "../format.js";
 import { packageRoot } from "./root.js";
 
 /** As a notebook's metadata names its kernel. */
@@ -67,7 +67,7 @@ export function kernelJson(): MimeBundle {
 export function installSpec(place: Place): string {
   const folder = folderIn(dataFolder(place));
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
   } catch (error) {
     throw new NotebookError(
       `${folder} cannot be made: ${reason(error)}; --user, --prefix and --project name other places`,

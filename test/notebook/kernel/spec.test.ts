@@ -76,6 +76,10 @@ test("what cannot be written or is not there is said in a sentence", () => {
   expect(() => installSpec({ kind: "prefix", folder: join(folder.path, "file") })).toThrow(
     /kernels\/guplab cannot be made: a part of its path is a file, not a folder; --user, --prefix and --project/,
   );
+  // Where Node's own way of making folders goes round for ever.
+  expect(() => installSpec({ kind: "prefix", folder: "/proc/x" })).toThrow(
+    "/proc/x/share/jupyter/kernels/guplab cannot be made: /proc takes no folders; --user, --prefix and --project name other places",
+  );
   mkdirSync(join(folder.path, "empty"));
   expect(() => removeSpec({ kind: "prefix", folder: join(folder.path, "empty") })).toThrow(
     /^there is no kernel guplab in .*; guplab kernel list tells where it is$/,
