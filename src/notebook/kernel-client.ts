@@ -312,7 +312,7 @@ class Outputs {
 }
 
 /** TCP ports that nothing listens on, all different. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
   const ports = servers.map(async (server) => {
     await once(server.listen(0, "127.0.0.1"), "listening");

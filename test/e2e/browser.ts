@@ -13,9 +13,14 @@ export const launch = (): Promise<Browser> =>
     args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
   });
 
+/** Keep a picture of what is seen, as an artefact of the test run. */
+export async function keepPicture(page: Page, name: string): Promise<void> {
+  mkdirSync(ARTEFACTS, { recursive: true });
+  await page.screenshot({ path: join(ARTEFACTS, `${name}.png`) });
+}
+
 export interface Visit {
   readonly page: Page;
-  /** Keep a picture of what is seen, as an artefact of the test run. */
   picture(name: string): Promise<void>;
   /** Leave; nothing but the file may have been asked for, and nobody may have complained. */
   leave(): Promise<void>;
@@ -37,10 +42,7 @@ export async function visit(
   await page.goto(href);
   return {
     page,
-    picture: async (name) => {
-      mkdirSync(ARTEFACTS, { recursive: true });
-      await page.screenshot({ path: join(ARTEFACTS, `${name}.png`) });
-    },
+    picture: (name) => keepPicture(page, name),
     leave: async () => {
       expect(requests.filter((url) => !/^(data|blob):/.test(url))).toEqual([href]);
       expect(complaints).toEqual([]);
