@@ -41,7 +41,7 @@ beforeAll(async () => {
   run(join(repository, "src/cli/build.mjs"), "--if-stale");
   run(join(repository, "dist/src/cli/main.js"), "kernel", "install", "--prefix", home.path);
   const path = folder.notebook("crash.ipynb", ...SOURCES);
-  const { language_info: _, ...notebook } = JSON.parse(readFileSync(path, "utf8"));
+  const notebook = JSON.parse(readFileSync(path, "utf8"));
   folder.file("crash.ipynb", JSON.stringify({ ...notebook, metadata: { kernelspec: KERNELSPEC } }));
 
   const [port] = await freePorts(1);
@@ -69,7 +69,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await browser?.close();
-  // It ends its kernels, and asks twice before it does so for a single SIGINT.
+  // It ends its kernels first; at a SIGINT it would ask whether it may.
   if (server && server.exitCode === null) {
     server.kill("SIGTERM");
     await once(server, "exit");

@@ -9,12 +9,13 @@ import type { Content } from "./wire.js";
 
 /** A cell that prints faster than the other thread sends is held up when so much is under way. */
 const UNSENT_MAX = 1 << 25;
+/** Outputs that go to a file, and to no page, are to be without plotly. */
 const BRINGS_NONE = process.env.GUPLAB_PLOTLY === "none";
 
 export class Output {
   /** Drop everything: a silent execution is under way. */
   silent = false;
-  /** Whether the page has plotly; nothing is brought to one that is to have none. */
+  /** Whether the page has plotly, or is to have none. */
   private hasPlotly = BRINGS_NONE;
 
   constructor(
