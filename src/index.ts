@@ -7,62 +7,7 @@
  * run.plot.pins();
  * explore("kara-2018-quiet").verdict; // "safe"
  */
-import { article, claims } from "./lab/article.js";
-import { sandboxOf } from "./lab/box.js";
-import { check } from "./lab/certificate.js";
-import { compare } from "./lab/compare/compare.js";
-import { readRecorded } from "./lab/compare/recorded.js";
-import { danger } from "./lab/danger.js";
-import { driver } from "./lab/driver.js";
-import { explore } from "./lab/explore.js";
-import { bisect, kernelDiff } from "./lab/kernels.js";
-import { liveness } from "./lab/liveness.js";
-import { computeCell } from "./lab/matrix/cell.js";
-import { matrix } from "./lab/matrix/matrix.js";
-import { orderings } from "./lab/orderings.js";
-import { rate, rateModel } from "./lab/rate.js";
-import { run } from "./lab/run.js";
-import { safety } from "./lab/safety.js";
-import { scenarios } from "./lab/scenarios.js";
-import { Session } from "./lab/session.js";
-import { walks } from "./lab/walks.js";
-import { why } from "./lab/why.js";
-import { makeKernel, workbench } from "./lab/workbench.js";
-import { open } from "./lab/world.js";
-import { kernels } from "./patches/kernels.js";
-import { proposals } from "./patches/proposals/index.js";
-
 /** The laboratory under one name, for notebooks. */
-export const lab = {
-  run,
-  explore,
-  check,
-  danger,
-  driver,
-  orderings,
-  rate,
-  rateModel,
-  liveness,
-  safety,
-  why,
-  walks,
-  open,
-  sandbox: sandboxOf,
-  Session,
-  scenarios,
-  kernels,
-  bisect,
-  kernelDiff,
-  compare,
-  readRecorded,
-  matrix,
-  computeCell,
-  proposals,
-  makeKernel,
-  workbench,
-  article,
-  claims,
-};
 
 export type { Kernel, Table } from "./kernel/kernel.js";
 export * from "./kernel/language.js";
@@ -135,6 +80,7 @@ export {
   patchesOf,
   patchLog,
 } from "./lab/kernels.js";
+export * as lab from "./lab/lab.js";
 export {
   type EndlessReport,
   type LivenessOfScenario,

@@ -38,13 +38,17 @@ export interface RunOptions {
 
 /** The figures of a recording. */
 export interface Plots {
+  /** References and pins of each page over time, and what page_maybe_dma_pinned would answer. */
   pins(): Figure;
+  /** What pages count as over time: clean, dirty in which of the many ways, under writeback, written by a device that told nobody. */
   dirty(): Figure;
+  /** What reclaim did with pages over time: isolated, unmapped, stripped of buffers, freed, or given up. */
   reclaim(): Figure;
   /** All pages over time, in the colours of their dirty states. */
   heat(): Figure;
   /** How pages went through reclaim, and where gup held them meanwhile. */
   flow(): Figure;
+  /** Who made which step: a lane for each task, with the faults. */
   lanes(): Figure;
   /** The life of one page; default the page of the first fault, or the first page. */
   life(pfn?: number): Figure;

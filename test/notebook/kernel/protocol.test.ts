@@ -258,6 +258,14 @@ describe("questions about code", () => {
     },
   );
 
+  test.each([
+    ["lab.run(", "Run a scenario once."],
+    ['lab.run("kara-2018").plot.dirty', "What pages count as over time"],
+  ])("so is what stands behind a point: %s", async (code, documentation) => {
+    const { reply } = await client.request("shell", "inspect_request", { code, cursor_pos: code.length });
+    expect((reply.data as Record<string, string>)["text/plain"]).toContain(documentation);
+  });
+
   test("what is nothing is not found", async () => {
     const { reply } = await client.request("shell", "inspect_request", { code: "  ", cursor_pos: 1 });
     expect(reply).toEqual({ status: "ok", found: false, data: {}, metadata: {} });

@@ -1,0 +1,25 @@
+/** The laboratory under one name: `lab.run`, `lab.explore` and the others. Each is the function itself, so that its documentation comes along. */
+export { kernels } from "../patches/kernels.js";
+export { proposals } from "../patches/proposals/index.js";
+export { article, claims } from "./article.js";
+export { sandboxOf as sandbox } from "./box.js";
+export { check } from "./certificate.js";
+export { compare } from "./compare/compare.js";
+export { readRecorded } from "./compare/recorded.js";
+export { danger } from "./danger.js";
+export { driver } from "./driver.js";
+export { explore } from "./explore.js";
+export { bisect, kernelDiff } from "./kernels.js";
+export { liveness } from "./liveness.js";
+export { computeCell } from "./matrix/cell.js";
+export { matrix } from "./matrix/matrix.js";
+export { orderings } from "./orderings.js";
+export { rate, rateModel } from "./rate.js";
+export { run } from "./run.js";
+export { safety } from "./safety.js";
+export { scenarios } from "./scenarios.js";
+export { Session } from "./session.js";
+export { walks } from "./walks.js";
+export { why } from "./why.js";
+export { makeKernel, workbench } from "./workbench.js";
+export { open } from "./world.js";
