@@ -4,6 +4,7 @@ import { awaited } from "../../../src/lab/awaited.js";
 import { explore } from "../../../src/lab/explore.js";
 import { baseOf } from "../../../src/lab/matrix/plan.js";
 import { run } from "../../../src/lab/run.js";
+import { WORD } from "../../../src/trace/words.js";
 import { outcomes, runs } from "./asked.js";
 import { journalMachine } from "./direct_writer.js";
 
@@ -51,6 +52,38 @@ describe("under the page lock", () => {
 
   it("W3: process_vm_writev is in it as well", () => {
     expect(outcomes("W3", LOCKED)).toBe("HANG");
+  });
+
+  it("xfs and btrfs: the same circle in their walks, and without the lock none", () => {
+    for (const [workload, beside] of [
+      ["W2,fs=xfs,holder=iomap", []],
+      // No room for a second copy: who comes too late is refused, as on v6.3.
+      ["W2,fs=btrfs", ["REFUSED"]],
+    ] as const) {
+      expect([workload, explore(workload, { kernel: LOCKED }).outcomes]).toEqual([
+        workload,
+        ["HANG", ...beside],
+      ]);
+      expect([workload, explore(workload, { kernel: UNLOCKED }).outcomes]).toEqual([
+        workload,
+        beside.length > 0 ? beside : ["OK"],
+      ]);
+    }
+    expect(explore("W2,fs=btrfs", { kernel: "v6.3" }).outcomes).toContain("REFUSED");
+  });
+
+  it("ext4 with a journal: a page that is pinned for long is unlocked and left alone, and every invariant holds", () => {
+    for (const kernel of [LOCKED, UNLOCKED]) {
+      const { recording } = run("W5,fs=ext4-delalloc", { kernel, seed: 1 });
+      const { steps } = recording.info;
+      const made = [...recording.step.filter((_, at) => recording.word[at] === WORD.step)]
+        .map((step) => steps[step])
+        .filter(({ path }) => path === "mpage_prepare_extent_to_map")
+        .map(({ step }) => step);
+      const asked = made.indexOf("folio_longterm_pinned");
+      expect([kernel, made[asked + 1]]).toEqual([kernel, "folio_unlock"]);
+      expect([...runs("W5,fs=ext4-delalloc", kernel, 20)]).toEqual([]);
+    }
   });
 
   it("W5 and W6: a long pin is not waited for", () => {
