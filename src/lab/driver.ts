@@ -11,7 +11,7 @@ import { type Cell, computeCell } from "./matrix/cell.js";
 import { matrixFigure } from "./matrix/figure.js";
 import { matrixHtml } from "./matrix/html.js";
 import type { Matrix } from "./matrix/matrix.js";
-import { cellText, matrixText, shortCell } from "./matrix/text.js";
+import { BY, cellText, matrixText, shortCell } from "./matrix/text.js";
 import { isFault } from "./outcomes.js";
 import { kernelOf } from "./own_patches.js";
 import { findScenario } from "./scenarios.js";
@@ -133,7 +133,7 @@ function matrixOf(scenarios: readonly string[], on: readonly string[], cells: re
   return { guplab: "matrix", columns, rows: merged(rows, columns), left_out: [], criteria: [] };
 }
 
-/** The faults of a check, each with the first kernel that has it, and the shortest way there. */
+/** The faults of a check, each with the first kernel that has it, and a way there. */
 function faultLines(cells: readonly DriverCell[]): string[] {
   const seen = new Set<string>();
   return cells.flatMap(({ workload, kernel, searched, outcomes }) =>
@@ -143,8 +143,7 @@ function faultLines(cells: readonly DriverCell[]): string[] {
           .filter(({ kind }) => kind !== "OK" && isFault(kind) && !seen.has(`${workload} ${kind}`))
           .flatMap(({ kind, steps, by, replay }) => {
             seen.add(`${workload} ${kind}`);
-            const how = by === "search" ? "no way is shorter" : "a shorter way is not ruled out";
-            return [`${workload} on ${kernel}: ${kind} in ${steps} steps, ${how}`, `  ${replay}`];
+            return [`${workload} on ${kernel}: ${kind} in ${steps} steps, ${BY[by]}`, `  ${replay}`];
           }),
   );
 }
@@ -163,12 +162,12 @@ export function driver(calls: string | readonly string[], options: DriverOptions
   const { maxStates = MAX_STATES, progress = () => true } = options;
   const pattern = (typeof calls === "string" ? calls : calls.join("+")).replace(/\s/g, "");
   programOf(pattern);
-  const on = options.kernels ?? kernels.map(({ name }) => name);
+  const versions = (options.kernels ?? kernels.map(({ name }) => name)).map((name) => kernelOf(name));
   const scenarios = options.scenarios ?? SITUATIONS;
-  if (on.length === 0 || scenarios.length === 0)
+  if (versions.length === 0 || scenarios.length === 0)
     throw new Error("a driver is tried on a kernel, in a scenario: name one");
   const places = scenarios.map((scenario) => ({ scenario, held: withHolder(scenario, pattern) }));
-  const versions = on.map((name) => kernelOf(name));
+  const on = versions.map(({ name }) => name);
   const worlds: readonly World[] = places.map(({ held }) => open(held, { record: false }));
   const searched = new Map<string, Cell>();
   const notes: string[] = [];
@@ -205,7 +204,7 @@ function tried(
   } catch (error) {
     if (!(error instanceof StepError) || !overputs(pattern)) throw error;
     notes.push(
-      `${workload} is not followed to its end: a page is freed under somebody who still uses it (${error.message}), and what comes of that is not modelled`,
+      `${workload} is not followed to its end: the driver lets go of what it has not, and what comes of that is not modelled (${error.message})`,
     );
     return null;
   }

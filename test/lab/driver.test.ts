@@ -59,7 +59,7 @@ describe("driver", () => {
     });
     expect(made.cells).toEqual([]);
     expect(made.notes).toHaveLength(1);
-    expect(made.notes[0]).toContain("a page is freed under somebody who still uses it");
+    expect(made.notes[0]).toContain("the driver lets go of what it has not");
   });
 
   it("ends where it is told to, with what there is", () => {

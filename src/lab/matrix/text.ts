@@ -34,7 +34,8 @@ export function shortCell(cell: Cell | undefined): string {
   return `${SHORT[worst] ?? worst}${faults.length > 1 ? "+" : ""}${cell.complete ? "" : "?"}`;
 }
 
-const BY: Readonly<Record<CellOutcome["by"], string>> = {
+/** How an outcome was found, and what that says of the way to it. */
+export const BY: Readonly<Record<CellOutcome["by"], string>> = {
   search: "no way is shorter",
   walk: "by a random walk",
   run: "by a seeded run",

@@ -7,7 +7,8 @@
  * driver.ts tries a pattern on every kernel.
  *
  * The calls have the kernel's names and are what the kernel that runs makes of them: before v5.6, which brought it, pin_user_pages_fast is
- * get_user_pages_fast, as if the driver had been ported back.
+ * get_user_pages_fast, as if the driver had been ported back. What a proposal changes in drivers it does not change here: this one is a user that
+ * nobody has converted.
  */
 import type { Config } from "../../kernel/config.js";
 import { dma_map, dma_unmap } from "../../kernel/drivers/device.js";

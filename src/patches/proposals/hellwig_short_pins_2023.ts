@@ -56,6 +56,8 @@ const common = {
   commit: null,
   source: "Y+oI+AYsADUZsB7m@infradead.org, Y/MRqLbA2g7I0xgp@infradead.org",
   since: "v6.3",
+  uncertain:
+    "where writeback waits, which nobody said; and Kara's reply of 14 February, whose text could not be read",
   needs: [hubbard_lru_longterm_2023, iomap_dio_pins],
   tables: kernel_dio_tables,
   remarks: [

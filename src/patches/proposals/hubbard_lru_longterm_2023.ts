@@ -114,6 +114,8 @@ export const hubbard_lru_longterm_2023: Proposal = {
   commit: null,
   source: "replies to 20230209123206.3548-1-jack@suse.cz, 9 to 14 February 2023; no patch was posted",
   since: "v6.2",
+  uncertain:
+    "how a long pin ends, of which no mail was found; and the replies of 14 February, whose text could not be read",
   help: "pages that are pinned for long leave their LRU list, and are counted in page->lru; the last such pin puts them back",
   needs: [track_foll_pin, frame_vector_longterm],
   ...WORDS,
