@@ -1,8 +1,9 @@
 /** `guplab kernel`: the Jupyter kernel's entry in Jupyter's folders, and the kernel itself. */
-
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { constants } from "node:os";
 import { NotebookError } from "../notebook/format.js";
-import { ConnectionError } from "../notebook/kernel/connection.js";
-import { installedSpecs, installSpec, type Place, removeSpec } from "../notebook/kernel/spec.js";
+import { installedSpecs, installSpec, kernelJson, type Place, removeSpec } from "../notebook/kernel/spec.js";
 
 export interface PlaceFlags {
   readonly user?: true;
@@ -27,9 +28,7 @@ function saying<T>(act: () => T): T {
   try {
     return act();
   } catch (error) {
-    throw error instanceof NotebookError || error instanceof ConnectionError
-      ? new Error(error.message)
-      : error;
+    throw error instanceof NotebookError ? new Error(error.message) : error;
   }
 }
 
@@ -59,12 +58,13 @@ export function listCommand({ json }: Pick<PlaceFlags, "json">): void {
   print(json, list, lines.length > 0 ? lines.join("\n") : none);
 }
 
-/** Be a kernel. @throws Error with one sentence */
+/** Be a kernel, by what its kernelspec starts; resolves when it has ended. */
 export async function startCommand({ connectionFile }: { connectionFile: string }): Promise<void> {
-  const { startKernelProcess } = await import("../notebook/kernel/start.js");
-  try {
-    await startKernelProcess(connectionFile, new URL("./kernel-server.js", import.meta.url));
-  } catch (error) {
-    throw error instanceof ConnectionError ? new Error(error.message) : error;
-  }
+  const [program, ...args] = (kernelJson().argv as string[]).map((word) =>
+    word === "{connection_file}" ? connectionFile : word,
+  );
+  const child = spawn(program, args, { stdio: "inherit" });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => child.kill(signal));
+  const [code, signal] = await once(child, "exit");
+  process.exitCode = code ?? 128 + constants.signals[signal as NodeJS.Signals];
 }

@@ -74,7 +74,6 @@ export class Engine {
   private result: { readonly is: unknown } | undefined;
   private thrown: { readonly is: unknown } | undefined;
   private isInterrupted = false;
-  private refusesNext = false;
   /** Gives the answer to the order under way, for the code that cannot any more. */
   private settle: ((answer: Answer) => void) | undefined;
   private allowsInput = false;
@@ -129,6 +128,7 @@ export class Engine {
   async fromServer(message: ToEngine): Promise<void> {
     switch (message.kind) {
       case "order": {
+        this.isInterrupted = false;
         // In a turn of its own: what is ended from outside never comes to an end by itself, and nor does who awaits it.
         const answer = await new Promise<Answer>((resolve) => {
           this.settle = resolve;
@@ -143,26 +143,29 @@ export class Engine {
         this.inputs?.resolve(message.value);
         this.inputs = undefined;
         return;
-      case "terminated":
+      case "interrupt":
         this.interrupt();
-        setTimeout(() => this.settle?.(this.failed(INTERRUPTED)), 50);
+        this.post({ kind: "noticed" });
         return;
+      case "terminated": {
+        const { settle } = this;
+        // What was waited for beside it may come to its end by itself.
+        setTimeout(() => {
+          if (settle && this.settle === settle) settle(this.failed(INTERRUPTED));
+        }, 50);
+        return;
+      }
       case "exit":
         process.exit(0);
     }
   }
 
-  /** End the cell that waits; one that is at its first run is ended by the signal itself. */
+  /** End the cell that waits, or is about to begin. */
   interrupt(): void {
     this.isInterrupted = true;
     this.inputs?.reject(new Error("interrupted"));
     this.inputs = undefined;
     this.executor.interrupt();
-  }
-
-  /** The next cell is not to run at all. */
-  interruptNext(): void {
-    this.refusesNext = true;
   }
 
   /** An error that no cell waits for: printed, with the lines of the cell it came from. */
@@ -226,13 +229,9 @@ export class Engine {
     this.cell = cell;
     this.source = code;
     this.converted = this.result = this.thrown = undefined;
-    this.isInterrupted = false;
     this.pending = [];
     this.positions.add(cell, code, undefined);
-    if (this.refusesNext) {
-      this.refusesNext = false;
-      return { ok: false, failure: INTERRUPTED };
-    }
+    if (this.isInterrupted) return { ok: false, failure: INTERRUPTED };
     try {
       const ok = await this.executor.execute(code);
       if (ok) await Promise.all(this.pending);
@@ -244,13 +243,10 @@ export class Engine {
     if (diagnostics.length > 0)
       return { ok: false, failure: failureOfFindings(cell, diagnostics, this.positions) };
     const error = (this.thrown as { is: unknown } | undefined)?.is;
-    if (
-      this.isInterrupted ||
-      (error as { code?: string } | undefined)?.code === "ERR_SCRIPT_EXECUTION_INTERRUPTED"
-    ) {
-      Atomics.add(this.shared, SHARED.interrupts, 1);
+    const { code: errorCode } = (error ?? {}) as { code?: string };
+    // The second is what a signal does to a cell that is at its first run.
+    if (this.isInterrupted || errorCode === "ERR_SCRIPT_EXECUTION_INTERRUPTED")
       return { ok: false, failure: INTERRUPTED };
-    }
     return { ok: false, failure: failureOf(error, cell, this.positions) };
   }
 

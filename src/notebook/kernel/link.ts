@@ -31,6 +31,8 @@ export interface ExecuteOrder {
 export type ToEngine =
   | { readonly kind: "order"; readonly order: Order }
   | { readonly kind: "input"; readonly value: string }
+  /** End what runs. */
+  | { readonly kind: "interrupt" }
   /** What ran was ended from outside. */
   | { readonly kind: "terminated" }
   | { readonly kind: "exit" };
@@ -49,6 +51,8 @@ export type ToServer =
   | { readonly kind: "input"; readonly prompt: string; readonly password: boolean }
   /** Nobody waits for input any more. */
   | { readonly kind: "no-input" }
+  /** What runs, if anything does, has noticed that it is to end. */
+  | { readonly kind: "noticed" }
   /** The process is about to end. */
   | { readonly kind: "exit" };
 
@@ -68,13 +72,11 @@ export interface ServerData {
 export const SHARED = {
   /** How much was printed and is not yet taken: the sum of printSize. */
   unsent: 0,
-  /** Interrupts that the thread of cells has noticed. */
-  interrupts: 1,
   /** 1 while the thread of cells does what must not be ended from outside: it loads, or compiles. */
-  busy: 2,
+  busy: 1,
   /** 1 when the sockets are closed. */
-  closed: 3,
-  length: 4,
+  closed: 2,
+  length: 3,
 } as const;
 
 /** What a print weighs on its way from thread to thread: its characters, and what a message takes in any case. */

@@ -69,6 +69,9 @@ class Server {
   private current: Message | undefined;
   private answered: ((answer: { content: Content; shown?: string }) => void) | undefined;
   private wantsInput = false;
+  /** The interrupt under way, until the thread of cells has noticed it. */
+  private interrupting: Promise<void> | undefined;
+  private noticed: (() => void) | undefined;
   /** A client has asked who we are since the last execution. */
   private hasNewcomer = false;
   private readonly streams = new Streams(
@@ -235,7 +238,9 @@ class Server {
     }
   }
 
-  private order(order: Order): Promise<{ content: Content; shown?: string }> {
+  private async order(order: Order): Promise<{ content: Content; shown?: string }> {
+    // An interrupt under way is meant for what came before.
+    await this.interrupting;
     return new Promise((resolve) => {
       this.answered = resolve;
       this.tell({ kind: "order", order });
@@ -269,7 +274,7 @@ class Server {
     let aborted: readonly Message[] = [];
     if (answer.status === "error" && content.stop_on_error !== false) {
       // What was sent together with the cell that failed has arrived after this, and what follows the reply has not.
-      await new Promise((resolve) => setTimeout(resolve, ARRIVAL_MS));
+      await pause(ARRIVAL_MS);
       aborted = this.queue.filter(isExecution);
       const others = this.queue.filter((other) => !isExecution(other));
       this.queue.splice(0, Infinity, ...others);
@@ -295,8 +300,8 @@ class Server {
         void this.reply(channel, "kernel_info_reply", message, { status: "ok", ...this.data.info });
         return;
       case "interrupt_request":
+        await this.interrupt();
         void this.reply(channel, "interrupt_reply", message, { status: "ok" });
-        this.interrupt();
         return;
       case "shutdown_request": {
         const content = { status: "ok", restart: message.content.restart === true };
@@ -315,27 +320,41 @@ class Server {
     void this.publish("status", { execution_state: "idle" }, message.header);
   }
 
+  /** End what the other thread runs; resolves when nothing of it can reach what is run later. */
+  private interrupt(): Promise<void> {
+    this.interrupting ??= this.endExecution().finally(() => {
+      this.interrupting = undefined;
+    });
+    return this.interrupting;
+  }
+
   /**
-   * End what the other thread runs. The signal ends a cell that is at its first run or waits; a loop after an await
-   * notices no signal, and is ended through the inspector.
+   * Say so to the other thread, which ends a cell that waits; a loop, which hears nothing, is ended from outside. No
+   * signal is sent for it: Node loses one that comes at the end of a cell's first run, and gives it to a later cell.
    */
-  private interrupt(): void {
-    const noticed = this.shared[SHARED.interrupts];
-    process.kill(process.pid, "SIGINT");
-    const look = () => {
-      if (Atomics.load(this.shared, SHARED.interrupts) !== noticed) return;
-      if (Atomics.load(this.shared, SHARED.busy) === 1) {
-        setTimeout(look, NOTICE_LIMIT_MS);
-        return;
-      }
+  private async endExecution(): Promise<void> {
+    const noticed = new Promise<true>((resolve) => {
+      this.noticed = () => resolve(true);
+    });
+    for (let limit_ms = NOTICE_LIMIT_MS; ; limit_ms *= 2) {
+      this.tell({ kind: "interrupt" });
+      if (await Promise.race([noticed, pause(limit_ms)])) return;
+      // A thread that was merely slow loses what it was about to do, this message perhaps: it is told again.
+      if (Atomics.load(this.shared, SHARED.busy) === 0) await this.terminate();
+    }
+  }
+
+  /** End what the other thread runs from outside. */
+  private terminate(): Promise<void> {
+    return new Promise((resolve) => {
       const session = new Session();
       session.connectToMainThread();
       session.post("Runtime.terminateExecution", () => {
         session.disconnect();
         this.tell({ kind: "terminated" });
+        resolve();
       });
-    };
-    setTimeout(look, NOTICE_LIMIT_MS);
+    });
   }
 
   /** Send what is to be sent, then end the process: by its own will, or without it. */
@@ -395,12 +414,17 @@ class Server {
       case "no-input":
         this.wantsInput = false;
         return;
+      case "noticed":
+        this.noticed?.();
+        return;
       case "exit":
         void this.close();
         return;
     }
   }
 }
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 const replyOf = ({ header }: Message): string => header.msg_type.replace(/_request$/, "_reply");
 

@@ -51,13 +51,9 @@ export async function startKernelProcess(connectionFile: string, server: URL): P
   const output = new Output(post, flags);
   catchOutput(output);
   let engine: Engine | undefined;
-  // While the compiler loads nothing runs that could be interrupted; what waits to be run is, when its turn comes.
-  let isInterrupted = false;
-  process.on("SIGINT", () => {
-    Atomics.add(flags, SHARED.interrupts, 1);
-    if (engine) engine.interrupt();
-    else isInterrupted = early.length > 0;
-  });
+  // A signal ends what waits, and by breakOnSigint what is at its first run; most clients send a message instead.
+  const onSignal = () => engine?.interrupt();
+  process.on("SIGINT", onSignal);
   try {
     const made = new Engine(output, post, flags);
     await made.preload();
@@ -71,8 +67,11 @@ export async function startKernelProcess(connectionFile: string, server: URL): P
   process.on("uncaughtException", (error) => ready.complain(error));
   process.on("unhandledRejection", (error) => ready.complain(error));
   flags[SHARED.busy] = 0;
-  receive = (message) => ready.fromServer(message);
-  if (isInterrupted) ready.interruptNext();
+  receive = (message) => {
+    // Node takes listeners away for a cell's first run, and if that is ended from outside they are not put back.
+    if (message.kind === "terminated") process.off("SIGINT", onSignal).on("SIGINT", onSignal);
+    return ready.fromServer(message);
+  };
   for (const message of early) receive(message);
 }
 

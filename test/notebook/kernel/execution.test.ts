@@ -82,6 +82,8 @@ describe("an interrupt ends", () => {
   test.each(cells.slice(0, 3))("%s, by a signal", async (_, code) => {
     const header = await client.submit(code);
     await client.until(() => printed({ published: answering(header.msg_id) }), "the cell runs");
+    // Node loses a signal that comes while a cell's first run ends.
+    await new Promise((resolve) => setTimeout(resolve, 500));
     kernel.child.kill("SIGINT");
     expect((await client.answer(header)).reply).toMatchObject({ status: "error", ename: "Interrupted" });
     expect((await client.execute("1")).reply.status).toBe("ok");
@@ -107,6 +109,23 @@ describe("an interrupt ends", () => {
     expect(contents(await client.answer(again), "execute_result")).toMatchObject([
       { data: { "text/plain": "4" } },
     ]);
+  });
+
+  test.each([
+    ["a wait", 'console.log("on"); await new Promise(() => {});'],
+    ["a question", 'console.log("on"); await input();'],
+    ["a loop after an await", 'await null; console.log("on"); for (;;);'],
+  ])("%s, and never what is sent while the interrupt is under way", async (_, code) => {
+    for (let i = 0; i < 5; i++) {
+      const first = await client.submit(code, { allow_stdin: true, stop_on_error: false });
+      await client.until(() => printed({ published: answering(first.msg_id) }), "the cell runs");
+      const interrupt = await client.send("control", "interrupt_request");
+      const next = await client.submit('await new Promise((r) => setTimeout(r, 20)); "kept"');
+      expect((await client.answer(first)).reply.ename).toBe("Interrupted");
+      expect((await client.answer(next)).reply.status).toBe("ok");
+      expect((await client.answer(interrupt)).reply).toEqual({ status: "ok" });
+    }
+    client.asked.length = 0;
   });
 
   test("nothing, when nothing runs", async () => {
