@@ -4,7 +4,8 @@ import { WORD } from "../trace/words.js";
 import { compose, type Panel, type PanelShape, type PanelTrace } from "./compose.js";
 import { COLOR, type Figure } from "./figure.js";
 import { heatPanel } from "./heat.js";
-import { type Lane, lanesOf, laneTraces } from "./lanes.js";
+import { laneTraces } from "./lanes.js";
+import { type Lane, lanesOf } from "./steps.js";
 import { type FaultGroup, type Timeline, timeline } from "./timeline.js";
 
 /** A run, and how it is compared. */
@@ -108,7 +109,7 @@ export function sideBySide(a: Side, b: Side): Figure {
     caption: [
       words,
       ...sides.map(({ recording }, i) => `${"AB"[i]} meets ${faultsOf(recording)}.`),
-      "Of each run the tasks, a tick a step, and below them its page frames in the colour of their dirty class; pale: the same in both.",
+      "Of each run the tasks and their steps, and below them its page frames in the colour of their dirty class; pale: the same in both.",
       ...sides.flatMap(({ recording: { info } }, i) =>
         info.replay === "" ? [] : [`Replay of ${"AB"[i]}: ${info.replay}`],
       ),
@@ -169,7 +170,7 @@ function lanesPanel(
     ticks: { values: tasks.map((_, i) => tasks.length - 1 - i), labels: tasks },
     grid: false,
     traces: [
-      ...laneTraces(recording, line, rows),
+      ...laneTraces(recording, line, rows, ROW_HEIGHT),
       ...(row === undefined ? [] : [partingTrace(same + 1, row.y, parted!)]),
     ],
     shapes: [

@@ -2,7 +2,8 @@
 import type { Recording } from "../trace/recording.js";
 import { compose, type Panel, type PanelShape, type PanelTrace } from "./compose.js";
 import { type Annotation, COLOR, type Figure } from "./figure.js";
-import { frameOf, type StepPoint } from "./lanes.js";
+import { frameOf } from "./lanes.js";
+import type { StepPoint } from "./steps.js";
 
 /** What is so at one moment: "possible", "certain", "impossible", "happened" or "unknown"; and the fewest steps to the fault. */
 export interface DangerMoment {

@@ -127,6 +127,8 @@ export interface FineCells {
   readonly x: Float64Array;
   /** A number for each cell, a row after the other as in Heatmap.z; 255 is null. */
   readonly z: Uint8Array;
+  /** What the pointer names in each column in place of any state but the first: one more than the place of its name, 0 for none. */
+  readonly columns?: { readonly names: readonly string[]; readonly of: Int32Array };
 }
 
 export interface Axis {

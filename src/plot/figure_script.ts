@@ -59,24 +59,13 @@ function () {
   }
   function named(trace) {
     var names = trace.meta.states.map(function (state) { return state.name; });
-    var row = trace.meta.rows;
+    var row = trace.meta.rows, named = trace.columns;
     return trace.z.map(function (cells, r) {
-      var all = names.map(function (name) { return row ? row[r] + ": " + name : name; });
-      return cells.map(function (cell) { return cell === null ? "" : all[cell]; });
+      var before = row ? row[r] + ": " : "", all = names.map(function (name) { return before + name; });
+      return cells.map(function (cell, c) {
+        return cell === null ? "" : cell && named && named[c] ? before + named[c] : all[cell];
+      });
     });
-  }
-  // Thousands of upright markers as one line, which is drawn at once.
-  function upright(trace) {
-    var x = trace.x, y = trace.y, text = trace.text;
-    trace.x = [], trace.y = [], trace.text = [];
-    x.forEach(function (at, i) {
-      trace.x.push(at, at, null);
-      trace.y.push(y[i] - trace.ticks, y[i] + trace.ticks, null);
-      trace.text.push(text[i], text[i], "");
-    });
-    trace.mode = "lines";
-    trace.line = { color: trace.marker.color, width: trace.marker.line.width };
-    delete trace.ticks;
   }
   // First index at which a sorted column is greater than x.
   function after(values, x) {
@@ -160,6 +149,7 @@ function () {
           if (each.x.differences !== undefined) {
             each.x = column(each.x);
             each.z = rows(each.z, each.x.length - 1);
+            each.columns = each.columns && whole(each.columns.of).map(function (name) { return each.columns.names[name - 1]; });
           }
           return after(each.x, range[1]) - after(each.x, range[0]) >= 400;
         }) || maps[key][maps[key].length - 1];
@@ -167,6 +157,7 @@ function () {
         map = {
           x: level.x.slice(from, to + 1),
           z: level.z.map(function (row) { return row.slice(from, to); }),
+          columns: level.columns && level.columns.slice(from, to),
           meta: before.meta
         };
       }
@@ -241,7 +232,6 @@ function () {
       if (typeof trace.z === "string") trace.z = rows(trace.z, trace.x.length - 1);
       if (typeof trace.x === "number") trace.x = spec.data[trace.x].x;
       if (trace.text === "y") trace.text = trace.y.map(String);
-      if (trace.ticks) upright(trace);
       if (trace.z && !trace.text && !trace.hoverinfo) trace.text = named(trace);
     });
     spec.range = spec.layout.xaxis.range.slice();

@@ -2,7 +2,7 @@
  * Figures in HTML. A figure is an <img> with the SVG inside, which survives every sanitiser and needs no script; where
  * scripts run and plotly is on the page, an interactive plot takes its place.
  */
-import type { Figure, Layout } from "./figure.js";
+import type { Figure } from "./figure.js";
 import { FIGURE_SCRIPT } from "./figure_script.js";
 import { packCells, packDetails } from "./pack.js";
 import { toSvg } from "./svg.js";
@@ -38,30 +38,19 @@ ${draw}("${key}", ${spec});
 </figure>`;
 }
 
-/** More upright markers than these are drawn as a line: plotly makes an element of each marker. */
-const MANY_MARKERS = 1000;
-
 /** Traces for the script: what can be worked out from something else is left to it. */
-function packTraces({ data, layout }: Figure): object[] {
+function packTraces({ data }: Figure): object[] {
   return data.map((trace) => {
     if (trace.type === "heatmap") return { ...trace, z: packCells(trace) };
     const same = data.findIndex((other) => other.x === trace.x);
     const shown =
       trace.text?.length === trace.y.length && trace.text.every((text, i) => text === String(trace.y[i]));
-    const many = trace.marker?.symbol === "line-ns-open" && trace.x.length > MANY_MARKERS;
     return {
       ...trace,
       ...(data[same] === trace ? {} : { x: same }),
       ...(shown ? { text: "y" } : {}),
-      ...(many ? { ticks: (trace.marker!.size / 2) * unitsPerPixel(layout, trace.yaxis) } : {}),
     };
   });
-}
-
-function unitsPerPixel(layout: Layout, name: string): number {
-  const { range, domain } = layout[`yaxis${name.slice(1)}`];
-  const inner = layout.height - layout.margin.t - layout.margin.b;
-  return (range[1] - range[0]) / ((domain![1] - domain![0]) * inner);
 }
 
 export interface PageOptions {

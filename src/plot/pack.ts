@@ -91,7 +91,12 @@ export interface PackedDetails {
       readonly shown?: PackedColumn;
     }[];
   }[];
-  readonly cells: readonly { readonly trace: number; readonly x: PackedColumn; readonly z: string }[];
+  readonly cells: readonly {
+    readonly trace: number;
+    readonly x: PackedColumn;
+    readonly z: string;
+    readonly columns?: { readonly names: readonly string[]; readonly of: string };
+  }[];
 }
 
 const isCells = (fine: Fine): fine is readonly FineCells[] => Array.isArray(fine);
@@ -112,10 +117,11 @@ export function packDetails(fine: readonly (Fine | undefined)[]): PackedDetails 
     const packed: PackedDetails = {
       lines: [...groups.values()].map((group) => packGroup(group, part)),
       cells: cells.flatMap(({ trace, levels: all }) =>
-        all.slice(0, Math.max(0, all.length - levels)).map(({ x, z }) => ({
+        all.slice(0, Math.max(0, all.length - levels)).map(({ x, z, columns }) => ({
           trace,
           x: packColumn(x),
           z: packRuns(z, NONE),
+          ...(columns === undefined ? {} : { columns: { names: columns.names, of: packWhole(columns.of) } }),
         })),
       ),
     };

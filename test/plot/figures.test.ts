@@ -3,7 +3,7 @@ import { gunzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { FINE, MAX_POINTS, m4, Sampler } from "../../src/plot/downsample.js";
-import type { Heatmap } from "../../src/plot/figure.js";
+import type { FineCells, Heatmap, Scatter } from "../../src/plot/figure.js";
 import {
   DIRTY_CLASSES,
   DISPLAY,
@@ -567,8 +567,8 @@ describe("two runs side by side", () => {
 
   it("draws real recordings, each with its own tasks, in every form", () => {
     const figure = sideBySide({ recording: old }, { recording: recent });
-    const steps = figure.data.filter(({ name }) => name === "step");
-    expect(steps.map(({ x }) => x.length > 200)).toEqual([true, true]);
+    const steps = figure.data.filter((trace) => trace.name === "steps") as Heatmap[];
+    expect(steps.map(({ z }) => z.some((row) => row.some((state) => state! > 0)))).toEqual([true, true]);
     expect(toSvg(figure)).not.toMatch(/NaN|undefined|Infinity|null/);
     expect(
       toTerminal(figure, { columns: 100, rows: 30, color: false }).split("\n").length,
@@ -582,6 +582,50 @@ describe("lanes", () => {
     expect(figure.layout.annotations.map(({ text }) => text)).toContain("try_to_release_page");
     expect(figure.data.map(({ name }) => name)).toEqual(["waiting", "step", "fault"]);
     expect(figure.layout.yaxis.ticktext).toEqual(["K kswapd0", "A reader", "D disk"]);
+  });
+});
+
+describe("lanes of a great many steps", () => {
+  /** Task 0 makes three steps of four, task 1 the fourth; task 2 makes one step, and waits in the second half. */
+  function busy(ticks: number): Recording {
+    const recorder = new Recorder();
+    recorder.add(0, 2, 0, -1, WORD.step, 1);
+    for (let tick = 1; tick < ticks; tick++) {
+      if (tick === ticks / 2) recorder.add(tick, 2, 0, -1, WORD.wait, 1);
+      recorder.add(tick, tick % 4 === 0 ? 1 : 0, tick % 5, -1, WORD.step, 1);
+    }
+    return recorder.finish({ ...small().info, faults: [] });
+  }
+
+  it("are the darker, the more of the steps a task makes, and grey where it waits", () => {
+    const map = lanes(busy(24_000)).data[0] as Heatmap;
+    // The first to run is on top; the first column has the step of task 2.
+    const states = map.z.map((row) => [...new Set(row.slice(1))]);
+    expect(states).toEqual([[1], [3], [null, 0]]);
+    expect(map.z[2].indexOf(0)).toBe(300);
+    expect(map.z[2][0]).toBe(1);
+  });
+
+  it("have columns of single ticks at last, with a step in one row of each", () => {
+    const levels = lanes(busy(24_000)).fine!()[0] as readonly FineCells[];
+    expect(levels.map(({ x }) => x.length - 1)).toEqual([2400, 9600, 24_000]);
+    const { z, columns } = levels[2];
+    for (const column of [0, 1, 4, 11_999, 12_000, 23_999])
+      expect([0, 1, 2].filter((row) => z[row * 24_000 + column] === 3).length).toBe(1);
+    expect(columns!.of.length).toBe(24_000);
+    expect(columns!.names[columns!.of[6] - 1]).toBe("do_shared_fault: set_page_dirty");
+  });
+
+  it("faults that fall on the same place are one cross that counts them", () => {
+    const { info } = small();
+    const recorder = new Recorder();
+    for (let tick = 0; tick < 4000; tick++) {
+      recorder.add(tick, 0, 0, PAGE, WORD.step, 1);
+      recorder.add(tick, 0, 0, PAGE, WORD.fault, 0);
+    }
+    const crosses = lanes(recorder.finish(info)).data.find(({ name }) => name === "fault") as Scatter;
+    expect(crosses.x.length).toBe(200);
+    expect(crosses.text![0]).toMatch(/^WARN .* and 19 more$/);
   });
 });
 

@@ -150,16 +150,26 @@ describe("the script of a figure", () => {
     }
   });
 
-  it("draws thousands of steps as one line of upright strokes, each with its words", async () => {
-    const figure = lanes(many(60_000));
-    const steps = figure.data.find(({ name }) => name === "step") as Scatter;
-    const [{ data }] = (await browse(figure)).plots;
-    const stroke = data.find(({ name }) => name === "step") as Scatter;
-    expect(stroke.mode).toBe("lines");
-    expect(stroke.x.length).toBe(3 * steps.x.length);
-    expect([...stroke.x].slice(0, 3)).toEqual([steps.x[0], steps.x[0], null]);
-    expect((stroke.y[0]! + stroke.y[1]!) / 2).toBeCloseTo(steps.y[0]!);
-    expect(stroke.text![3]).toBe(steps.text![1]);
+  it("names the steps of a busy lane to a reader who has zoomed in to single ticks", async () => {
+    const figure = lanes(many(30_000));
+    const map = figure.data[0] as Heatmap;
+    expect(map.z[0].length).toBe(600);
+    const page = await browse(figure);
+    (page.plots[0].layout.xaxis as { range: unknown }).range = [20_000, 20_300];
+    page.tell("plotly_relayout", { "xaxis.range[0]": 20_000 });
+    const { update } = page.restyled[0];
+    const [edges, cells, text] = [
+      update.x[0] as number[],
+      update.z[0] as number[][],
+      update.text[0] as string[][],
+    ];
+    expect(edges[1] - edges[0]).toBe(1);
+    // Every third event is a step, by turns of tasks 0 and 1.
+    const at = edges.indexOf(20_003);
+    expect(cells.map((row) => row[at])).toContain(3);
+    expect(text.map((row) => row[at]).filter((words) => words !== "")).toEqual([
+      "K kswapd0: do_shared_fault: finish_fault",
+    ]);
   });
 
   it("shows more of a range that a reader zooms into, and the picture's own points again of all", async () => {
