@@ -360,6 +360,8 @@ ${EXIT_CODES}`,
     .addHelpText(
       "after",
       `
+A cell with the tag raises-exception may fail: its error is its output, and the run goes on.
+
 Examples:
   guplab nb run
   guplab nb check notebooks/01-the-crash.ipynb

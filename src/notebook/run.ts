@@ -1,6 +1,7 @@
 /**
  * Runs notebooks as a reader would who restarts the kernel and presses "run all": each in a fresh kernel, top to
- * bottom, up to the first error. The file is replaced once, at the end, and only when every cell went well; a second
+ * bottom, up to the first error that is not expected: that of a cell with the tag "raises-exception", as Jupyter has it,
+ * is an output like any other, and the run goes on. The file is replaced once, at the end, and only when every cell went well; a second
  * run leaves the same bytes. Needs Node alone, no Python and no Jupyter.
  */
 import { basename, dirname } from "node:path";
@@ -45,7 +46,7 @@ export class CellError extends Error {
  *
  * Cells are counted as Jupyter counts them, code cells that are not blank: "cell 7" is the one that shows as [7].
  *
- * @throws CellError when a cell failed, took too long or killed the kernel; the file is then as it was
+ * @throws CellError when a cell failed that may not, took too long or killed the kernel; the file is then as it was
  * @throws NotebookError when the file is no notebook or cannot be written
  * @example await runNotebook("notebooks/01-the-crash.ipynb", { timeout_s: 60, progress: () => {} })
  */
@@ -83,7 +84,7 @@ async function execute(path: string, notebook: Notebook, options: RunOptions): P
   const kernel = await startKernel(dirname(path));
   try {
     for (const [at, cell] of code.entries()) {
-      outputs.push(await executeCell(kernel, cell.source, options.timeout_s, `${name}, cell ${at + 1}`));
+      outputs.push(await executeCell(kernel, cell, options.timeout_s, `${name}, cell ${at + 1}`));
       options.progress({ notebook: name, done: at + 1, cells: code.length });
     }
   } finally {
@@ -121,21 +122,25 @@ function checkKernel(notebook: Notebook, name: string): void {
   );
 }
 
+/** Whether a cell may fail. */
+const mayRaise = ({ metadata: { tags } }: CodeCell): boolean =>
+  Array.isArray(tags) && tags.includes("raises-exception");
+
 async function executeCell(
   kernel: Kernel,
-  source: string,
+  cell: CodeCell,
   timeout_s: number,
   where: string,
 ): Promise<readonly Output[]> {
   let execution: Execution;
   try {
-    execution = await kernel.execute(source, timeout_s);
+    execution = await kernel.execute(cell.source, timeout_s);
   } catch (error) {
     if (error instanceof KernelError) throw new CellError(`${where}: ${error.message}`);
     throw error;
   }
   const { failure } = execution;
-  if (failure === undefined) return execution.outputs;
+  if (failure === undefined || mayRaise(cell)) return execution.outputs;
   throw new CellError(`${where}${failure.line ? `, line ${failure.line}` : ""}: ${sentence(failure)}`);
 }
 

@@ -84,6 +84,39 @@ describe("a notebook that runs", () => {
   });
 });
 
+test("a cell that is to fail has its error as its output, and the run goes on; with other tags, or too slow, it fails the run", async () => {
+  const tagged = (name: string, tag: string, ...sources: string[]) => {
+    const file = JSON.parse(readFileSync(folder.notebook(name, ...sources), "utf8"));
+    file.cells[0].metadata = { tags: ["other", tag] };
+    return folder.file(name, JSON.stringify(file));
+  };
+  const path = tagged(
+    "raises.ipynb",
+    "raises-exception",
+    'console.log(1);\nthrow new Error("no buffers");',
+    "2",
+  );
+  await runNotebook(path, quiet);
+  const first = readFileSync(path, "utf8");
+  expect(readNotebook(path).cells).toMatchObject([
+    {
+      metadata: { tags: ["other", "raises-exception"] },
+      outputs: [
+        { output_type: "stream", text: "1\n" },
+        { output_type: "error", ename: "Error", evalue: "no buffers" },
+      ],
+    },
+    { outputs: [{ output_type: "execute_result", data: { "text/plain": "2" } }] },
+  ]);
+  await checkNotebook(path, quiet);
+  await runNotebook(path, quiet);
+  expect(readFileSync(path, "utf8")).toBe(first);
+  const other = tagged("other.ipynb", "raises-errors", "throw new Error('no')", "2");
+  await expect(runNotebook(other, quiet)).rejects.toThrow("other.ipynb, cell 1, line 1: Error: no");
+  const slow = tagged("slow.ipynb", "raises-exception", "for (;;);", "2");
+  await expect(runNotebook(slow, { ...quiet, timeout_s: 0.5 })).rejects.toThrow("not finished within 0.5 s");
+});
+
 describe("a notebook that fails is named with cell and line, and stays as it was", () => {
   test("a module's throw: its sentence, not its place in the module", async () => {
     const module = folder.file(
