@@ -59,8 +59,8 @@ export class NodeHost implements Host {
   }
 
   async plotly(): Promise<string> {
-    const { plotlyLoader } = await import("../notebook/plotly.js");
-    return plotlyLoader().replace(/^<script>|<\/script>$/g, "");
+    const { plotlyScript } = await import("../notebook/plotly.js");
+    return plotlyScript();
   }
 
   async png(svg: string): Promise<Uint8Array> {

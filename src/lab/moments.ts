@@ -4,7 +4,7 @@
  */
 import type { Pfn } from "../kernel/types.js";
 import { formatSchedule } from "../machine/schedule.js";
-import { type Figure, owners, pageWordsSheet, waits } from "../plot/index.js";
+import { type Figure, owners, pageWordsSheet, partOf, waits } from "../plot/index.js";
 import { ownersStory } from "./owners.js";
 import { pageStory } from "./page_story.js";
 import { pageView } from "./views.js";
@@ -53,6 +53,8 @@ export function worldAt(world: World, tick: number): World {
 export function momentPlots(world: World): MomentPlots {
   const end = world.schedule.length;
   const faulty = (): number => world.k.faults.find(({ pfn }) => pfn >= 0)?.pfn ?? 0;
+  /** Whose moment a figure is; that of the end is the end's in another run too. */
+  const ofRun = (tick: number) => ({ run: world.replay, tick: tick === end ? undefined : tick });
   /** A page of this machine. @throws Error with one sentence when there is no such page */
   const known = (pfn: number): Pfn => pageView(world, pfn).pfn as Pfn;
   return {
@@ -61,12 +63,13 @@ export function momentPlots(world: World): MomentPlots {
       if (since !== undefined && since >= tick)
         throw new Error(`since names an earlier tick than ${tick}: ${since} is not`);
       const now = worldAt(world, tick);
-      return pageWordsSheet(pageStory(now, page, since === undefined ? null : worldAt(world, since)));
+      const story = pageStory(now, page, since === undefined ? null : worldAt(world, since));
+      return partOf(pageWordsSheet(story), { ...ofRun(tick), pfn, since });
     },
     owners: ({ pfn = faulty(), tick = end } = {}) => {
       const page = known(pfn);
-      return owners(ownersStory(worldAt(world, tick), page));
+      return partOf(owners(ownersStory(worldAt(world, tick), page)), { ...ofRun(tick), pfn });
     },
-    waits: ({ tick = end } = {}) => waits(waitStory(worldAt(world, tick))),
+    waits: ({ tick = end } = {}) => partOf(waits(waitStory(worldAt(world, tick))), ofRun(tick)),
   };
 }

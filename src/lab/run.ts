@@ -11,6 +11,7 @@ import {
   heat,
   lanes,
   pageLife,
+  partOf,
   pinCounts,
   reclaimFlow,
   reclaimProgress,
@@ -120,7 +121,7 @@ export function plotsOf(recording: Recording, world?: World): Plots {
     heat: () => heat(recording),
     flow: () => reclaimFlow(recording),
     lanes: () => lanes(recording),
-    life: (pfn = page()) => pageLife(recording, pfn),
+    life: (pfn = page()) => partOf(pageLife(recording, pfn), { pfn }),
     beside: (other) =>
       sideBySide(
         { recording, names: world?.stepNames() },

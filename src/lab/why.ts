@@ -5,7 +5,7 @@
  * come from, not that it must. It is made by doing the run again on a machine whose columns tell what is read and changed.
  */
 import { INPUT, parseSchedule } from "../machine/schedule.js";
-import { type Figure, whyChain } from "../plot/index.js";
+import { type Figure, partOf, whyChain } from "../plot/index.js";
 import { decodePageFlags, pg } from "../trace/words.js";
 import { run } from "./run.js";
 import { Touching } from "./touching.js";
@@ -69,8 +69,8 @@ function linesOf(cause: Cause, depth: number): string[] {
 }
 
 /** A report as a figure; null when no step has changed the cell. */
-export const whyFigure = ({ replay, cause }: WhyReport): Figure | null =>
-  cause === null ? null : whyChain(run(replay).recording, cause);
+export const whyFigure = ({ replay, cell, cause }: WhyReport): Figure | null =>
+  cause === null ? null : partOf(whyChain(run(replay).recording, cause), { cell });
 
 /**
  * Why a cell is what it is at the end of a run.

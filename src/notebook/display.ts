@@ -12,7 +12,7 @@ import { createRequire } from "node:module";
 import { DISPLAY } from "../plot/figure.js";
 import type { MimeBundle } from "./format.js";
 import { runningKernel } from "./kernel/global.js";
-import { LOADER_MARK, needsPlotly, plotlyLoader } from "./plotly.js";
+import { LOADER_MARK, needsPlotly, plotlyOutput } from "./plotly.js";
 
 interface TslabInternals {
   lastWriteDisplayData(content: { data: MimeBundle; metadata: MimeBundle; transient: object }): void;
@@ -48,11 +48,7 @@ export function show(...displayables: readonly object[]): void {
       continue;
     }
     if (!plotlySent && needsPlotly(data)) {
-      tslab.lastWriteDisplayData({
-        data: { "text/html": plotlyLoader() },
-        metadata: LOADER_MARK,
-        transient: {},
-      });
+      tslab.lastWriteDisplayData({ data: plotlyOutput(), metadata: LOADER_MARK, transient: {} });
       plotlySent = true;
     }
     tslab.lastWriteDisplayData({ data, metadata: {}, transient: {} });

@@ -15,6 +15,7 @@ import hljs from "highlight.js/lib/core";
 import typescript from "highlight.js/lib/languages/typescript";
 import markdownIt, { type MarkdownIt, type Token } from "markdown-it";
 import { PLAYER_STYLE } from "../lab/player/style.js";
+import { svgUri } from "../plot/index.js";
 import { builtFile, unpacking, versionOf } from "./built.js";
 import { assertionsIn, ranWell } from "./claims.js";
 import {
@@ -26,7 +27,7 @@ import {
   type TextCell,
 } from "./format.js";
 import { PAGE_SCRIPT, PAGE_STYLE } from "./page.js";
-import { isPlotlyLoader, needsPlotly, plotlyLoader } from "./plotly.js";
+import { isPlotlyLoader, liveScript, needsPlotly } from "./plotly.js";
 import { PageRuns } from "./runs.js";
 
 const require = createRequire(import.meta.url);
@@ -99,7 +100,7 @@ ${body.includes("</h1>") ? body.replace("</h1>", () => `</h1>\n${nav}`) : nav + 
 </main>
 ${foot(page, options)}
 ${players ? playerLoader() : ""}
-${figures && options.plotly ? plotlyLoader() : ""}
+${figures && options.plotly ? `<script>\n${liveScript()}\n</script>` : ""}
 ${options.plotly || !figures ? PAGE_SCRIPT : ""}
 </body>
 </html>
@@ -327,9 +328,7 @@ function richest(data: MimeBundle): string | undefined {
       .trim(),
   );
   // As an image of its own, so that no two pictures share ids.
-  const picture =
-    svg &&
-    `<img alt="${alt}" src="data:image/svg+xml;base64,${Buffer.from(String(svg)).toString("base64")}">`;
+  const picture = svg && `<img alt="${alt}" src="${svgUri(String(svg))}">`;
   if (data["text/html"]) {
     const html = String(data["text/html"]);
     const hasPicture = /<(img|svg)\b/i.test(html);

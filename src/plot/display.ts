@@ -1,5 +1,5 @@
 /** What a notebook shows of a figure. */
-import type { Figure, MimeBundle } from "./figure.js";
+import { DISPLAY, type Figure, type MimeBundle, type Part } from "./figure.js";
 import { toHtml } from "./html.js";
 import { toSvg } from "./svg.js";
 import { toTerminal } from "./terminal.js";
@@ -11,4 +11,14 @@ export function mimeBundle(figure: Figure): MimeBundle {
     "text/html": toHtml(figure),
     "image/svg+xml": toSvg(figure),
   };
+}
+
+/**
+ * A figure that says which part of its run it is of.
+ *
+ * @example partOf(pageLife(recording, 3), { pfn: 3 }).part // { pfn: 3 }
+ */
+export function partOf(figure: Figure, part: Part): Figure {
+  const made: Figure = { ...figure, part, [DISPLAY]: () => mimeBundle(made) };
+  return made;
 }

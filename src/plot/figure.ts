@@ -255,6 +255,20 @@ export type TextForm = (room: {
   readonly paint: (words: string, color: string) => string;
 }) => readonly string[];
 
+/** What of a run a figure is of, in the words by which the run is asked for that figure. */
+export interface Part {
+  /** The replay line of the whole run, where the figure is of one of its moments. */
+  readonly run?: string;
+  /** Page frame number. */
+  readonly pfn?: number;
+  /** After so many steps. */
+  readonly tick?: number;
+  /** The earlier moment that it is compared with. */
+  readonly since?: number;
+  /** Struct, row and field. */
+  readonly cell?: string;
+}
+
 export interface Figure {
   /** Short name of the kind of figure: "pins", "dirty", "reclaim", "lanes", "life", "danger", "why" ... */
   readonly kind: string;
@@ -264,6 +278,8 @@ export interface Figure {
   readonly caption: string;
   /** The line that reproduces the run; empty for a recording of a real kernel. */
   readonly replay: string;
+  /** Where it is of a part of the run: which. The same can then be drawn of another run. No part of the figure's JSON. */
+  readonly part?: Part;
   /**
    * What a terminal shows in place of the panels, where words in lines say it better than a drawing. Lines that are given are cut to the
    * room there is; those that are made for it are as many as they need.

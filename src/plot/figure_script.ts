@@ -1,7 +1,7 @@
 /**
  * The script of HTML figures: it puts a plotly plot in the place of each picture, draws more detail where a reader zooms
- * in, and links the figures of a run. Every figure carries it, because each output of a notebook has to stand alone;
- * whichever comes first defines it for all others, and a page of many figures holds it once.
+ * in, and links the figures of a run. It goes where plotly goes, once for a page: a figure only says that it waits
+ * (html.ts), and who brings plotly brings LIVE_FIGURES too, which draws those that wait and those that come later.
  *
  * Figures of one run move together by two events on `document`, which anything else on the page may send and hear too:
  *
@@ -19,14 +19,14 @@ import { DIGITS } from "./pack.js";
 /** Into how many stretches a zoomed range, and as much to both sides, is cut: a third of them is seen. */
 const STRETCHES = 900;
 
-/** Without the comments and the indentation, which a thousand outputs need not carry. */
+/** Without the comments and the indentation, which no page need carry. */
 const compact = (script: string): string =>
   script
     .replace(/^\s*\/\/.*$/gm, "")
     .replace(/\n\s*/g, "\n")
     .trim();
 
-/** A function of a figure's name and of what toHtml packs for it. Plain JavaScript: browsers read it as it is. */
+/** Gives a function of a figure's name and of what toHtml packs for it. Plain JavaScript: browsers read it as it is. */
 export const FIGURE_SCRIPT = compact(`
 function () {
   var digits = "${DIGITS}";
@@ -235,19 +235,29 @@ function () {
       if (trace.z && !trace.text && !trace.hoverinfo) trace.text = named(trace);
     });
     spec.range = spec.layout.xaxis.range.slice();
-    var tries = 0;
-    var own = [];
     document.querySelectorAll('[data-guplab="' + key + '"]').forEach(function (figure) {
       if (figure.getAttribute("data-drawn")) return;
       figure.setAttribute("data-drawn", "yes");
       var state = {};
       if (spec.timed) link(figure, spec, state);
-      own.push([figure, state]);
+      interactive(figure, spec, state);
     });
-    (function draw() {
-      if (window.Plotly) own.forEach(function (each) { interactive(each[0], spec, each[1]); });
-      else if (++tries <= 100) setTimeout(draw, 100);
-    })();
   };
 }
 `);
+
+/**
+ * Where figures wait for plotly: an array on `window`, then an object with the same `push`. The number is that of what
+ * toHtml packs and the script unpacks: a change that the other does not understand takes the next one, because a page may
+ * hold figures of several versions of guplab.
+ */
+export const WAITING = "guplabFigures1";
+
+/** Makes the figures of a page live, those that come later too. A page runs it when it has `window.Plotly`, once or more often. */
+export const LIVE_FIGURES = `(function () {
+var waiting = window.${WAITING} || [];
+if (!Array.isArray(waiting)) return;
+var draw = (${FIGURE_SCRIPT})();
+window.${WAITING} = { push: function (figure) { draw(figure[0], figure[1]); } };
+waiting.forEach(window.${WAITING}.push);
+})();`;

@@ -3,40 +3,69 @@
  * scripts run and plotly is on the page, an interactive plot takes its place.
  */
 import type { Figure } from "./figure.js";
-import { FIGURE_SCRIPT } from "./figure_script.js";
+import { LIVE_FIGURES, WAITING } from "./figure_script.js";
 import { packCells, packDetails } from "./pack.js";
 import { toSvg } from "./svg.js";
 import { escapeXml } from "./text.js";
 
 /**
- * An HTML fragment that needs nothing around it. Its script waits up to ten seconds for window.Plotly, because the
- * library may be loaded by another output of the notebook, and leaves the picture alone if it never comes. What the
- * script does then, and by which events figures of a run move together, is said in figure_script.ts.
+ * An HTML fragment: the picture, the caption, and what a page needs to draw the plot over the picture. The page does that
+ * once it has plotly and has run LIVE_FIGURES (figure_script.ts), whichever comes first; without them the picture stays.
  *
- * The element carries `data-kind`, the figure's kind, and `data-run`, its replay line.
+ * The element carries `data-kind`, the figure's kind; `data-run`, the replay line of its run; and `data-part`, as JSON,
+ * which page, moment or cell of the run it is of, where it is not of all.
+ *
+ * @example toHtml(run("kara-2018").plot.pins()).startsWith('<figure class="guplab-figure"') // true
  */
-export const toHtml = (figure: Figure): string =>
-  fragment(figure, `(window.${SCRIPT_NAME} = window.${SCRIPT_NAME} || (${FIGURE_SCRIPT})())`);
-
-function fragment(figure: Figure, draw: string): string {
-  const { layout, kind, replay } = figure;
+export function toHtml(figure: Figure): string {
+  const { layout, kind, replay, part } = figure;
+  const line = part?.run ?? replay;
   const spec = scriptJson({
     data: packTraces(figure),
     layout,
     timed: layout.xaxis.showline,
-    run: replay === "" ? layout.title.subtitle.text : replay,
+    run: line === "" ? layout.title.subtitle.text : line,
     details: packDetails(figure.fine?.() ?? []),
   });
   const key = hash(spec);
-  const alt = escapeXml(`${layout.title.text}. ${figure.caption}`);
-  return `<figure class="guplab-figure" data-guplab="${key}" data-kind="${kind}" data-run="${escapeXml(replay)}" style="margin:1em 0">
-<div class="guplab-plot" style="position:relative"><img alt="${alt}" style="max-width:100%" src="data:image/svg+xml;base64,${base64(toSvg(figure, { caption: false }))}"></div>
+  const of =
+    part === undefined ? "" : ` data-part="${escapeXml(JSON.stringify({ ...part, run: undefined }))}"`;
+  return `<figure class="guplab-figure" data-guplab="${key}" data-kind="${kind}" data-run="${escapeXml(line)}"${of} style="margin:1em 0">
+<div class="guplab-plot" style="position:relative"><img alt="${altOf(figure)}" style="max-width:100%" src="${pictureUri(figure)}"></div>
 <figcaption style="font:13px/1.4 Helvetica,Arial,sans-serif;color:#444;max-width:60em">${captionHtml(figure)}</figcaption>
 <script>
-${draw}("${key}", ${spec});
+(window.${WAITING} = window.${WAITING} || []).push(["${key}", ${spec}]);
 </script>
 </figure>`;
 }
+
+/** What the picture says to who cannot see it, as an attribute. */
+const altOf = ({ layout, caption }: Figure): string => escapeXml(`${layout.title.text}. ${caption}`);
+
+/** The address of the picture of an HTML figure; its caption is beside it. */
+export const pictureUri = (figure: Figure): string => svgUri(toSvg(figure, { caption: false }));
+
+/** What an address writes for a character that ends it, or the attribute that it stands in. */
+const IN_ADDRESS: Readonly<Record<string, string>> = {
+  "%": "%25",
+  "#": "%23",
+  "&": "%26",
+  "<": "%3C",
+  ">": "%3E",
+  '"': "%22",
+  "\n": "%0A",
+};
+
+/**
+ * An SVG picture as an address, which may stand in an attribute as it is: a fifth shorter than base64, and words that
+ * are in the picture can be searched for. Quotes around the picture's own attributes become single ones.
+ *
+ * @example svgUri('<svg fill="red"/>') // "data:image/svg+xml;charset=utf-8,%3Csvg fill='red'/%3E"
+ */
+export const svgUri = (svg: string): string =>
+  `data:image/svg+xml;charset=utf-8,${svg
+    .replace(/<[^>]*>/g, (tag) => tag.replace(/["']/g, (quote) => (quote === '"' ? "'" : '"')))
+    .replace(/[%#&<>"\n]/g, (letter) => IN_ADDRESS[letter])}`;
 
 /** Traces for the script: what can be worked out from something else is left to it. */
 function packTraces({ data }: Figure): object[] {
@@ -55,7 +84,7 @@ function packTraces({ data }: Figure): object[] {
 
 export interface PageOptions {
   readonly title: string;
-  /** Source text of plotly, put into the page. */
+  /** A script that defines `window.Plotly`, put into the page; one that does so later defines `window.plotlyReady`, a promise, too. */
   readonly plotly: string;
 }
 
@@ -71,15 +100,18 @@ export function toPage(figures: readonly Figure[], { title, plotly }: PageOption
 </head>
 <body>
 <h1>${escapeXml(title)}</h1>
-<script>window.${SCRIPT_NAME} = (${FIGURE_SCRIPT})();</script>
-${figures.map((figure) => fragment(figure, `window.${SCRIPT_NAME}`)).join("\n")}
+${figures.map(toHtml).join("\n")}
 <script>${plotly.replace(/<\/(script)/gi, "<\\/$1")}</script>
+<script>(window.plotlyReady || Promise.resolve()).then(function () {
+${LIVE_FIGURES}
+});</script>
 </body>
 </html>
 `;
 }
 
-function captionHtml({ caption, replay }: Figure): string {
+/** The caption as HTML, the replay line as code. */
+export function captionHtml({ caption, replay }: Figure): string {
   if (replay === "") return escapeXml(caption);
   const words = caption.slice(0, caption.length - replay.length);
   return `${escapeXml(words)}<code>${escapeXml(replay)}</code>`;
@@ -92,18 +124,9 @@ const scriptJson = (value: unknown): string =>
     .replaceAll("\u2028", "\\u2028")
     .replaceAll("\u2029", "\\u2029");
 
-function base64(s: string): string {
-  let bytes = "";
-  for (const byte of new TextEncoder().encode(s)) bytes += String.fromCharCode(byte);
-  return btoa(bytes);
-}
-
 /** FNV-1a: a name for the figure that depends on nothing but the figure. */
 function hash(s: string): string {
   let h = 0x811c9dc5;
   for (let i = 0; i < s.length; i++) h = Math.imul(h ^ s.charCodeAt(i), 0x01000193);
   return (h >>> 0).toString(16).padStart(8, "0");
 }
-
-/** What the page calls the script: pages may hold figures of several versions of guplab. */
-const SCRIPT_NAME = `guplab_${hash(FIGURE_SCRIPT)}`;

@@ -196,10 +196,42 @@ test("saved and opened again: figures are drawn, though nothing was run", async 
     .toBeGreaterThanOrEqual(4);
 });
 
-test("not trusted and not run: pictures, and no script", async () => {
+/** Which code cells of the saved file have plotly among their outputs. */
+async function cellsWithPlotly(): Promise<number[]> {
+  await page.evaluate("Jupyter.notebook.save_notebook()");
+  const saved = JSON.parse(readFileSync(join(folder.path, "crash.ipynb"), "utf8")) as {
+    cells: { cell_type: string; outputs?: { metadata?: { guplab?: string } }[] }[];
+  };
+  const code = saved.cells.filter(({ cell_type }) => cell_type === "code");
+  return code.flatMap(({ outputs = [] }, at) =>
+    outputs.filter(({ metadata }) => metadata?.guplab === "plotly").map(() => at),
+  );
+}
+
+test("the cell that has plotly is changed and run again, then all are: the file has plotly, once", async () => {
+  expect(await cellsWithPlotly()).toEqual([0]);
+  await page.evaluate(`Jupyter.notebook.get_cell(1).set_text(${JSON.stringify(`${RUN}.plot.pins()`)})`);
+  const first = cells().nth(0);
+  await first.locator(".CodeMirror").click();
+  await page.keyboard.press("Control+Enter");
+  await first.locator('[data-kind="pins"] .js-plotly-plot .main-svg').first().waitFor(PATIENT);
+  expect(await cellsWithPlotly()).toEqual([0]);
+  await page.evaluate("Jupyter.notebook.execute_all_cells()");
+  await page.locator(".output_error").waitFor({ state: "detached", ...PATIENT });
+  await page.locator(".output_error").waitFor(PATIENT);
+  await cells().nth(1).locator(".js-plotly-plot .main-svg").first().waitFor(PATIENT);
+  expect(await cellsWithPlotly()).toEqual([0]);
+});
+
+test("not trusted and not run: pictures, and no script; a cell that is run has a live figure", async () => {
   // What another has changed is trusted no more.
   const saved = JSON.parse(readFileSync(join(folder.path, "crash.ipynb"), "utf8"));
   saved.cells[0].source = "# The crash, from somebody else";
+  // As guplab nb run writes it.
+  for (const cell of saved.cells)
+    cell.outputs &&= cell.outputs.filter(
+      ({ metadata }: { metadata?: { guplab?: string } }) => !metadata?.guplab,
+    );
   folder.file("theirs.ipynb", JSON.stringify(saved));
   const theirs = await open("theirs.ipynb");
   expect(await theirs.evaluate("Jupyter.notebook.trusted")).toBe(false);
@@ -212,6 +244,11 @@ test("not trusted and not run: pictures, and no script", async () => {
   expect(await theirs.locator(".js-plotly-plot").count()).toBe(0);
   expect(await theirs.evaluate("typeof window.Plotly")).toBe("undefined");
   await keepPicture(theirs, "classic-untrusted");
+  await theirs.locator(".code_cell .CodeMirror").first().click();
+  await theirs.keyboard.press("Control+Enter");
+  const live = theirs.locator(".js-plotly-plot .main-svg").first();
+  await live.waitFor(PATIENT);
+  expect(await theirs.locator(".js-plotly-plot").count()).toBe(1);
   await theirs.close();
 });
 

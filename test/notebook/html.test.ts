@@ -109,7 +109,7 @@ describe("outputs", () => {
     const { "text/html": _html, ...noHtml } = all;
     const { "image/svg+xml": _svg, ...noSvg } = noHtml;
     expect(render(cell(displayed(all)))).toContain("<b>H</b>");
-    expect(render(cell(displayed(noHtml)))).toContain("data:image/svg+xml;base64,PHN2Zy8+");
+    expect(render(cell(displayed(noHtml)))).toContain("data:image/svg+xml;charset=utf-8,%3Csvg/%3E");
     expect(render(cell(displayed(noSvg)))).toContain("data:image/png;base64,UE5H");
     expect(render(cell(displayed({ "text/plain": "a < b" })))).toContain("a &lt; b");
   });
@@ -117,7 +117,7 @@ describe("outputs", () => {
   test("a figure whose HTML is a script alone shows its SVG where scripts do not run", () => {
     const bare = displayed({ "text/html": "<script>Plotly.x()</script>", "image/svg+xml": "<svg/>" });
     expect(render(cell(bare))).toContain(
-      '<noscript><img alt="" src="data:image/svg+xml;base64,PHN2Zy8+"></noscript>',
+      '<noscript><img alt="" src="data:image/svg+xml;charset=utf-8,%3Csvg/%3E"></noscript>',
     );
   });
 

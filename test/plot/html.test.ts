@@ -1,15 +1,18 @@
 /** Figures in HTML: the fragment, the page, and what the script in them gives plotly. */
-import { runInNewContext } from "node:vm";
+import { createContext, runInContext, runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Figure, Heatmap, Scatter } from "../../src/plot/figure.js";
-import { FIGURE_SCRIPT } from "../../src/plot/figure_script.js";
+import { FIGURE_SCRIPT, LIVE_FIGURES } from "../../src/plot/figure_script.js";
 import {
+  DISPLAY,
   dirtyStates,
   heat,
   lanes,
+  partOf,
   pinCounts,
   reclaimProgress,
+  svgUri,
   toHtml,
   toPage,
   toSvg,
@@ -22,12 +25,13 @@ import { PAGE, small } from "./small.js";
 describe("HTML", () => {
   const figure = dirtyStates(small());
 
-  it("a fragment carries the picture, the caption and the replay line, and waits for plotly", () => {
+  it("a fragment carries the picture, the caption and the replay line, and waits for who brings plotly", () => {
     const html = toHtml(figure);
-    const svg = /src="data:image\/svg\+xml;base64,([^"]+)"/.exec(html)![1];
-    expect(Buffer.from(svg, "base64").toString("utf8")).toBe(toSvg(figure, { caption: false }));
+    const [, svg] = /src="data:image\/svg\+xml;charset=utf-8,([^"]+)"/.exec(html)!;
+    const quotes = (text: string) => text.replaceAll("'", '"');
+    expect(quotes(decodeURIComponent(svg))).toBe(quotes(toSvg(figure, { caption: false })));
     expect(html).toContain(`<code>${figure.replay}</code>`);
-    expect(html).toContain("window.Plotly");
+    expect(html).not.toContain("window.Plotly");
     expect(html).toBe(toHtml(dirtyStates(small())));
   });
 
@@ -41,6 +45,23 @@ describe("HTML", () => {
     expect(html.match(/<\/script>/g)).toHaveLength(1);
     expect(html).not.toContain("<img src=x");
     expect(toSvg(pinCounts(evil))).not.toContain("<img");
+  });
+
+  it("an address of a picture is the picture again, and ends no attribute, whatever is in it", () => {
+    const words = `<text fill="red" font-family="A, 'B'">5 % of #1 'x' "y" &amp; é\n</text>`;
+    const uri = svgUri(words);
+    expect(uri).not.toMatch(/[<>"\n#]/);
+    expect(decodeURIComponent(uri.slice(uri.indexOf(",") + 1))).toBe(
+      `<text fill='red' font-family='A, "B"'>5 % of #1 'x' "y" &amp; é\n</text>`,
+    );
+  });
+
+  it("says of which part of its run a figure is, where it is not of all", () => {
+    expect(toHtml(figure)).not.toContain("data-part");
+    const part = partOf(figure, { run: "a@b:c1", tick: 52, pfn: 3 });
+    const html = toHtml(part);
+    expect(html).toContain('data-run="a@b:c1" data-part="{&quot;tick&quot;:52,&quot;pfn&quot;:3}"');
+    expect(part[DISPLAY]()["text/html"]).toBe(html);
   });
 
   it("a page carries plotly itself and refers to nothing outside", () => {
@@ -106,10 +127,13 @@ async function browse(...figures: Figure[]): Promise<Drawn> {
   function CustomEvent(type: string, { detail }: { detail: unknown }) {
     return { type, detail };
   }
-  for (const each of figures) {
+  const page = createContext({ window, document, CustomEvent });
+  // Figures come before what makes them live, and after it.
+  figures.forEach((each, at) => {
     const [, script] = /<script>([\s\S]*)<\/script>/.exec(toHtml(each))!;
-    runInNewContext(script, { window, document, CustomEvent, setTimeout });
-  }
+    runInContext(script, page);
+    if (at === 0) for (const _ of [1, 2]) runInContext(LIVE_FIGURES, page);
+  });
   await new Promise(setImmediate);
   return Object.assign(drawn, {
     tell: (name: string, event: unknown) => ofPlot.get(name)!(event),
@@ -276,7 +300,7 @@ describe("packing", () => {
         (i * 7919) % 17 < 8 ? pg("dirty") : pg("writeback"),
       );
     const html = toHtml(dirtyStates(recorder.finish({ ...small().info, faults: [] })));
-    const details = JSON.stringify(JSON.parse(/"details":(.*)\}\);\n<\/script>/.exec(html)![1]));
+    const details = JSON.stringify(JSON.parse(/"details":(.*)\}\]\);\n<\/script>/.exec(html)![1]));
     expect(details.length).toBeLessThanOrEqual(DETAIL_SIZE);
     expect(details.length).toBeGreaterThan(DETAIL_SIZE / 5);
   });

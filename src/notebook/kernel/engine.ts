@@ -191,7 +191,7 @@ export class Engine {
   private async execute(order: ExecuteOrder): Promise<Answer> {
     this.output.silent = order.silent;
     this.allowsInput = order.allow_stdin;
-    if (order.newcomer) this.output.newPage();
+    this.output.begin(order.cell, order.hasPlotly);
     const outcome = await this.run(order.code, order.name);
     let shown: string | undefined;
     let failure = outcome.ok ? undefined : outcome.failure;

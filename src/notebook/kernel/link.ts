@@ -22,8 +22,10 @@ export interface ExecuteOrder {
   /** Nothing that the code shows is passed on. */
   readonly silent: boolean;
   readonly allow_stdin: boolean;
-  /** A client has come since the last cell was run: a page that was opened or loaded anew, perhaps. */
-  readonly newcomer: boolean;
+  /** What the front end calls the cell, where it says so. */
+  readonly cell?: string;
+  /** Whether the page that looks on has plotly in an output; null where nothing new is known of it. */
+  readonly hasPlotly: boolean | null;
   readonly user_expressions: Readonly<Record<string, string>>;
 }
 

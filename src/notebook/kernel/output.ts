@@ -3,7 +3,7 @@
  * begin a loop that never ends.
  */
 import type { Json, MimeBundle } from "../format.js";
-import { LOADER_MARK, needsPlotly, plotlyLoader } from "../plotly.js";
+import { LOADER_MARK, needsPlotly, plotlyOutput } from "../plotly.js";
 import { printSize, SHARED, type ToServer } from "./link.js";
 import type { Content } from "./wire.js";
 
@@ -15,8 +15,11 @@ const BRINGS_NONE = process.env.GUPLAB_PLOTLY === "none";
 export class Output {
   /** Drop everything: a silent execution is under way. */
   silent = false;
-  /** Whether the page has plotly, or is to have none. */
-  private hasPlotly = BRINGS_NONE;
+  /** Whether the page has plotly in an output. */
+  private hasPlotly = false;
+  /** The cell that runs, and the one in whose outputs plotly is, where the front end names cells. */
+  private cell: string | undefined;
+  private plotlyCell: string | undefined;
 
   constructor(
     private readonly post: (message: ToServer) => void,
@@ -39,17 +42,24 @@ export class Output {
     if (!this.silent) this.post({ kind: "publish", type, content, metadata });
   }
 
-  /** Someone else may look on from here: what the page before had is not in this one. */
-  newPage(): void {
-    this.hasPlotly = BRINGS_NONE;
+  /**
+   * A cell is about to run, and its old outputs are gone.
+   *
+   * @param cell what the front end calls it, where it does
+   * @param hasPlotly whether the page has plotly in an output; null: as before
+   */
+  begin(cell: string | undefined, hasPlotly: boolean | null): void {
+    this.cell = cell;
+    if (cell !== undefined && cell === this.plotlyCell) this.hasPlotly = false;
+    else this.hasPlotly = hasPlotly ?? this.hasPlotly;
   }
 
   /** Show a bundle; the first on a page that draws with plotly brings plotly along. */
   show(type: string, data: MimeBundle, more: Record<string, Json> = {}): void {
-    if (!this.hasPlotly && !this.silent && needsPlotly(data)) {
+    if (!this.hasPlotly && !BRINGS_NONE && !this.silent && needsPlotly(data)) {
       this.hasPlotly = true;
-      const loader: MimeBundle = { "text/html": plotlyLoader() };
-      this.publish("display_data", { data: loader, metadata: LOADER_MARK, transient: {} });
+      this.plotlyCell = this.cell;
+      this.publish("display_data", { data: plotlyOutput(), metadata: LOADER_MARK, transient: {} });
     }
     this.publish(type, { data, metadata: {}, ...more });
   }

@@ -258,8 +258,11 @@ class Server {
     if (!silent) void this.publish("execute_input", { code, execution_count }, header);
     this.streams.flush();
     this.current = message;
-    const newcomer = this.hasNewcomer;
+    const { guplab_plotly } = content;
+    // A page that was opened or loaded anew since the last cell has nothing yet, unless it says so (plotly.ts).
+    const hasPlotly = typeof guplab_plotly === "boolean" ? guplab_plotly : this.hasNewcomer ? false : null;
     this.hasNewcomer = false;
+    const { cellId } = message.metadata;
     const { content: answer, shown } = await this.order({
       type: "execute",
       code,
@@ -267,7 +270,8 @@ class Server {
       execution_count,
       silent,
       allow_stdin: content.allow_stdin === true,
-      newcomer,
+      cell: typeof cellId === "string" ? cellId : undefined,
+      hasPlotly,
       user_expressions: (content.user_expressions ?? {}) as Record<string, string>,
     });
     if (saved && shown !== undefined) this.history.shown(shown);

@@ -70,9 +70,9 @@ export class TestClient {
   }
 
   /** Send a message and wait for nothing. */
-  async send(channel: Asked, type: string, content: object = {}): Promise<Header> {
+  async send(channel: Asked, type: string, content: object = {}, metadata: object = {}): Promise<Header> {
     const header = this.wire.header(type);
-    await this.sockets[channel].send(this.wire.frames({ type, content }, header));
+    await this.sockets[channel].send(this.wire.frames({ type, content, metadata }, header));
     return header;
   }
 

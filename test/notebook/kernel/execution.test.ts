@@ -326,7 +326,7 @@ describe("cells", () => {
       expect(kinds(first)).toEqual(["busy", "execute_input", "display_data", type, "idle"]);
       const [loader] = contents(first, "display_data");
       expect(loader).toEqual({
-        data: { "text/html": expect.stringMatching(/^<script>\nwindow\.plotlyReady/) },
+        data: { "text/html": expect.stringMatching(/^<script class="guplab-plotly">\nwindow\.plotlyReady/) },
         metadata: LOADER_MARK,
         transient: {},
       });
@@ -346,6 +346,35 @@ describe("cells", () => {
       second.close();
     },
   );
+});
+
+test("plotly is brought again when the output that has it has gone, as far as the front end tells", async () => {
+  const argv = ["env", "-u", "GUPLAB_PLOTLY", ...(kernelJson().argv as string[])];
+  const { process: second, client: other } = await kernelWithClient(folder.path, argv);
+  const brings = async (content: object, metadata: object = {}): Promise<boolean> => {
+    const request = { code: 'lab.run("kara-2018").plot.pins()', ...content };
+    const exchange = await other.answer(await other.send("shell", "execute_request", request, metadata));
+    return contents(exchange, "display_data").length === 1;
+  };
+  // JupyterLab names the cell that is run, and has cleared its outputs.
+  const named = ["a", "b", "b", "a", "b", "a"].map((cellId) => () => brings({}, { cellId }));
+  const brought: boolean[] = [];
+  for (const run of named) brought.push(await run());
+  expect(brought).toEqual([true, false, false, true, false, true]);
+  // In the classic notebook the page says whether it has it (plotly.ts), and nothing while it waits for it.
+  const said = [true, undefined, false, undefined, true].map(
+    (guplab_plotly) => () => brings({ guplab_plotly }),
+  );
+  brought.length = 0;
+  for (const run of said) brought.push(await run());
+  expect(brought).toEqual([false, false, true, false, false]);
+  // A new page that was saved with it has it.
+  await other.request("shell", "kernel_info_request");
+  expect(await brings({ guplab_plotly: true })).toBe(false);
+  await other.request("shell", "kernel_info_request");
+  expect(await brings({})).toBe(true);
+  other.close();
+  second.close();
 });
 
 test("memory does not grow with the number of cells", async () => {
