@@ -418,7 +418,7 @@ ${EXIT_CODES}`,
     .action(async (options) => (await import("./kernel.js")).listCommand(options));
   kernel
     .command("start")
-    .description("be a kernel, until a client ends it; what a kernelspec starts does the same, faster")
+    .description("be a kernel, until a client ends it; by what its kernelspec starts")
     .requiredOption("--connection-file <file>", "what Jupyter writes for each kernel: ports and a key")
     .action(async (options) => (await import("./kernel.js")).startCommand(options));
 
