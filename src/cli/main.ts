@@ -102,6 +102,7 @@ ${EXIT_CODES}`,
     )
     .option("--timing", "add the processor time that the search took, in seconds")
     .option("--certificate <file>", "write what a complete search claims there, for guplab check")
+    .option("--no-symmetry", "count states that are the same but for the names of tasks one by one")
     .addOption(
       new Option(
         "--emit-promela <file>",
@@ -122,6 +123,7 @@ Examples:
   guplab explore dio-write-race --fewest switches
   guplab explore W5,fs=xfs --power-cut
   guplab explore kara-2018 --drivers 2 --max-states 1000000
+  guplab explore W7,drivers=3,buffer=shared
 ${EXIT_CODES}`,
     )
     .action(async (scenario: string, options) =>

@@ -106,6 +106,7 @@ interface ExploreFlags {
   readonly fewest?: "steps" | "switches";
   readonly timing?: true;
   readonly certificate?: string;
+  readonly symmetry: boolean;
   readonly emitPromela?: string;
   readonly json?: true;
 }
@@ -260,6 +261,7 @@ export async function exploreCommand(scenario: string, flags: ExploreFlags): Pro
     maxStates: flags.maxStates,
     simplest: flags.fewest === "switches",
     certificate: flags.certificate !== undefined,
+    symmetry: flags.symmetry,
   });
   const { user, system } = process.cpuUsage(before);
   const cpuSeconds = (user + system) / 1e6;

@@ -9,7 +9,8 @@ import type { Watch } from "../machine/watch.js";
 import type { FaultKind } from "../trace/recording.js";
 import { Learned, type Transition } from "./learned.js";
 import { hashOf, type PackedCell, Packing } from "./packing.js";
-import { Watching } from "./watching.js";
+import { Asymmetry, type Renaming, rename, Symmetry, type Turn } from "./symmetry.js";
+import { type Look, Watching } from "./watching.js";
 
 /** What the explorer needs of a machine: its live state, single steps that report what went wrong, and what is asked of a state. */
 export interface Explorable {
@@ -39,6 +40,10 @@ export interface Explorable {
   circle(): FaultKind | null;
   /** What is asked where nobody can move. */
   still(): FaultKind | null;
+  /** What may change nothing but names, and leaves the live state as it is: a group, but for the one that renames nothing. */
+  renamings(): readonly Renaming[];
+  /** What a task will do next, in words. */
+  placeOf(task: number): string;
 }
 
 /**
@@ -79,6 +84,12 @@ export class Engine {
   /** The state. */
   readonly current: Int32Array;
   hash = 0;
+  /** Null where every state is looked at by itself. */
+  readonly symmetry: Symmetry | null;
+  /** States that are compared with each other: before something is done, after it, and after the same was done by other names. */
+  private readonly before: Uint32Array;
+  private readonly after: Uint32Array;
+  private readonly there: Uint32Array;
   private readonly machine: Explorable;
   private readonly watched: Explorable;
   private readonly watching: Watching;
@@ -105,13 +116,18 @@ export class Engine {
   /**
    * @param widen lets a component's numbers have more bits, in every state that somebody keeps; `current` is the engine's. Default: nobody
    *   keeps any
+   * @param symmetric whether states that are the same but for names are to be one
    */
   constructor(
     faces: Faces,
     private readonly widen: ((component: number, number: number) => void) | null = null,
+    symmetric = false,
   ) {
     this.machine = faces(null);
-    const { cells, tasks, questions } = this.machine;
+    const { cells, tasks, questions, state } = this.machine;
+    this.before = new Uint32Array(state.length);
+    this.after = new Uint32Array(state.length);
+    this.there = new Uint32Array(state.length);
     this.tasks = tasks;
     this.cellNumbers = new Map(cells.map((cell, at) => [cell, at]));
     const componentOf = new Int32Array(cells.length);
@@ -150,6 +166,9 @@ export class Engine {
       ...each.map((task) => (machine: Explorable) => Number(machine.paused(task))),
     ];
     this.learned = new Learned(this.packing, this.functions.length);
+    const renamings = symmetric ? this.machine.renamings() : [];
+    this.symmetry = renamings.length > 0 ? new Symmetry(renamings, cells, componentOf, this.packing) : null;
+    if (this.symmetry) for (let each = 0; each < this.components; each++) this.fit(each, 0);
     this.asked = new Float64Array(this.functions.length);
     this.news = new Float64Array(this.functions.length);
   }
@@ -171,7 +190,13 @@ export class Engine {
   private fit(component: number, number: number): void {
     const { packing } = this;
     if (packing.counts[component] === 2 && number === 1) this.learned.varies(component);
-    if (packing.fits(component, number)) return;
+    if (!packing.fits(component, number)) this.makeRoom(component, number);
+    if (this.symmetry !== null)
+      for (const [image, becomes] of this.symmetry.meet(component, number)) this.fit(image, becomes);
+  }
+
+  private makeRoom(component: number, number: number): void {
+    const { packing } = this;
     const own = Array.from({ length: this.components }, (_, each) => packing.get(this.current, each));
     if (this.widen) this.widen(component, number);
     else packing.widen(component, number, 0);
@@ -189,22 +214,95 @@ export class Engine {
     if (asked > TRIALS && this.news[fn] > NEWS * asked) return -1;
     this.news[fn]++;
     this.packing.unpack(this.current);
-    const evaluation = this.watching.evaluate(() => this.functions[fn](this.watched), this.packing);
-    for (const [component, number] of evaluation.writes) this.fit(component, number);
-    return this.learned.learn(fn, this.current, evaluation);
+    if (this.symmetry !== null) this.before.set(this.machine.state);
+    const look = this.watching.look(() => this.functions[fn](this.watched));
+    const writes = look.written.map((component) => [component, this.packing.numberOf(component)] as const);
+    const reads = this.symmetry === null ? look.reads : this.readByAll(fn, look, this.symmetry);
+    for (const [component, number] of writes) this.fit(component, number);
+    return this.learned.learn(fn, this.current, { reads, writes, answer: look.answer });
+  }
+
+  /**
+   * Look at a function that has just been looked at once more in all that the state can be renamed to: whether it does the same there, under
+   * other names. Gives what this depends on, and what the function itself has read: it holds in each state that has the same there.
+   *
+   * @throws Asymmetry where it does not
+   */
+  private readByAll(fn: number, { reads, written, answer }: Look, { turns }: Symmetry): readonly number[] {
+    const read = new Set(reads);
+    this.after.set(this.machine.state);
+    for (const turn of turns) {
+      const other = this.doAfter(turn, fn, answer, (renamed) =>
+        this.watching.look(() => this.functions[renamed](this.watched)),
+      );
+      for (const component of other.reads) read.add(turn.from[component]);
+      // What only one of them writes, it writes as it was: that is so where it was so.
+      const back = other.written.map((component) => turn.from[component]);
+      for (const component of back) if (!written.includes(component)) read.add(component);
+      for (const component of written) if (!back.includes(component)) read.add(component);
+    }
+    return [...read];
+  }
+
+  /** The same of a function that is not learned and has just been run: nothing is known of other states. @throws Asymmetry */
+  private runByAll(fn: number, answer: number, { turns }: Symmetry): void {
+    this.after.set(this.machine.state);
+    for (const turn of turns)
+      this.doAfter(turn, fn, answer, (renamed) => ({ answer: this.functions[renamed](this.machine) }));
+    this.machine.state.set(this.after);
+  }
+
+  /** Do after a turn what made `after` and an answer of `before`: whether it comes to the same. @throws Asymmetry where it does not */
+  private doAfter<L extends { readonly answer: number }>(
+    { tasks, cells }: Turn,
+    fn: number,
+    answer: number,
+    look: (renamed: number) => L,
+  ): L {
+    const { machine, before, after, there } = this;
+    const { state } = machine;
+    state.set(before);
+    rename(cells, machine.cells);
+    const other = look(this.renamed(fn, tasks));
+    there.set(state);
+    state.set(after);
+    rename(cells, machine.cells);
+    let same = other.answer === answer;
+    for (let word = 0; same && word < state.length; word++) same = state[word] === there[word];
+    if (!same) this.refuse(fn, tasks);
+    return other;
+  }
+
+  /** The function that asks the same of a renamed state. */
+  private renamed(fn: number, tasks: readonly number[]): number {
+    if (fn < this.firstQuestion) return tasks[fn];
+    if (fn >= this.firstForEver && fn < this.circle) return this.firstForEver + tasks[fn - this.firstForEver];
+    return fn >= this.firstPaused ? this.firstPaused + tasks[fn - this.firstPaused] : fn;
+  }
+
+  private refuse(fn: number, tasks: readonly number[]): never {
+    this.packing.unpack(this.current);
+    const renamed = tasks.flatMap((name, task) => (name === task ? [] : [task]));
+    const isStep = fn < this.firstQuestion;
+    throw new Asymmetry(
+      renamed,
+      isStep ? fn : -1,
+      isStep ? this.machine.placeOf(fn) : "what is asked of a state",
+    );
   }
 
   /** What a function answers that has no leaf; for a step that was made, the numbers of what the state has become. */
   run(fn: number): number {
     this.unlearned.add(fn);
     this.packing.unpack(this.current);
+    if (this.symmetry !== null) this.before.set(this.machine.state);
     const answer = this.functions[fn](this.machine);
-    if (fn >= this.firstQuestion || answer < MOVED) return answer;
     const { packing, numbers } = this;
-    for (let component = 0; component < this.components; component++) {
+    if (this.symmetry !== null) this.runByAll(fn, answer, this.symmetry);
+    if (fn >= this.firstQuestion || answer < MOVED) return answer;
+    for (let component = 0; component < this.components; component++)
       numbers[component] = packing.numberOf(component);
-      this.fit(component, numbers[component]);
-    }
+    for (let component = 0; component < this.components; component++) this.fit(component, numbers[component]);
     return answer;
   }
 

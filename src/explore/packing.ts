@@ -80,20 +80,23 @@ export class Packing {
     return number <= this.mask[component];
   }
 
-  /** Number of a component in a packed state. */
-  get(packed: Int32Array, component: number): number {
-    return (packed[this.word[component]] >>> this.shift[component]) & this.mask[component];
+  /** Number of a component in a packed state, which begins at `first`. */
+  get(packed: Int32Array, component: number, first = 0): number {
+    return (packed[first + this.word[component]] >>> this.shift[component]) & this.mask[component];
+  }
+
+  /** Put a value of a component, by its number, into memory. */
+  put(component: number, number: number): void {
+    const cells = this.components[component];
+    const of = this.values[component];
+    const first = number * cells.length;
+    for (let at = 0; at < cells.length; at++) cells[at].column[cells[at].row] = of[first + at];
   }
 
   /** Put the values of a packed state into memory. */
   unpack(packed: Int32Array): void {
-    const { components, values } = this;
-    for (let component = 0; component < components.length; component++) {
-      const cells = components[component];
-      const of = values[component];
-      const first = this.get(packed, component) * cells.length;
-      for (let at = 0; at < cells.length; at++) cells[at].column[cells[at].row] = of[first + at];
-    }
+    for (let component = 0; component < this.components.length; component++)
+      this.put(component, this.get(packed, component));
   }
 
   /** Per component, what each of its numbers adds to the two sums of a state's fingerprint, one after the other. */

@@ -15,6 +15,7 @@ import type { FaultKind } from "../trace/recording.js";
 import { Engine, type Faces, MOVED, WAITS_FOR_LOCK } from "./engine.js";
 import { Fingerprint } from "./fingerprint.js";
 import { Batch, SLEEPERS, StateSet } from "./states.js";
+import { Asymmetry } from "./symmetry.js";
 
 export interface Progress {
   readonly states: number;
@@ -42,6 +43,11 @@ export interface SearchOptions {
   readonly visit?: (state: number, engine: Engine) => void;
   /** Whether to say the fingerprint of the states (fingerprint.ts); default no. */
   readonly fingerprint?: boolean;
+  /**
+   * Whether states that are the same but for names are to be one (symmetry.ts), where that is so; default no. Who looks at edges or states
+   * sees one of each only.
+   */
+  readonly symmetric?: boolean;
   /** Told, when the search is complete, of the engine that knows what every step of every state does. */
   readonly learned?: (engine: Engine, states: number) => void;
 }
@@ -65,8 +71,18 @@ export interface SearchResult {
   readonly witnesses: readonly Witness[];
   /** The cells that are nobody's own and have the same value in every state that was seen, as Explorable.cells numbers them. */
   readonly constant: readonly number[];
-  /** Of all states, where the options ask for it and the search is complete. */
+  /** Of all states, also of those that were left out by symmetry, where the options ask for it and the search is complete. */
   readonly fingerprint: string | null;
+  /** Where states that are the same but for names were one. */
+  readonly symmetry: {
+    /** Tasks that can be exchanged with each other. */
+    readonly alike: readonly (readonly number[])[];
+    /** What the states stand for, and what the transitions do. */
+    readonly states: number;
+    readonly transitions: number;
+  } | null;
+  /** Why they were not, where the options asked for it and the machine has tasks that could have been exchanged. */
+  readonly asymmetry: Asymmetry | null;
 }
 
 /** What the states of a search may take unless a caller says otherwise: 4 GiB. */
@@ -88,19 +104,23 @@ class Search {
   private levelEnd = 1;
   /** Per task that can move in the current state, what its step does. */
   private readonly leaves: Int32Array;
-  private readonly witnesses: Witness[] = [];
-  private readonly found = new Set<FaultKind>();
+  /** Where each kind of fault was found first: a state, and the task that makes the step, or NOBODY. */
+  private readonly found = new Map<FaultKind, readonly [state: number, task: number]>();
+  /** What the states stand for that were expanded, and how many transitions. */
+  private readonly stoodFor = { states: 0, transitions: 0 };
   private readonly reportState = (kinds: readonly FaultKind[]): void => this.report(kinds, NOBODY);
 
   constructor(
     faces: Faces,
     private readonly options: SearchOptions,
+    symmetric: boolean,
   ) {
     this.before = faces(null).before;
-    this.engine = new Engine(faces, (component, number) => {
+    const widen = (component: number, number: number): void => {
       this.flush();
       this.seen.widen(component, number);
-    });
+    };
+    this.engine = new Engine(faces, widen, symmetric);
     this.batch = new Batch(this.engine.components + 1);
     this.leaves = new Int32Array(this.engine.tasks);
     this.seen = new StateSet(this.engine.packing);
@@ -108,13 +128,37 @@ class Search {
 
   private report(kinds: readonly FaultKind[], task: number): void {
     this.options.wrong?.(this.at, task, kinds);
-    for (const kind of kinds) {
-      if (this.found.has(kind)) continue;
-      this.found.add(kind);
-      const schedule = this.seen.scheduleTo(this.at);
-      if (task !== NOBODY) schedule.push(task);
-      this.witnesses.push({ kind, schedule });
-    }
+    for (const kind of kinds) if (!this.found.has(kind)) this.found.set(kind, [this.at, task]);
+  }
+
+  /**
+   * The steps that lead to a state, and then that of a task. By symmetry a state may be there for another one: from where a step was renamed, all
+   * that follow are given back the names that they have in the first state's run.
+   */
+  private scheduleTo(state: number, task: number): number[] {
+    const { engine, seen } = this;
+    const { symmetry, current } = engine;
+    const named = seen.scheduleTo(state);
+    if (task !== NOBODY) named.push(task);
+    if (symmetry === null) return named;
+    let own = Array.from({ length: engine.tasks }, (_, each) => each);
+    engine.hash = seen.load(0, current);
+    const packed = new Int32Array(engine.components + 1);
+    return named.map((name) => {
+      const real = own[name];
+      const leaf = engine.leafOf(name);
+      engine.hash = symmetry.least(packed, 0, engine.apply(leaf, packed, 0));
+      current.set(packed);
+      if (symmetry.turned >= 0) {
+        const { tasks } = symmetry.turns[symmetry.turned];
+        const before = own;
+        own = [...own];
+        tasks.forEach((to, from) => {
+          own[to] = before[from];
+        });
+      }
+      return real;
+    });
   }
 
   /** Add the states that wait in the batch. */
@@ -146,7 +190,7 @@ class Search {
   /** Let every task that can move make a step, and ask what is asked of the state. Gives how many could. */
   private expand(): number {
     const { engine, seen, leaves, at, batch, options } = this;
-    const { tasks, learned } = engine;
+    const { tasks, learned, symmetry } = engine;
     // Whoever wants to know all transitions has them all made.
     const asleep = options.edge ? 0 : seen.asleep(at);
     let moved = 0;
@@ -170,8 +214,18 @@ class Search {
       batch.hashes[count] = engine.apply(leaf, batch.packed, count * engine.packing.words);
       batch.from[count] = at;
       batch.tasks[count] = task;
-      this.sleepers[count] = leaf >= 0 ? this.strangers(task, leaf, enabled) : 0;
+      const sleepers = leaf >= 0 ? this.strangers(task, leaf, enabled) : 0;
+      if (symmetry === null) this.sleepers[count] = sleepers;
+      else {
+        batch.hashes[count] = symmetry.least(batch.packed, count * engine.packing.words, batch.hashes[count]);
+        this.sleepers[count] = symmetry.called(sleepers);
+      }
       if (++batch.count === Batch.MOST) this.flush();
+    }
+    if (symmetry !== null) {
+      const size = symmetry.size(engine.current);
+      this.stoodFor.states += size;
+      this.stoodFor.transitions += size * moved;
     }
     engine.judge(moved, waiting, this.reportState);
     options.visit?.(at, engine);
@@ -194,14 +248,16 @@ class Search {
     const packed = new Int32Array(engine.components + 1);
     for (let state = 0; state < seen.count; state++) {
       seen.load(state, packed);
-      let high = 0;
-      let low = 0;
-      for (let component = 0; component < engine.components; component++) {
-        const at = 2 * engine.packing.get(packed, component);
-        high = (high + prints[component][at]) | 0;
-        low = (low + prints[component][at + 1]) | 0;
+      for (const image of engine.symmetry?.images(packed) ?? [packed]) {
+        let high = 0;
+        let low = 0;
+        for (let component = 0; component < engine.components; component++) {
+          const at = 2 * engine.packing.get(image, component);
+          high = (high + prints[component][at]) | 0;
+          low = (low + prints[component][at + 1]) | 0;
+        }
+        all.add(high, low);
       }
-      all.add(high, low);
     }
     return String(all);
   }
@@ -226,7 +282,7 @@ class Search {
         }
         if ((this.at & 0xfff) === 0) {
           const { count } = seen;
-          const found = this.witnesses.map(({ kind }) => kind);
+          const found = [...this.found.keys()];
           const goOn = progress({ states: count, transitions, frontier: count - this.at, depth, found });
           if (!goOn || count > maxStates || seen.bytes > maxBytes) {
             complete = false;
@@ -241,7 +297,10 @@ class Search {
       if (!(error instanceof RangeError)) throw error;
       complete = false;
     }
-    const { witnesses } = this;
+    const witnesses = [...this.found].map(([kind, [state, task]]) => ({
+      kind,
+      schedule: this.scheduleTo(state, task),
+    }));
     if (complete && options.learned) {
       this.relearn();
       options.learned(engine, seen.count);
@@ -249,7 +308,21 @@ class Search {
     const fingerprint = options.fingerprint && complete ? this.fingerprint() : null;
     const constant = engine.constantCells();
     const { count: states, bytes } = seen;
-    return { complete, states, transitions, depth, bytes, witnesses, constant, fingerprint };
+    const { symmetry: by } = engine;
+    const symmetry = by && { alike: by.alike(), ...this.stoodFor };
+    const asymmetry = null;
+    return {
+      complete,
+      states,
+      transitions,
+      depth,
+      bytes,
+      witnesses,
+      constant,
+      fingerprint,
+      symmetry,
+      asymmetry,
+    };
   }
 }
 
@@ -260,11 +333,20 @@ export function search(faces: Faces, options: SearchOptions): SearchResult {
   const { cells, tasks } = faces(null);
   if (tasks > 256) throw new Error(`search: ${tasks} tasks; at most 256 are possible`);
   const before = cells.map(({ column, row }) => column[row]);
+  const searched = (symmetric: boolean): SearchResult => {
+    try {
+      return new Search(faces, options, symmetric).go();
+    } finally {
+      cells.forEach(({ column, row }, at) => {
+        column[row] = before[at];
+      });
+    }
+  };
+  if (options.symmetric !== true) return searched(false);
   try {
-    return new Search(faces, options).go();
-  } finally {
-    cells.forEach(({ column, row }, at) => {
-      column[row] = before[at];
-    });
+    return searched(true);
+  } catch (error) {
+    if (!(error instanceof Asymmetry)) throw error;
+    return { ...searched(false), asymmetry: error };
   }
 }

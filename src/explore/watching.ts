@@ -1,7 +1,12 @@
 /** One look at a machine: what it reads and writes while it answers a question or makes a step. */
 import type { Watch } from "../machine/watch.js";
-import type { Evaluation } from "./learned.js";
-import type { Packing } from "./packing.js";
+
+/** What was seen: the components that were read, in order, and written, each once. */
+export interface Look {
+  readonly reads: readonly number[];
+  readonly written: readonly number[];
+  readonly answer: number;
+}
 
 /**
  * Listens to a machine's memory. A component that is several cells counts as read when one of its cells is written, because what
@@ -37,15 +42,14 @@ export class Watching implements Watch {
     this.written.add(component);
   }
 
-  /** Let it run and say what came of it. */
-  evaluate(run: () => number, packing: Packing): Evaluation {
+  /** Let it run and say what it answered and touched. */
+  look(run: () => number): Look {
     this.reads = [];
     this.seen.clear();
     this.written.clear();
     this.on = true;
     const answer = run();
     this.on = false;
-    const writes = [...this.written].map((component) => [component, packing.numberOf(component)] as const);
-    return { reads: this.reads, writes, answer };
+    return { reads: this.reads, written: [...this.written], answer };
   }
 }

@@ -4,8 +4,9 @@
  * Links to pages are stored as pfn + 1, so that an empty memory has empty lists. One buffer_head per page (4 KiB
  * blocks), one virtual page per PTE, one disk block per page-cache slot.
  */
-import { fixed, i32, observed, struct, total, u8, u16, u32 } from "../machine/memory.js";
+import { fixed, i32, observed, struct, taskPlusOne, total, u8, u16, u32 } from "../machine/memory.js";
 import { pg } from "../trace/words.js";
+import { pages_nr } from "./types.js";
 
 export const page = struct("page", {
   flags: u32("PG_* bits, v4.20 numbers"),
@@ -16,7 +17,7 @@ export const page = struct("page", {
   lru_prev: i32("next page towards the head of its list, pfn + 1; of a free page, itself"),
   io_next: i32("next page in its disk's queue, pfn + 1"),
   mapping: u16("inode number; 0 is NULL; with PAGE_MAPPING_ANON set an anonymous page"),
-  locked_by: u16("task that holds PG_locked, plus one; LOCKED_FOR_READ while a read is in flight"),
+  locked_by: taskPlusOne("task that holds PG_locked, plus one; LOCKED_FOR_READ while a read is in flight"),
   pins: u16("references held through get_user_pages"),
   b_state: u8("bits of the page's buffer_head while PG_private is set"),
   device: observed("1 after a device wrote into the page, until the next set_page_dirty"),
@@ -148,14 +149,20 @@ export const gendisk = struct("gendisk", {
 });
 
 /** What one caller of get_user_pages has: a direct I/O, a memory region, a pipe (mm/user_pages.ts). */
-export const user_pages = struct("user_pages", {
-  nr: u16("pages taken so far"),
-  state: u8("PAGES: what its transfer is doing"),
-});
+export const user_pages = struct(
+  "user_pages",
+  {
+    nr: u16("pages taken so far"),
+    state: u8("PAGES: what its transfer is doing"),
+  },
+  pages_nr.kind,
+);
 
-export const user_page = struct("user_page", {
-  page: i32("a page of the array, pfn + 1; negative once it has been freed under the array"),
-});
+export const user_page = struct(
+  "user_page",
+  { page: i32("a page of the array, pfn + 1; negative once it has been freed under the array") },
+  pages_nr.kind,
+);
 
 /** Counters under their /proc/vmstat names. nr_ ones that v4.20 shows as gauges go down again. */
 export const VMSTAT = [

@@ -24,6 +24,8 @@ export interface SearchRequest {
   readonly simplest?: boolean;
   /** Whether the report has a certificate; default not. */
   readonly certificate?: boolean;
+  /** Whether tasks that can be exchanged are; default true. */
+  readonly symmetry?: boolean;
 }
 
 export interface WalkRequest {

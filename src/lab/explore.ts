@@ -17,7 +17,7 @@ import type { KernelName } from "./own_patches.js";
 import { CUT_BOUND, POWER_CUT } from "./power_cut.js";
 import { outcomesOf, run } from "./run.js";
 import type { Values } from "./scenario.js";
-import { fill } from "./text.js";
+import { fill, listed } from "./text.js";
 import { open, type World } from "./world.js";
 
 export interface ExploreOptions {
@@ -32,6 +32,11 @@ export interface ExploreOptions {
   readonly simplest?: boolean;
   /** Also give a certificate that somebody else can check (certificate.ts); default false. Only a complete search has one. */
   readonly certificate?: boolean;
+  /**
+   * Whether states that are the same but for the names of tasks are to be one, where the scenario has tasks that can be exchanged; default
+   * true. Not where `simplest` is asked for.
+   */
+  readonly symmetry?: boolean;
 }
 
 /** The way with the fewest context switches to a kind of fault, and of those with as many the one with the fewest steps. */
@@ -74,6 +79,14 @@ export interface VerdictReport {
   readonly outcomes: readonly (FaultKind | "OK")[];
   readonly states: number;
   readonly transitions: number;
+  /** Only where states that are the same but for the names of tasks were one: who can be exchanged, and what the states stand for. */
+  readonly symmetry?: {
+    readonly exchanged: readonly (readonly string[])[];
+    readonly states: number;
+    readonly transitions: number;
+  };
+  /** Why they were not, where it looked as if they could be. */
+  readonly asymmetry?: string;
   readonly witness: {
     readonly replay: string;
     readonly switches: number;
@@ -166,7 +179,8 @@ function searched(
   options: ExploreOptions,
 ): { result: SearchResult; simple?: readonly Simplest[] | null } {
   const bounds = { ...completeBounds(options), fingerprint: options.certificate === true };
-  if (!options.simplest) return { result: world.explore(bounds) };
+  if (!options.simplest)
+    return { result: world.explore({ ...bounds, symmetric: options.symmetry !== false }) };
   const explored = exploreGraph(world.faces, bounds);
   const faults = faultsIn(explored, world, options.progress);
   return { result: explored.result, simple: faults && fewestSwitches(explored.graph, faults) };
@@ -186,7 +200,9 @@ function vacuity({ machine }: World, { constant }: SearchResult): string | null 
 
 /** What a complete search claims. */
 function certificateOf({ name, kernel }: World, result: SearchResult): Certificate | null {
-  const { states, transitions, depth, fingerprint, witnesses } = result;
+  const { depth, fingerprint, witnesses } = result;
+  // What symmetry left out is claimed as well, and checked without it.
+  const { states, transitions } = result.symmetry ?? result;
   if (fingerprint === null) return null;
   const faults = Object.fromEntries(witnesses.map(({ kind, schedule }) => [kind, schedule.length]));
   return {
@@ -199,6 +215,33 @@ function certificateOf({ name, kernel }: World, result: SearchResult): Certifica
     fingerprint,
     faults,
   };
+}
+
+/** Who can be exchanged: of processes and the daemons that go with them, the processes. */
+function exchangedText({ machine: { tasks } }: World, { symmetry }: SearchResult): string {
+  const alike = symmetry?.alike ?? [];
+  const processes = alike.filter(([task]) => !tasks[task].daemon);
+  return (processes.length > 0 ? processes : alike)
+    .map((each) =>
+      listed(
+        each.map((task) => tasks[task].name),
+        "and",
+      ),
+    )
+    .join(", of ");
+}
+
+/** Why states that are the same but for names were not one, as a sentence. */
+function asymmetryOf({ machine }: World, { asymmetry }: SearchResult): string | null {
+  if (asymmetry === null) return null;
+  const { tasks, task, what } = asymmetry;
+  const names = listed(
+    tasks.map((each) => machine.tasks[each].name),
+    "and",
+  );
+  return task < 0
+    ? `${what} is answered otherwise when ${names} change places`
+    : `${machine.tasks[task].name} does something else in ${what} when ${names} change places`;
 }
 
 /** Columns of a page of code: no line of a step table is longer. */
@@ -236,7 +279,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
   refuseOrders(world);
   const { letters, name, kernel } = world;
   const drivers = Number(world.parameters.drivers ?? 1);
-  const pages = Number(world.parameters.pages ?? 1) * drivers;
+  const pages = Number(world.parameters.pages ?? 1) * (world.parameters.buffer === "shared" ? 1 : drivers);
   let interrupted = false;
   const { result, simple } = searched(world, {
     ...options,
@@ -282,11 +325,23 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
     world.parameters.pages === undefined
       ? `${counted(world.k.geometry.pages, "page frame")}, ${counted(letters.length, "task")}`
       : `${counted(pages, "page")}, ${counted(drivers, "driver")}`;
+  const exchanged = result.symmetry?.alike.map((alike) =>
+    alike.map((task) => world.machine.tasks[task].name),
+  );
+  const symmetry =
+    result.symmetry && exchanged
+      ? { exchanged, states: result.symmetry.states, transitions: result.symmetry.transitions }
+      : null;
+  const asymmetry = asymmetryOf(world, result);
   const bound =
     `${extent}, ` +
     (result.complete
       ? `every interleaving: ${result.states} states, ${result.transitions} transitions`
-      : `not every interleaving: stopped at ${result.states} states, with states left to expand`);
+      : `not every interleaving: stopped at ${result.states} states, with states left to expand`) +
+    (symmetry === null
+      ? ""
+      : `, up to the exchange of ${exchangedText(world, result)}` +
+        (result.complete ? ` (${symmetry.states} and ${symmetry.transitions} without it)` : ""));
   const shortest = bySeverity.map((found) => ({
     kind: found.kind,
     steps: found.schedule.length,
@@ -310,6 +365,8 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
     outcomes,
     states: result.states,
     transitions: result.transitions,
+    ...(symmetry === null ? {} : { symmetry }),
+    ...(asymmetry === null ? {} : { asymmetry }),
     witness,
     ...(vacuous === null ? {} : { vacuous }),
     ...(met.length > 0 ? { met } : {}),
@@ -329,6 +386,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
     [
       `${name} on ${kernel.name}: ${headline}`,
       `bound: ${bound}`,
+      ...(asymmetry === null ? [] : [`no symmetry: ${asymmetry}`]),
       ...(vacuous === null ? [] : [`vacuous: ${vacuous}`]),
       ...(world.parameters[POWER_CUT] === "yes" ? [CUT_BOUND] : []),
       ...shortest.map(({ kind, steps: count }) => `${kind}: reached in ${count} steps, no way is shorter`),

@@ -19,7 +19,16 @@ import { FS } from "../kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../kernel/structs.js";
 import { dio_nr, int, vpn } from "../kernel/types.js";
 import { cpu_access } from "../kernel/user.js";
-import { type Scenario, type Setup, scenario, type TaskPlan, type ValuesOf, whole } from "./scenario.js";
+import {
+  choice,
+  type Scenario,
+  type Setup,
+  scenario,
+  type TaskPlan,
+  type ValuesOf,
+  whole,
+} from "./scenario.js";
+import { firstPageOf, pagesTaken } from "./workloads/sizes.js";
 
 const FILE1 = 1;
 /** The disk of file1. */
@@ -82,13 +91,17 @@ const PARTS = whole("parts in which a page is transferred", 1, 1, 8);
 
 const PARAMETERS = {
   pages: whole("pages of each read", 1, 1, 64),
-  drivers: whole("processes that read, each into its own part of file1", 1, 1, 8),
+  drivers: whole("processes that read", 1, 1, 8),
+  buffer: choice("where they read to", {
+    own: "each into its own part of file1",
+    shared: "all into the same pages: threads of one program, with one buffer",
+  }),
   parts: PARTS,
 };
 
 function setup(variant: Variant, values: ValuesOf<typeof PARAMETERS>): Setup {
   const { pages: nr, drivers, parts } = values;
-  const filePages = nr * drivers;
+  const filePages = pagesTaken(values);
   const geometry: GeometryOptions = {
     // A private mapping copies every page that it writes.
     pages: variant.shared ? filePages : 2 * filePages,
@@ -107,7 +120,7 @@ function setup(variant: Variant, values: ValuesOf<typeof PARAMETERS>): Setup {
       name: `reader${suffix(driver)}`,
       letter: letter("r", driver),
       path: reader,
-      args: [driver * nr, nr, driver, variant.looks ? nr : 0],
+      args: [firstPageOf(driver, values), nr, driver, variant.looks ? nr : 0],
       daemon: false,
     });
   }
@@ -208,7 +221,7 @@ export const kara2018Touch: Scenario = scenario({
     "runs page_mkwrite, which attaches buffers again. Memory pressure ends with the strip, so the page is not stripped twice.",
   parameters: { parts: PARTS },
   setup: (values) => {
-    const base = setup({ ...CRASH, looks: false }, { ...values, pages: 1, drivers: 1 });
+    const base = setup({ ...CRASH, looks: false }, { ...values, pages: 1, drivers: 1, buffer: "own" });
     const touch: TaskPlan = {
       name: "toucher",
       letter: "t",

@@ -56,7 +56,7 @@ const READERS = {
   reader_dirties: "the same, but it marks the page dirty before it lets go",
 } as const;
 
-const ONE = { pages: 1, drivers: 1 };
+const ONE = { pages: 1, drivers: 1, buffer: "own" } as const;
 
 /** The process that holds the page, and its device. */
 function holders(holder: HolderName): TaskPlan[] {

@@ -43,6 +43,7 @@ import { Hanging } from "./hanging.js";
 import { lostWrites, misplaced, staleWrites } from "./lost.js";
 import { type KernelName, kernelOf } from "./own_patches.js";
 import { POWER_CUT, withPowerCut } from "./power_cut.js";
+import { renamingsOf } from "./renamings.js";
 import {
   completeParameters,
   type Oracle,
@@ -537,6 +538,11 @@ export class World {
         plans.some((plan, task) => !plan.daemon && !machine.finished(task) && !machine.isDead(task))
           ? "HANG"
           : null,
+      renamings: () => renamingsOf(machine, k.geometry.dios),
+      placeOf: (task) => {
+        const { path, step } = this.named(machine.at(task));
+        return `${path}: ${step}`;
+      },
     };
   }
 

@@ -40,7 +40,9 @@ export const lockClass = (name: string, kind: LockKind, nests = false): LockClas
   kind,
   nests,
   id: declared++,
-  struct: struct(name, { count: i16("0 free, n > 0 readers, -(task + 1) its writer") }),
+  struct: struct(name, {
+    count: { ...i16("0 free, n > 0 readers, -(task + 1) its writer"), names: "-(task + 1)" },
+  }),
 });
 
 /** The lock word of a class's lock. */

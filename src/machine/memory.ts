@@ -32,6 +32,8 @@ export interface ColumnSpec<W extends Width = Width> {
   /** What a value means, with its unit. */
   readonly note: string;
   readonly kind: "state" | "fixed" | "statistics";
+  /** How it names a task, where it does: the values of this form do. */
+  readonly names?: "task + 1" | "-(task + 1)";
 }
 
 const column =
@@ -43,6 +45,9 @@ export const u16 = column("u16");
 export const i16 = column("i16");
 export const u32 = column("u32");
 export const i32 = column("i32");
+
+/** A field that names a task: its number plus one. */
+export const taskPlusOne = (note: string): ColumnSpec<"u16"> => ({ ...u16(note), names: "task + 1" });
 
 /** A field that is set when the machine is built and never changes: not part of the state. */
 export const fixed = (note: string): ColumnSpec<"u32"> => ({ width: "u32", note, kind: "fixed" });
@@ -61,6 +66,8 @@ export interface Struct<C extends Fields = Fields> {
   readonly fields: C;
   /** Its place among all that were declared: how a memory finds its columns. */
   readonly id: number;
+  /** The kind of number (path.ts) by which its rows go, as many rows for each; none where they go by something else. */
+  readonly per?: string;
 }
 
 /** The live columns of a struct: one typed array per field. */
@@ -69,12 +76,14 @@ export type Columns<C extends Fields> = { readonly [N in keyof C]: ArrayOf<C[N][
 /**
  * Declare a struct.
  *
+ * @param per the kind of number by which its rows go, as many rows for each
  * @example const disk = struct("disk", { generation: u32("content generation of the block") });
  */
-export const struct = <C extends Fields>(name: string, fields: C): Struct<C> => ({
+export const struct = <C extends Fields>(name: string, fields: C, per?: string): Struct<C> => ({
   name,
   fields,
   id: declared++,
+  ...(per === undefined ? {} : { per }),
 });
 
 let declared = 0;

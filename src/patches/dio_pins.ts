@@ -19,9 +19,11 @@ import type { Patch } from "./patch.js";
 import { FOLL_PIN } from "./pin_user_pages.js";
 import { track_foll_pin, unpin } from "./track_foll_pin.js";
 
-export const bio_flags = struct("bio_flags", {
-  BIO_PAGE_PINNED: u8("1 while the bio's pages are pinned"),
-});
+export const bio_flags = struct(
+  "bio_flags",
+  { BIO_PAGE_PINNED: u8("1 while the bio's pages are pinned") },
+  pages_nr.kind,
+);
 
 const FAST = {
   source: "mm/gup.c v6.3",

@@ -27,6 +27,8 @@ export function counters(top: number, where: "step" | "state" = "step"): Faces {
       forEver: () => null,
       circle: () => null,
       still: () => null,
+      renamings: () => [],
+      placeOf: () => "",
     };
   };
 }

@@ -37,6 +37,8 @@ export function toy(
       forEver: () => null,
       circle: () => null,
       still: () => null,
+      renamings: () => [],
+      placeOf: () => "",
     };
   };
 }

@@ -40,6 +40,16 @@ describe("a certificate", () => {
     expect(check(JSON.stringify({ ...true_, kernel: "v6.4" })).confirmed).toBe(false);
   });
 
+  it("of a search that left states out by symmetry claims them all, and is confirmed without symmetry", () => {
+    const scenario = "trunc-dax,drivers=2,buffer=shared";
+    const made = certificateFor(scenario, "v4.20");
+    const { certificate, symmetry, states } = explore(scenario, { certificate: true });
+    expect(symmetry?.states).toBe(made.states);
+    expect(states).toBeLessThan(made.states);
+    expect(certificate).toEqual(explore(scenario, { certificate: true, symmetry: false }).certificate);
+    expect(check(JSON.stringify(made)).confirmed).toBe(true);
+  });
+
   it("of a search that was cut short there is none", () => {
     expect(explore("kara-2018", { maxStates: 1000, certificate: true }).certificate).toBeNull();
     expect(explore("W7")).not.toHaveProperty("certificate");

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { explore } from "../../src/lab/explore.js";
 import { run } from "../../src/lab/run.js";
+import { open } from "../../src/lab/world.js";
 
 describe("a search that its bound cut short", () => {
   const verdict = explore("kara-2018", { maxStates: 10_000 });
@@ -59,5 +60,72 @@ describe("a kernel", () => {
     expect(run("W2", { kernel: ["v4.20", "kara-count-2018"], seed: 1 }).world.kernel.name).toBe(
       asList.kernel,
     );
+  });
+});
+
+describe("tasks that can be exchanged", () => {
+  const SHARED = "trunc-cache,drivers=2,buffer=shared";
+
+  it("are, and the verdict says which and what its states stand for", () => {
+    const verdict = explore(SHARED);
+    const plain = explore(SHARED, { symmetry: false });
+    expect(verdict.symmetry).toEqual({
+      exchanged: [
+        ["rdma1", "rdma2"],
+        ["device1", "device2"],
+      ],
+      states: plain.states,
+      transitions: plain.transitions,
+    });
+    expect(String(verdict)).toContain(
+      `\nbound: 1 page, 2 drivers, every interleaving: ${verdict.states} states, ${verdict.transitions} transitions, ` +
+        `up to the exchange of rdma1 and rdma2 (${plain.states} and ${plain.transitions} without it)\n`,
+    );
+    expect(plain).not.toHaveProperty("symmetry");
+    expect(String(plain)).not.toContain("exchange");
+    expect(verdict.outcomes).toEqual(plain.outcomes);
+    expect(verdict.shortest.map(({ kind, steps }) => [kind, steps])).toEqual(
+      plain.shortest.map(({ kind, steps }) => [kind, steps]),
+    );
+  });
+
+  it("lead to a fault by a line that replays as it stands", () => {
+    const { witness } = explore(SHARED);
+    expect(run(witness?.replay ?? "").outcomes).toContain("STALE");
+  });
+
+  it("are not where somebody tells them apart, and the verdict says who", () => {
+    const verdict = explore(`${SHARED},holder=aio`);
+    expect(verdict).not.toHaveProperty("symmetry");
+    expect(verdict.asymmetry).toBe(
+      "kworker does something else in bio_dirty_fn: bio_dirty_work when aio1, aio2, device1 and device2 change places",
+    );
+    expect(String(verdict)).toContain(`\nno symmetry: ${verdict.asymmetry}\n`);
+  });
+
+  it("are not where switches are counted, and where there are none nobody speaks of it", () => {
+    expect(explore(SHARED, { simplest: true, maxStates: 5000 })).not.toHaveProperty("symmetry");
+    const alone = explore("W7");
+    expect(alone).not.toHaveProperty("symmetry");
+    expect(alone).not.toHaveProperty("asymmetry");
+  });
+});
+
+describe("drivers with one buffer", () => {
+  it("hold one page twice, which is one page of the bound", () => {
+    const shared = open("kara-2018,drivers=2,buffer=shared", { record: false });
+    expect(shared.k.geometry.pages).toBe(1);
+    let most = 0;
+    shared.explore({
+      maxStates: 20_000,
+      progress: () => true,
+      visit: (_, { packing, current }) => {
+        packing.unpack(current);
+        most = Math.max(most, shared.k.page.pins[0]);
+      },
+    });
+    expect(most).toBe(2);
+    expect(explore("kara-2018-tmpfs,pages=2,drivers=2,buffer=shared", { maxStates: 5000 }).pages).toBe(2);
+    expect(explore("kara-2018-tmpfs,pages=2,drivers=2", { maxStates: 5000 }).pages).toBe(4);
   });
 });

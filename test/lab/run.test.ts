@@ -134,7 +134,7 @@ describe("bad input is one sentence, and changes nothing", () => {
     [
       "unknown parameter",
       () => open("kara-2018,page=2"),
-      /no parameter "page"; it has pages, drivers, parts$/,
+      /no parameter "page"; it has pages, drivers, buffer, parts$/,
     ],
     [
       "parameter without a number",

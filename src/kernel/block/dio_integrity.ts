@@ -11,11 +11,13 @@
 import { struct, u16 } from "../../machine/memory.js";
 import type { Kernel, Table } from "../kernel.js";
 import { page_of } from "../mm/user_pages.js";
-import type { PagesNr } from "../types.js";
+import { type PagesNr, pages_nr } from "../types.js";
 
-const dio_integrity = struct("dio_integrity", {
-  guard: u16("version of a part of a page of an array when it was submitted for writing, plus one"),
-});
+const dio_integrity = struct(
+  "dio_integrity",
+  { guard: u16("version of a part of a page of an array when it was submitted for writing, plus one") },
+  pages_nr.kind,
+);
 
 export const dioIntegrityTable: Table = {
   struct: dio_integrity,

@@ -19,7 +19,7 @@
  * has read it before meets a page that may be free all the same), the compute driver's eviction; the lock is one for all notifiers.
  */
 import { lockClass } from "../../machine/lock.js";
-import { struct, u8, u16 } from "../../machine/memory.js";
+import { struct, taskPlusOne, u8 } from "../../machine/memory.js";
 import type { FrameOf } from "../../machine/path.js";
 import { ERRNO } from "../errno.js";
 import type { Kernel, Table } from "../kernel.js";
@@ -58,7 +58,7 @@ const amdgpu_ttm_tt = struct("amdgpu_ttm_tt", {
     "1 when its pages were invalidated since it got them (mmu_invalidations != last_set_pages)",
   ),
   invalidated: u8("1 when they were since the submission looked (mmu_invalidations != user_invalidated)"),
-  guptask: u16("the task that fetches its pages, plus one: it does not invalidate them itself"),
+  guptask: taskPlusOne("the task that fetches its pages, plus one: it does not invalidate them itself"),
 });
 export const amdgpu_ttm_tt_table: Table = { struct: amdgpu_ttm_tt, rows: (g) => g.notifiers.length };
 

@@ -50,13 +50,17 @@ const DEVICE = {
 } as const;
 
 /** A controller of one command: a row an array of pages. */
-export const nvme_dev = struct("nvme_dev", {
-  device: u8("DEVICE: what of the controller works"),
-  aborted: u8("iod->aborted: 1 when an Abort has been sent for the command"),
-  retries: u8("nvme_req(req)->retries: times that the command has been sent again"),
-  requeued: u8("1 while the request is on the requeue list"),
-  wrote: u8("1 when the last command that ended was a write, in which the device reads memory"),
-});
+export const nvme_dev = struct(
+  "nvme_dev",
+  {
+    device: u8("DEVICE: what of the controller works"),
+    aborted: u8("iod->aborted: 1 when an Abort has been sent for the command"),
+    retries: u8("nvme_req(req)->retries: times that the command has been sent again"),
+    requeued: u8("1 while the request is on the requeue list"),
+    wrote: u8("1 when the last command that ended was a write, in which the device reads memory"),
+  },
+  pages_nr.kind,
+);
 export const nvme_dev_table: Table = {
   struct: nvme_dev,
   rows: (g) => (g.config.has("nvme") ? g.dios : 0),

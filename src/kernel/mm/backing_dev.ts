@@ -11,7 +11,7 @@
  * Left out: cgroup writeback (one bdi_writeback per disk, one superblock per disk), I_DIRTY_TIME and metadata, bandwidth
  * estimation, s_umount, forker threads.
  */
-import { struct, u8, u16 } from "../../machine/memory.js";
+import { struct, taskPlusOne, u8, u16 } from "../../machine/memory.js";
 import type { Kernel, Table } from "../kernel.js";
 import { I_SYNC } from "../structs.js";
 import type { DiskNr, InodeNr } from "../types.js";
@@ -32,7 +32,7 @@ const bdi_writeback = struct("bdi_writeback", {
   state: u8("WB_* bits"),
   dwork: u8("whether the flusher is to run: DWORK"),
   pages_skipped: u8("wbc->pages_skipped of the flusher while it writes an inode, at most 255"),
-  writer: u16("the flusher's task, plus one, while it writes an inode"),
+  writer: taskPlusOne("the flusher's task, plus one, while it writes an inode"),
 });
 
 /** i_io_list of an inode: which list of its disk's bdi_writeback it is on. */

@@ -11,7 +11,7 @@
  * are in mm/swap.ts. Left out: that release_pages drops one reference after the other (here all at once), and that only the first
  * release of a walk drains the LRU batches (percpu_pvec_drained; here each does).
  */
-import { i32, struct, u8, u16 } from "../../machine/memory.js";
+import { i32, struct, taskPlusOne, u8 } from "../../machine/memory.js";
 import type { Node } from "../../machine/path.js";
 import { type Kernel, PAGEVEC_SIZE, type Table } from "../kernel.js";
 import { config, given, goto, local } from "../language.js";
@@ -20,7 +20,7 @@ import { find_get_page_tag, type Tag } from "./filemap.js";
 import { lru_add_drain, put_page } from "./swap.js";
 
 const lookup = struct("pagevec_lookup", {
-  owner: u16("the task that walks, plus one; 0 is a free row"),
+  owner: taskPlusOne("the task that walks, plus one; 0 is a free row"),
   at: u8("which page of the batch the task is at"),
 });
 const lookup_page = struct("pagevec_lookup_page", {

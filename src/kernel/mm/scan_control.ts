@@ -7,14 +7,14 @@
  * Left out, as nothing that is modelled can change it: gfp_mask (every allocation may do I/O and enter filesystems),
  * may_unmap and may_swap (both 1, but for node reclaim), order, memcgs.
  */
-import { struct, total, u8, u16, u32 } from "../../machine/memory.js";
+import { struct, taskPlusOne, total, u8, u32 } from "../../machine/memory.js";
 import type { Kernel, Table } from "../kernel.js";
 
 /** The priority at which reclaim begins: lists are scanned by their size >> priority. */
 export const DEF_PRIORITY = 12;
 
 const scan_control = struct("scan_control", {
-  owner: u16("the task that reclaims, plus one; 0 is a free row"),
+  owner: taskPlusOne("the task that reclaims, plus one; 0 is a free row"),
   priority: u8("how much of each list a pass scans: its size >> priority"),
   may_writepage: u8("0 while dirty pages are not to be written: at first, in laptop mode"),
   nr_scanned: u32("pages looked at since this was last reset, mapped ones twice"),

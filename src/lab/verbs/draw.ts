@@ -32,14 +32,19 @@ export const explore = verb({
       oneOf("fewest", ["steps", "switches"]),
       "switches: also the way with the fewest context switches, which takes as long again; default steps",
     ),
+    symmetry: optional(
+      oneOf("symmetry", ["yes", "no"]),
+      "no: states that are the same but for the names of tasks are several; default yes",
+    ),
   },
-  run: async (desk, { scenario: name, states, fewest }) => {
+  run: async (desk, { scenario: name, states, fewest, symmetry }) => {
     if (name !== undefined) findScenario(name.split(",")[0]);
     const { text, report } = await desk.host.explore({
       scenario: name ?? desk.world.name,
       kernel: desk.world.kernel.name,
       maxStates: states,
       simplest: fewest === "switches",
+      symmetry: symmetry !== "no",
     });
     return { text, json: report, code: report.verdict === "fault" ? 3 : 0 };
   },

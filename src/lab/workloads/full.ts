@@ -12,7 +12,7 @@ import { cpu_access } from "../../kernel/user.js";
 import { choice, type Oracle, scenario, type TaskPlan, type View } from "../scenario.js";
 import { holderParameter, processName } from "./holders.js";
 import { FILE, pinned } from "./pinned.js";
-import { fsOf, SIZES } from "./sizes.js";
+import { fsOf, pagesTaken, SIZES } from "./sizes.js";
 
 /** The file of whoever fills the file system up. */
 const FILLED = 2;
@@ -83,7 +83,7 @@ export const holeFull = scenario({
   setup: ({ holder, fs, what, ...sizes }) => {
     if (!POSSIBLE[what].includes(fs))
       throw new Error(`hole-full: what=${what} is for fs=${POSSIBLE[what].join(" or fs=")}`);
-    const filePages = sizes.pages * sizes.drivers;
+    const filePages = pagesTaken(sizes);
     const empty = what === "hole" || what === "delalloc";
     const file = (spec: Partial<FileSpec>): FileSpec => ({ pages: filePages, fs: fsOf(fs), ...spec });
     const holes = Array.from({ length: filePages }, () => "hole" as const);

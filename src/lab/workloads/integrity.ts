@@ -10,7 +10,7 @@ import { cpu_access } from "../../kernel/user.js";
 import { choice, type Oracle, scenario, type View } from "../scenario.js";
 import { holderParameter, processName } from "./holders.js";
 import { FILE, pinned } from "./pinned.js";
-import { FILESYSTEMS, fsOf, MOUNTS, mountOf, SIZES } from "./sizes.js";
+import { FILESYSTEMS, fsOf, MOUNTS, mountOf, pagesTaken, SIZES } from "./sizes.js";
 
 /** The program that asks for its data to be safe once its device has finished. */
 const application = path("application", { source: "a process", args: { mapping: inode } }, [
@@ -143,7 +143,7 @@ export const writeDuringWriteback = scenario({
       ...sizes,
       config: ["checksum"],
       geometry: {
-        files: [{ pages: sizes.pages * sizes.drivers, fs: fsOf(fs), stable_writes: true }],
+        files: [{ pages: pagesTaken(sizes), fs: fsOf(fs), stable_writes: true }],
       },
     }),
 });

@@ -16,6 +16,7 @@ import { FS, is_dax_fs, MMU_NOTIFIER } from "../../kernel/operations.js";
 import { VM_SHARED, VM_WRITE } from "../../kernel/structs.js";
 import type { Oracle, Setup, TaskPlan } from "../scenario.js";
 import { type HolderName, holderNamed, processName } from "./holders.js";
+import { firstPageOf, pagesTaken } from "./sizes.js";
 
 /** The mapped file. */
 export const FILE = 1;
@@ -25,8 +26,10 @@ export interface Pinned {
   readonly holder: HolderName;
   /** Pages that each holder takes. */
   readonly pages: number;
-  /** Holders, each with its own part of the file. */
+  /** Holders. */
   readonly drivers: number;
+  /** Whether each has its own part of the file, or all have the same pages. */
+  readonly buffer: "own" | "shared";
   readonly parts: number;
   /** Row of FS. */
   readonly fs: number;
@@ -50,8 +53,9 @@ export interface Pinned {
 /** The tasks of the holders: a process and a device each, and the helpers that all share. */
 export function holderTasks(
   kind: HolderName,
-  { pages, drivers }: Pick<Pinned, "pages" | "drivers">,
+  sizes: Pick<Pinned, "pages" | "drivers" | "buffer">,
 ): TaskPlan[] {
+  const { pages, drivers } = sizes;
   const { program, device, deviceArgs, helpers, arrays } = holderNamed(kind);
   const suffix = (driver: number) => (drivers === 1 ? "" : String(driver + 1));
   const letter = (base: string, driver: number) =>
@@ -62,7 +66,7 @@ export function holderTasks(
       name: `${processName(kind)}${suffix(driver)}`,
       letter: letter("p", driver),
       path: program,
-      args: [driver * pages, pages, driver * arrays],
+      args: [firstPageOf(driver, sizes), pages, driver * arrays],
       daemon: false,
     })),
     ...each
@@ -81,12 +85,13 @@ export function holderTasks(
 /** The objects of holders whose driver is told when PTEs change, one each. */
 export function holderNotifiers(
   kind: HolderName,
-  { pages, drivers }: Pick<Pinned, "pages" | "drivers">,
+  sizes: Pick<Pinned, "pages" | "drivers" | "buffer">,
 ): GeometryOptions["notifiers"] {
+  const { pages, drivers } = sizes;
   const { arrays, notifier } = holderNamed(kind);
   return Array.from({ length: notifier === MMU_NOTIFIER.none ? 0 : drivers }, (_, driver) => ({
     driver: notifier,
-    start: driver * pages,
+    start: firstPageOf(driver, sizes),
     nr: pages,
     pages: driver * arrays,
   }));
@@ -94,8 +99,8 @@ export function holderNotifiers(
 
 /** The machine and the tasks of a pinned-page scenario. */
 export function pinned(spec: Pinned): Setup {
-  const { holder, pages, drivers, parts, fs, mount, config = [], geometry = {} } = spec;
-  const filePages = pages * drivers;
+  const { holder, pages, drivers, buffer, parts, fs, mount, config = [], geometry = {} } = spec;
+  const filePages = pagesTaken({ pages, drivers, buffer });
   const { arrays, config: needs, oracles } = holderNamed(holder);
   const tasks: TaskPlan[] = [
     ...holderTasks(holder, spec),

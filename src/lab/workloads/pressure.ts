@@ -13,7 +13,7 @@ import { choice, scenario, whole } from "../scenario.js";
 import { holderParameter } from "./holders.js";
 import { FILE, pinned } from "./pinned.js";
 import { direct_writer } from "./reclaim.js";
-import { FILESYSTEMS, fsOf, SIZES } from "./sizes.js";
+import { FILESYSTEMS, fsOf, pagesTaken, SIZES } from "./sizes.js";
 
 export const pvmWritev = scenario({
   name: "pvm-writev",
@@ -34,7 +34,7 @@ export const pvmWritev = scenario({
           name: "sendfile",
           letter: "s",
           path: direct_writer,
-          args: [FILE, 0, sizes.pages * sizes.drivers - 1],
+          args: [FILE, 0, pagesTaken(sizes) - 1],
           daemon: false,
         },
       ],
@@ -56,7 +56,7 @@ export const pressure = scenario({
     ...SIZES,
   },
   setup: ({ holder, free, ...sizes }) => {
-    const filePages = sizes.pages * sizes.drivers;
+    const filePages = pagesTaken(sizes);
     return pinned({
       holder,
       fs: fsOf("ext4"),
@@ -97,7 +97,7 @@ export const migrate = scenario({
     ...SIZES,
   },
   setup: ({ holder, who, ...sizes }) => {
-    const filePages = sizes.pages * sizes.drivers;
+    const filePages = pagesTaken(sizes);
     return pinned({
       holder,
       fs: fsOf("tmpfs"),
@@ -181,7 +181,7 @@ export const control = scenario({
     ...SIZES,
   },
   setup: ({ holder, memory, ...sizes }) => {
-    const pages = sizes.pages * sizes.drivers;
+    const pages = pagesTaken(sizes);
     const base = pinned({
       holder,
       fs: fsOf("tmpfs"),

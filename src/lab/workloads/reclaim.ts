@@ -9,7 +9,7 @@ import { inode, int } from "../../kernel/types.js";
 import { choice, scenario, type TaskPlan } from "../scenario.js";
 import { holderParameter } from "./holders.js";
 import { FILE, type Pinned, pinned } from "./pinned.js";
-import { MOUNTS, mountOf, SIZES } from "./sizes.js";
+import { MOUNTS, mountOf, pagesTaken, SIZES } from "./sizes.js";
 
 const RANGE = { mapping: inode, start: int, end: int } as const;
 
@@ -79,7 +79,7 @@ export const dioReclaim = scenario({
     ...BUILT,
   },
   setup: ({ holder, strip, fs, ...sizes }) =>
-    pinned({ holder, ...mountOf(fs), ...sizes, ...stripper(strip, sizes.pages * sizes.drivers) }),
+    pinned({ holder, ...mountOf(fs), ...sizes, ...stripper(strip, pagesTaken(sizes)) }),
 });
 
 export const dioFlusher = scenario({

@@ -1,14 +1,28 @@
 /** Parameters that most workloads have. */
 import type { Mount } from "../../kernel/geometry.js";
 import { FS } from "../../kernel/operations.js";
-import { whole } from "../scenario.js";
+import { choice, type ValuesOf, whole } from "../scenario.js";
 
 /** How much of everything. */
 export const SIZES = {
   pages: whole("pages that each holder takes", 1, 1, 64),
-  drivers: whole("holders, each with its own part of the file", 1, 1, 8),
+  drivers: whole("holders", 1, 1, 8),
+  buffer: choice("whose pages they take", {
+    own: "each its own part of the file",
+    shared: "all the same pages: threads of one program, with one buffer",
+  }),
   parts: whole("parts in which a page is transferred", 1, 1, 8),
 };
+
+type Sizes = Pick<ValuesOf<typeof SIZES>, "pages" | "drivers" | "buffer">;
+
+/** Pages that the holders take, all together. */
+export const pagesTaken = ({ pages, drivers, buffer }: Sizes): number =>
+  buffer === "shared" ? pages : pages * drivers;
+
+/** The first page that a holder takes. */
+export const firstPageOf = (holder: number, { pages, buffer }: Sizes): number =>
+  buffer === "shared" ? 0 : holder * pages;
 
 /** Filesystems with a page cache that is written back, and one that is not. */
 export const FILESYSTEMS = {

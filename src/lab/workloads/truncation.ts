@@ -12,7 +12,7 @@ import type { Node, Path } from "../../machine/path.js";
 import { choice, scenario } from "../scenario.js";
 import { holderParameter } from "./holders.js";
 import { FILE, pinned } from "./pinned.js";
-import { fsOf, SIZES } from "./sizes.js";
+import { fsOf, pagesTaken, SIZES } from "./sizes.js";
 
 /** ftruncate and fallocate of a filesystem with a page cache. */
 interface Cuts {
@@ -83,7 +83,7 @@ export const truncCache = scenario({
     ...SIZES,
   },
   setup: ({ holder, cut, fs, ...sizes }) => {
-    const filePages = sizes.pages * sizes.drivers;
+    const filePages = pagesTaken(sizes);
     return pinned({
       holder,
       fs: fsOf(fs),

@@ -38,11 +38,15 @@ import { FOLL_LONGTERM } from "../longterm_flag.js";
 import type { Proposal } from "./proposal.js";
 
 /** A lease, by the array of pages whose process has it. */
-export const file_lease = struct("file_lease", {
-  file: u8("inode whose layout is leased; 0 without a lease"),
-  breaking: u8("1 once SIGIO has been sent: somebody wants to change the layout"),
-  closed: u8("1 when its file is closed and the lease is still there: a zombie"),
-});
+export const file_lease = struct(
+  "file_lease",
+  {
+    file: u8("inode whose layout is leased; 0 without a lease"),
+    breaking: u8("1 once SIGIO has been sent: somebody wants to change the layout"),
+    closed: u8("1 when its file is closed and the lease is still there: a zombie"),
+  },
+  pages_nr.kind,
+);
 
 /** Whether somebody has a lease on a file. */
 export const inode_has_layout = (k: Kernel, mapping: InodeNr): boolean =>

@@ -38,7 +38,7 @@ import {
 } from "../../kernel/language.js";
 import { i_mmap_sem, i_rwsem } from "../../kernel/locks.js";
 import { PAGES, page_of } from "../../kernel/mm/user_pages.js";
-import { type InodeNr, int, NONE, type PagesNr, type Pfn, pfn } from "../../kernel/types.js";
+import { type InodeNr, int, NONE, type PagesNr, type Pfn, pages_nr, pfn } from "../../kernel/types.js";
 import { lockClass } from "../../machine/lock.js";
 import { struct, u8 } from "../../machine/memory.js";
 import { after, around, before, type Edit, replace } from "../../machine/patch.js";
@@ -63,9 +63,11 @@ const umem_mutex = lockClass("umem_mutex", "sleeping", true);
 const only = () => 0;
 
 /** What a driver has said of its region: a row an array of pages. */
-const ib_region = struct("ib_region", {
-  revocable: u8("1 while the card has the region, and the driver can take it away"),
-});
+const ib_region = struct(
+  "ib_region",
+  { revocable: u8("1 while the card has the region, and the driver can take it away") },
+  pages_nr.kind,
+);
 
 /** A region that has a page and can be revoked, by its array, or NONE. */
 function region_of(k: Kernel, page: Pfn): PagesNr {
