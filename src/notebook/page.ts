@@ -92,6 +92,7 @@ nav .level-3 { padding-left: 1.2em; }
   h1, h2, h3, h4 { break-after: avoid; }
   .anchor, .claim { display: none; }
   .figure, figure, table, blockquote { break-inside: avoid; overflow: visible; }
+  .guplab-plot { min-width: 0 !important; }
   /* Plotly has drawn for the width of the screen's column, 53.5rem, and paper holds about 42. */
   .js-plotly-plot { zoom: 0.78; }
 }

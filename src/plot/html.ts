@@ -18,8 +18,10 @@ import { escapeXml } from "./text.js";
  * @example toHtml(run("kara-2018").plot.pins()).startsWith('<figure class="guplab-figure"') // true
  */
 export function toHtml(figure: Figure): string {
-  const { layout, kind, replay, part } = figure;
-  const line = part?.run ?? replay;
+  const { layout } = figure;
+  // A plot of a diagram would have nothing to point at, and is as wide as it is: a picture fits itself in.
+  if (figure.data.length === 0) return toPicture(figure);
+  const line = lineOf(figure);
   const spec = scriptJson({
     data: packTraces(figure),
     layout,
@@ -28,19 +30,32 @@ export function toHtml(figure: Figure): string {
     details: packDetails(figure.fine?.() ?? []),
   });
   const key = hash(spec);
-  const of =
-    part === undefined ? "" : ` data-part="${escapeXml(JSON.stringify({ ...part, run: undefined }))}"`;
-  return `<figure class="guplab-figure" data-guplab="${key}" data-kind="${kind}" data-run="${escapeXml(line)}"${of} style="margin:1em 0">
-<div class="guplab-plot" style="position:relative"><img alt="${altOf(figure)}" style="max-width:100%" src="${pictureUri(figure)}"></div>
-<figcaption style="font:13px/1.4 Helvetica,Arial,sans-serif;color:#444;max-width:60em">${captionHtml(figure)}</figcaption>
+  const waits = `
 <script>
 (window.${WAITING} = window.${WAITING} || []).push(["${key}", ${spec}]);
-</script>
-</figure>`;
+</script>`;
+  return fragment(figure, ` data-guplab="${key}"`, waits);
 }
 
-/** What the picture says to who cannot see it, as an attribute. */
-const altOf = ({ layout, caption }: Figure): string => escapeXml(`${layout.title.text}. ${caption}`);
+/** The same for a figure that stays a picture. */
+export const toPicture = (figure: Figure): string => fragment(figure, "", "");
+
+/** The replay line of the whole run. */
+const lineOf = ({ part, replay }: Figure): string => part?.run ?? replay;
+
+/** Pixels below which a legend would need more rows than were left for it, and words get small: a narrower place scrolls. */
+const NARROWEST = 840;
+
+function fragment(figure: Figure, key: string, script: string): string {
+  const { layout, kind, caption, part } = figure;
+  const alt = escapeXml(`${layout.title.text}. ${caption}`);
+  const of =
+    part === undefined ? "" : ` data-part="${escapeXml(JSON.stringify({ ...part, run: undefined }))}"`;
+  return `<figure class="guplab-figure"${key} data-kind="${kind}" data-run="${escapeXml(lineOf(figure))}"${of} style="margin:1em 0;overflow-x:auto">
+<div class="guplab-plot" style="position:relative;min-width:${NARROWEST}px"><img alt="${alt}" style="max-width:100%" src="${pictureUri(figure)}"></div>
+<figcaption style="font:13px/1.4 Helvetica,Arial,sans-serif;color:#444;max-width:60em">${captionHtml(figure)}</figcaption>${script}
+</figure>`;
+}
 
 /** The address of the picture of an HTML figure; its caption is beside it. */
 export const pictureUri = (figure: Figure): string => svgUri(toSvg(figure, { caption: false }));

@@ -9,7 +9,7 @@ export { DISPLAY, type Figure, type Layout, type MimeBundle, type Part, type Tra
 export { LIVE_FIGURES } from "./figure_script.js";
 export { reclaimFlow, reclaimWays, type Way } from "./flow.js";
 export { heat } from "./heat.js";
-export { captionHtml, type PageOptions, pictureUri, svgUri, toHtml, toPage } from "./html.js";
+export { captionHtml, type PageOptions, pictureUri, svgUri, toHtml, toPage, toPicture } from "./html.js";
 export { lanes } from "./lanes.js";
 export { pageLife } from "./life.js";
 export { type MatrixCell, type MatrixRows, type MatrixStory, outcomeMatrix } from "./matrix.js";

@@ -7,8 +7,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { memoryHash } from "../../src/lab/player/hash.js";
 import { refusals } from "../../src/lab/player/rerun.js";
 import { run } from "../../src/lab/run.js";
+import { formatSchedule } from "../../src/machine/schedule.js";
 import { renderNotebook } from "../../src/notebook/html.js";
-import { mimeBundle } from "../../src/plot/index.js";
+import { mimeBundle, pictureUri, toHtml } from "../../src/plot/index.js";
 import { displayed, notebookOf, temporaryFolder } from "../notebook/fixture.js";
 import { faintTexts, launch, visit } from "./browser.js";
 
@@ -52,6 +53,7 @@ async function playerOf(page: Page, number: number): Promise<Locator> {
   await player.locator(".player-page table").first().waitFor();
   return player;
 }
+const isFocused = (element: Element) => element === element.ownerDocument.activeElement;
 const shows = (player: Locator, what: string) => player.locator(`[data-show="${what}"]`);
 
 test("each run has one player, before its first figure", async () => {
@@ -205,6 +207,40 @@ describe("another choice", () => {
     await leave();
   });
 
+  test("the same moment is drawn of it; a figure that takes a search stays, grey, with a word", async () => {
+    const { plot, replay } = recorded;
+    const danger = toHtml(plot.lanes()).replace('data-kind="lanes"', 'data-kind="danger"');
+    const outputs = [
+      displayed({ ...mimeBundle(plot.owners({ tick: 52 })) }),
+      displayed({ "text/html": danger }),
+    ];
+    const other = join(folder.path, "moments.html");
+    const notebook = notebookOf({ source: "run.plot.owners({ tick: 52 })", outputs });
+    writeFileSync(other, renderNotebook(notebook, { title: "Moments", file: "m.ipynb", plotly: true }));
+    const { page, picture, leave } = await visit(browser, other);
+    const player = await playerOf(page, 1);
+    expect(await page.locator(".guplab-player").count()).toBe(1);
+    expect(await shows(player, "replay").textContent()).toBe(replay);
+    await player.getByText("Another kernel, proposal or order").click();
+    await player.getByLabel("Kernel", { exact: true }).selectOption("v6.4");
+    const { replay: line, world } = run("kara-2018", { kernel: "v6.4", seed: 4 });
+    const drawn = page.locator(`.guplab-figure[data-run="${line}"]`);
+    expect(await drawn.locator("img").getAttribute("alt")).toMatch(
+      /^Who believes that page 0x0 is dirty, at tick 52\./,
+    );
+    expect(await drawn.locator("img").getAttribute("src")).toContain(world.kernel.name);
+    expect(await page.locator("#figure-1").isVisible()).toBe(false);
+    expect(await page.locator("#figure-2[data-stale]").isVisible()).toBe(true);
+    expect(await page.locator(".player-word").textContent()).toBe(
+      `Of the recorded run, as the page was made. This figure takes a search of every interleaving: guplab danger '${line}'`,
+    );
+    await picture("another-kernel-moment");
+    await player.getByRole("button", { name: "As recorded" }).click();
+    expect(await page.locator(".player-word, [data-stale]").count()).toBe(0);
+    expect(await page.locator("#figure-1").isVisible()).toBe(true);
+    await leave();
+  });
+
   test("a seed is another order", async () => {
     const { page, leave } = await visit(browser, file);
     const player = await playerOf(page, 1);
@@ -213,6 +249,11 @@ describe("another choice", () => {
     await player.getByLabel("Seed").press("Enter");
     expect(await shows(player, "replay").textContent()).toBe(run("kara-2018", { seed: 2 }).replay);
     expect(await shows(player, "note").textContent()).toBe("In the order of seed 2.");
+    await player.getByLabel("Seed").fill("-2");
+    await player.getByLabel("Seed").press("Enter");
+    expect(await shows(player, "note").textContent()).toBe("A seed is a whole number from 0 to 999999999.");
+    expect(await player.getByLabel("Seed").inputValue()).toBe("2");
+    expect(await shows(player, "replay").textContent()).toBe(run("kara-2018", { seed: 2 }).replay);
     await leave();
   });
 
@@ -224,6 +265,7 @@ describe("another choice", () => {
     await player.getByLabel("Proposal").selectOption("hubbard-lru-2018");
     expect(await shows(player, "note").textContent()).toMatch(/does not apply/);
     expect(await shows(player, "kernel").textContent()).toBe("v6.4");
+    expect(await player.getByLabel("Proposal").inputValue()).toBe("");
     await player.getByLabel("Proposal").focus();
     const refused = player.locator('option[value="hubbard-lru-2018"]');
     await expect.poll(() => refused.isDisabled(), PATIENT).toBe(true);
@@ -260,6 +302,60 @@ describe("crash it yourself", () => {
     expect(await shows(player, "tick").textContent()).toBe("step 62 of 62");
     await player.getByRole("button", { name: "Give it back" }).click();
     expect(await shows(player, "tick").textContent()).toBe("step 0 of 63");
+    await leave();
+  });
+
+  test("the figures follow the reader's steps, as pictures, and are the recorded ones again when he gives it back", async () => {
+    const { page, leave } = await visit(browser, file);
+    const player = await playerOf(page, 2);
+    await player.getByRole("slider").fill("53");
+    await player.getByRole("button", { name: "Crash it yourself, from here" }).click();
+    const sketch = page.locator("figure[data-sketch]");
+    const says = (replay: string) =>
+      expect.poll(() => sketch.locator("figcaption code").textContent(), PATIENT).toBe(replay);
+    const upTo = (steps: number) =>
+      run(
+        `kara-2018@v4.20:${formatSchedule(shortest.world.schedule.slice(0, steps), shortest.world.letters)}`,
+      );
+    await says(upTo(53).replay);
+    expect(await page.locator("#figure-3").isVisible()).toBe(false);
+    const image = sketch.locator("img");
+    const before = await image.getAttribute("src");
+    const { name } = shortest.recording.info.tasks[shortest.world.schedule[53]];
+    await player.getByRole("button", { name: new RegExp(`^${name}: make`) }).click();
+    await says(upTo(54).replay);
+    expect(await image.getAttribute("src")).not.toBe(before);
+    expect(await image.getAttribute("src")).toBe(pictureUri(upTo(54).plot.lanes()));
+    expect(await image.evaluate((img) => (img as HTMLImageElement).naturalWidth)).toBe(960);
+    await player.getByRole("button", { name: "Undo" }).click();
+    await says(upTo(53).replay);
+    await player.getByRole("button", { name: "Give it back" }).click();
+    expect(await sketch.count()).toBe(0);
+    expect(await page.locator("#figure-3").isVisible()).toBe(true);
+    expect(await player.getByRole("button", { name: "Crash it yourself" }).evaluate(isFocused)).toBe(true);
+    await leave();
+  });
+
+  test("where nothing can go wrong it is said so of all that follows, without another search", async () => {
+    const { page, leave } = await visit(browser, file);
+    const player = await playerOf(page, 2);
+    await player.getByText("Another kernel, proposal or order").click();
+    await player.getByLabel("Kernel", { exact: true }).selectOption("v6.4");
+    await player.getByRole("slider").press("End");
+    await player.getByRole("slider").press("ArrowLeft");
+    await player.getByRole("slider").press("ArrowLeft");
+    const at = Number(await player.getByRole("slider").inputValue());
+    await player.getByRole("button", { name: "Crash it yourself, from here" }).click();
+    await expect
+      .poll(() => shows(player, "outlook").textContent(), PATIENT)
+      .toMatch(/^No way to a crash from here: every interleaving seen, [\d ]+ states?\.$/);
+    await player
+      .getByRole("button", { name: /: make/ })
+      .first()
+      .click();
+    expect(await shows(player, "outlook").textContent()).toMatch(
+      new RegExp(`^No way to a crash from here: every interleaving from step ${at} on seen`),
+    );
     await leave();
   });
 

@@ -15,6 +15,7 @@ import {
   svgUri,
   toHtml,
   toPage,
+  toPicture,
   toSvg,
 } from "../../src/plot/index.js";
 import { DETAIL_SIZE, packColumn, packRuns, packWhole } from "../../src/plot/pack.js";
@@ -54,6 +55,13 @@ describe("HTML", () => {
     expect(decodeURIComponent(uri.slice(uri.indexOf(",") + 1))).toBe(
       `<text fill='red' font-family='A, "B"'>5 % of #1 'x' "y" &amp; é\n</text>`,
     );
+  });
+
+  it("a diagram stays a picture: it has nothing to point at", () => {
+    const [diagram, again] = [toHtml, toPicture].map((to) => to({ ...figure, data: [] }));
+    expect(diagram).toBe(again);
+    expect(diagram).not.toContain("<script>");
+    expect(diagram).toContain(`<code>${figure.replay}</code>`);
   });
 
   it("says of which part of its run a figure is, where it is not of all", () => {

@@ -13,13 +13,13 @@ export interface Place extends Events {
   readonly isConnected: boolean;
   readonly dataset: Record<string, string | undefined>;
   readonly parentElement: Place | null;
-  readonly nextElementSibling: Place | null;
+  readonly previousElementSibling: Place | null;
   closest(selector: string): Place | null;
   querySelector(selector: string): Place | null;
   querySelectorAll(selector: string): Iterable<Place>;
   setAttribute(name: string, value: string): void;
   removeAttribute(name: string): void;
-  insertAdjacentHTML(where: "afterend" | "beforeend", html: string): void;
+  insertAdjacentHTML(where: "beforebegin", html: string): void;
   replaceWith(other: Place): void;
   remove(): void;
   focus(): void;
@@ -47,6 +47,7 @@ export interface Page extends Events {
 /** Another thread. */
 export interface Thread {
   onmessage: ((message: { readonly data: unknown }) => void) | null;
+  onerror: ((event: { readonly message?: string }) => void) | null;
   postMessage(message: unknown): void;
   terminate(): void;
 }
@@ -54,10 +55,13 @@ export interface Thread {
 /** What a browser has in a page; in a worker there is no document. */
 export interface Browser {
   readonly document?: Page;
+  readonly Plotly?: { purge(plot: Place): void };
+  readonly Event: new (name: string) => object;
   readonly CustomEvent: new (name: string, options: { detail: unknown }) => object;
   readonly Worker: new (url: string) => Thread;
   readonly Blob: new (parts: readonly string[], options: { type: string }) => object;
   readonly URL: { createObjectURL(blob: object): string };
+  dispatchEvent(event: object): boolean;
   setTimeout(act: () => void, ms: number): number;
   clearTimeout(timer: number): void;
   postMessage(message: unknown): void;

@@ -4,12 +4,10 @@
  *
  * Figures and players speak by the two events that are described at plot/figure_script.ts.
  */
-import { toHtml } from "../../plot/index.js";
-import { escapeXml } from "../../plot/text.js";
 import { timeline } from "../../plot/timeline.js";
 import type { FaultKind } from "../../trace/recording.js";
 import { isFault, SEVERITY } from "../outcomes.js";
-import { type PlotName, type Run, run } from "../run.js";
+import { type Run, run } from "../run.js";
 import { browser, type Control, type Page, type PageEvent, type Place, type Thread } from "./browser.js";
 import {
   faultsHtml,
@@ -21,10 +19,12 @@ import {
   stripSvg,
   tasksHtml,
 } from "./draw.js";
+import { RunFigures } from "./figures.js";
 import { Film } from "./film.js";
 import { memoryHash } from "./hash.js";
+import { Lookout, type OutlookQuestion } from "./lookout.js";
 import { hasBuffers, momentAt } from "./moment.js";
-import { type Outlook, outlook, outlookText } from "./outlook.js";
+import { type Outlook, outlook } from "./outlook.js";
 import { type Choice, choiceOf, kernelOfChoice, refusals, rerun } from "./rerun.js";
 
 /** Milliseconds between two steps of a run that plays. */
@@ -33,13 +33,8 @@ const PACE = 160;
 /** States between two words of a search. */
 const WORDS = 100_000;
 
-/** Milliseconds without a step after which it is asked what can still go wrong. */
-const PAUSE = 120;
-
 /** What a worker is asked: what can still go wrong, or which proposals do not apply. */
-type Question =
-  | { readonly replay: string; readonly wanted: FaultKind }
-  | { readonly scenario: string; readonly kernel: string };
+type Question = OutlookQuestion | { readonly scenario: string; readonly kernel: string };
 
 /** Answers questions of the page in which this script runs as a worker. */
 function answerQuestions(): void {
@@ -61,13 +56,6 @@ function answerQuestions(): void {
   };
 }
 
-/** A figure of a run on the page, and what stands in its stead while another run is shown. */
-interface Shown {
-  readonly figure: Place;
-  readonly kind: PlotName;
-  other: Place | null;
-}
-
 class Player {
   private readonly root: Place;
   private readonly recorded: Run;
@@ -80,11 +68,15 @@ class Player {
   private isOwn = false;
   /** Where the film was before each of his presses. */
   private presses: number[] = [];
-  private worker: Thread | null = null;
-  private asking = 0;
+  private readonly lookout: Lookout;
   /** What the figures show of the run, where they do not show all. */
   private range: readonly [number, number] | null = null;
-  private readonly figures: readonly Shown[];
+  private readonly figures: RunFigures;
+  /** The timer of figures that are to be drawn of the reader's own steps. */
+  private sketching = 0;
+  /** What the reader has chosen, and what is to be said of the run that came of it. */
+  private choice: Choice;
+  private note = "";
   /** The kernel for which the proposals that do not apply are marked. */
   private marked = "";
 
@@ -98,13 +90,11 @@ class Player {
   ) {
     this.recorded = run(replay);
     this.current = this.recorded;
-    place.innerHTML = frameHtml(place.id, this.recorded.world.name, choiceOf(replay));
+    this.choice = choiceOf(replay);
+    place.innerHTML = frameHtml(place.id, this.recorded.world.name, this.choice);
     this.root = place;
-    this.figures = [...document.querySelectorAll("figure.guplab-figure")].flatMap((figure) => {
-      const kind = figure.dataset.kind as PlotName;
-      const drawn = runOf(figure) === replay && kind in this.recorded.plot;
-      return drawn ? [{ figure, kind, other: null }] : [];
-    });
+    this.figures = new RunFigures(document, replay);
+    this.lookout = new Lookout(this.show("outlook"), (question, heard) => this.asked(question, heard));
     this.film = new Film(this.recorded);
     this.buffers = hasBuffers(this.recorded.recording);
     this.page = this.worstPage();
@@ -136,7 +126,7 @@ class Player {
       play: () => this.play(),
       take: () => this.takeOver(),
       undo: () => this.undo(),
-      leave: () => this.choose(),
+      leave: () => this.leave(),
       reset: () => this.reset(),
     };
     this.root.addEventListener("click", ({ target }) => {
@@ -287,34 +277,51 @@ class Player {
 
   private change(made: Run, note: string): void {
     this.current = made;
+    this.note = note;
     this.range = null;
     this.film = new Film(made);
     this.buffers = hasBuffers(made.recording);
     this.page = this.worstPage();
     this.ownOver();
     this.showRun(note);
-    this.redraw();
+    if (made === this.recorded) this.figures.restore();
+    else this.figures.draw(made);
     this.goTo(0);
   }
 
   private choose(): void {
     const seed = this.control("seed").value;
+    if (seed !== "" && !/^\d{1,9}$/.test(seed)) {
+      this.refuse("A seed is a whole number from 0 to 999999999.");
+      return;
+    }
     const choice: Choice = {
       kernel: this.control("kernel").value,
       added: this.control("added").value,
-      seed: /^\d{1,9}$/.test(seed) ? Number(seed) : null,
+      seed: seed === "" ? null : Number(seed),
     };
     const asRecorded = kernelOfChoice(choice) === this.recorded.world.kernel.name && choice.seed === null;
-    if (asRecorded) {
-      this.change(this.recorded, "");
-      return;
-    }
     try {
-      const { run: made, order } = rerun(this.replay, choice);
+      const { run: made, order } = asRecorded
+        ? { run: this.recorded, order: "" }
+        : rerun(this.replay, choice);
+      this.choice = choice;
       this.change(made, order);
     } catch (error) {
-      this.show("note").textContent = (error as Error).message;
+      this.refuse((error as Error).message);
     }
+  }
+
+  /** Say why a choice cannot be, and have the controls say what is shown. */
+  private refuse(why: string): void {
+    this.setControls(this.choice);
+    this.show("note").textContent = why;
+  }
+
+  private setControls({ kernel, added, seed }: Choice): void {
+    this.control("kernel").value = kernel;
+    this.control("added").value = added;
+    this.control("seed").value = seed === null ? "" : String(seed);
   }
 
   /** Have the proposals that do not apply to the chosen kernel marked, which takes a moment. */
@@ -331,39 +338,10 @@ class Player {
   }
 
   private reset(): void {
-    const { kernel, added } = choiceOf(this.replay);
-    this.control("kernel").value = kernel;
-    this.control("added").value = added;
-    this.control("seed").value = "";
+    this.choice = choiceOf(this.replay);
+    this.setControls(this.choice);
     this.change(this.recorded, "");
-  }
-
-  /** Draw the figures of the run that is shown in the place of those that the page was made with. */
-  private redraw(): void {
-    const recorded = this.current === this.recorded;
-    for (const shown of this.figures) {
-      shown.other?.remove();
-      shown.other = null;
-      shown.figure.hidden = !recorded;
-      if (recorded) continue;
-      shown.figure.insertAdjacentHTML("afterend", this.drawn(shown.kind));
-      shown.other = shown.figure.nextElementSibling as Place;
-      // Scripts that come as text do not run of themselves.
-      for (const inert of [...shown.other.querySelectorAll("script")]) {
-        const script = this.document.createElement("script");
-        script.textContent = inert.textContent;
-        inert.replaceWith(script);
-      }
-    }
-  }
-
-  private drawn(kind: PlotName): string {
-    try {
-      return toHtml(this.current.plot[kind]());
-    } catch (error) {
-      // Of a run in which nothing of the kind happens.
-      return `<p>${escapeXml((error as Error).message)}</p>`;
-    }
+    this.control("kernel").focus();
   }
 
   // ---- steps of the reader's own
@@ -379,15 +357,23 @@ class Player {
     this.root.querySelector("[data-task]:not([disabled])")?.focus();
   }
 
+  /** Show the run that was chosen last again. */
+  private leave(): void {
+    this.change(this.current, this.note);
+    this.button("take").focus();
+  }
+
   private ownOver(): void {
     this.isOwn = false;
-    this.giveUp();
+    this.lookout.stop();
+    browser.clearTimeout(this.sketching);
     this.show("own").hidden = true;
     this.button("take").hidden = false;
   }
 
   private own(task: number, on: boolean): void {
-    this.presses.push(this.film.tick);
+    const { tick } = this.film;
+    this.presses = [...this.presses.filter((press) => press < tick), tick];
     if (on) this.film.takeOn(task);
     else this.film.take(task);
     this.showOwn();
@@ -411,35 +397,16 @@ class Player {
       `<span class="was">${well ? "nothing wrong yet, " : ""}in your order</span>`;
     this.showStrip(soFar);
     this.show("hash").textContent = `memory now: ${memoryHash(this.film.world.k.memory)}`;
-    this.ask();
+    this.lookout.from(this.film.world, this.wanted);
+    // Steps that come at once are drawn at once.
+    browser.clearTimeout(this.sketching);
+    this.sketching = browser.setTimeout(() => this.figures.sketch(soFar), 0);
   }
 
   /** What is asked about: the worst that the recorded run met, or a crash. */
   private get wanted(): FaultKind {
     const met = this.recorded.outcomes;
     return SEVERITY.find((kind) => isFault(kind) && met.includes(kind)) ?? "BUG";
-  }
-
-  /** Ask whether it can still go wrong from here. A search for an earlier moment is given up. */
-  private ask(): void {
-    const place = this.show("outlook");
-    if (this.film.world.takesOrders) {
-      place.textContent = "What can still happen depends on what is said: this scenario takes orders.";
-      return;
-    }
-    place.textContent = "Looking ahead …";
-    place.setAttribute("data-settled", "false");
-    this.giveUp();
-    this.asking = browser.setTimeout(() => {
-      const { replay } = this.film.world;
-      this.worker = this.asked({ replay, wanted: this.wanted }, (answer) => {
-        const said = answer as Outlook;
-        place.textContent = outlookText(said);
-        place.setAttribute("data-settled", String(!said.searching));
-        // Only the last word is read out.
-        place.setAttribute("aria-busy", String(said.searching));
-      });
-    }, PAUSE);
   }
 
   /** A worker that has been asked something. */
@@ -449,17 +416,7 @@ class Player {
     worker.postMessage(question);
     return worker;
   }
-
-  private giveUp(): void {
-    browser.clearTimeout(this.asking);
-    this.worker?.terminate();
-    this.worker = null;
-  }
 }
-
-/** The replay line of a figure's run: said by itself, or in its caption. */
-const runOf = (figure: Place): string | null | undefined =>
-  figure.dataset.run ?? figure.querySelector("figcaption code")?.textContent;
 
 /** Fills the places for players one after the other, and lets the page breathe in between. */
 function startPlayers(document: Page): void {
@@ -469,7 +426,12 @@ function startPlayers(document: Page): void {
   const next = (): void => {
     const place = places.shift();
     if (place === undefined) return;
-    new Player(place, document, script, place.dataset.run ?? "", place.dataset.hash ?? "");
+    const { run: replay = "", hash = "" } = place.dataset;
+    try {
+      new Player(place, document, script, replay, hash);
+    } catch (error) {
+      place.textContent = `The player of ${replay} cannot be started: ${(error as Error).message}`;
+    }
     browser.setTimeout(next, 0);
   };
   next();

@@ -45,7 +45,7 @@ export function frameHtml(id: string, scenario: string, choice: Choice): string 
 <div class="player-own" data-show="own" hidden>
 <p aria-live="polite" data-show="outlook"></p>
 <button type="button" data-do="undo">Undo</button>
-<button type="button" data-do="leave">Give it back</button>
+<button type="button" data-do="leave">Give it back</button> <small>The figures of this run follow your steps.</small>
 </div>
 <div class="player-state">
 <div class="player-tasks" data-show="tasks"></div>

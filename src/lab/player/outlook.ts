@@ -27,6 +27,8 @@ export interface Outlook {
   readonly ahead: readonly Ahead[];
   /** Whether every interleaving from here was seen: what is not ahead then cannot happen. */
   readonly complete: boolean;
+  /** Random ways that were gone. */
+  readonly walks: number;
   /** States seen by the search. */
   readonly states: number;
   /** Whether the search goes on. */
@@ -34,7 +36,7 @@ export interface Outlook {
 }
 
 export interface OutlookOptions {
-  /** States after which the search is given up where nothing is known of what is wanted; default 4 million. */
+  /** States after which the search is given up where nothing is known of what is wanted; default 10 million, some 500 MB. */
   readonly maxStates?: number;
   /** The same where a walk has met it already, and only a shorter way is looked for; default 300 000. */
   readonly maxStatesForShorter?: number;
@@ -52,7 +54,7 @@ const WALKS = { strategy: "sticky", walks: 64, seed: 1, depth: 1, maxSteps: 2000
  * @example outlook("dio-write-race@v4.20:w10t1", "TORN").ahead[0].kind // "TORN"
  */
 export function outlook(replay: string, wanted: FaultKind, options: OutlookOptions = {}): Outlook {
-  const { maxStates = 4_000_000, maxStatesForShorter = 300_000, told = () => true } = options;
+  const { maxStates = 10_000_000, maxStatesForShorter = 300_000, told = () => true } = options;
   const { scenario, kernel, schedule } = parseReplay(replay);
   const world = open(scenario, { kernel, record: false });
   refuseOrders(world);
@@ -64,6 +66,7 @@ export function outlook(replay: string, wanted: FaultKind, options: OutlookOptio
     happened: past.has(wanted),
     ahead: SEVERITY.flatMap((kind) => ahead.get(kind) ?? []),
     complete,
+    walks: WALKS.walks,
     states,
     searching,
   });
@@ -92,22 +95,30 @@ const grouped = (count: number): string => String(count).replace(/\B(?=(\d{3})+$
 const inSteps = ({ steps, shortest }: Ahead): string =>
   `in ${steps === 1 ? "one step" : `${steps} steps`}${shortest ? "" : " or fewer"}`;
 
-/** An outlook as a sentence or two. */
-export function outlookText({ wanted, happened, ahead, complete, states, searching }: Outlook): string {
+/**
+ * An outlook as a sentence or two.
+ *
+ * @param since where it is that of an earlier moment: after so many steps
+ */
+export function outlookText(said: Outlook, since?: number): string {
+  const { wanted, happened, ahead, complete, walks, states, searching } = said;
   const crash = wanted === "BUG";
-  const found = ahead.find(({ kind }) => kind === wanted);
+  const way = ahead.find(({ kind }) => kind === wanted);
   const others = ahead.filter(({ kind }) => kind !== wanted).map((each) => `${each.kind} ${inSteps(each)}`);
   const besides =
-    others.length > 0 ? ` ${happened || !found ? "Still" : "Also"} possible: ${others.join(", ")}.` : "";
-  const seen = `every interleaving seen, ${grouped(states)} ${states === 1 ? "state" : "states"}`;
+    others.length > 0 ? ` ${happened || !way ? "Still" : "Also"} possible: ${others.join(", ")}.` : "";
+  const [there, on] =
+    since === undefined ? ["from here", ""] : [`from step ${since}`, ` from step ${since} on`];
+  const seen = `every interleaving${on} seen, ${grouped(states)} ${states === 1 ? "state" : "states"}`;
   if (happened) {
     const nothing = complete && others.length === 0 ? ` Nothing else can go wrong: ${seen}.` : "";
     return `${crash ? "It has crashed" : `${wanted} has happened`}.${besides}${nothing}`;
   }
-  if (found) return `${crash ? "A crash" : wanted} can still happen: ${inSteps(found)}.${besides}`;
+  if (way) return `${crash ? "A crash" : wanted} can still happen: ${inSteps(way)}.${besides}`;
   const what = crash ? "a crash" : wanted;
   if (complete) return `No way to ${what} from here: ${seen}.${besides}`;
+  const found = `no ${crash ? "crash" : wanted} in ${walks} random ways ${there}, nor in the first ${grouped(states)} states of a search`;
   return searching
-    ? `Not known yet: no ${crash ? "crash" : wanted} within ${grouped(states)} states, looking on.${besides}`
-    : `Not known: no ${crash ? "crash" : wanted} within ${grouped(states)} states, and there are more.${besides}`;
+    ? `Not known yet: ${found} of every interleaving, which goes on.${besides}`
+    : `Not known: ${found} of every interleaving, which ended there.${besides}`;
 }

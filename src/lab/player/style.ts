@@ -55,5 +55,7 @@ export const PLAYER_STYLE = `.player { margin: 1.6rem 0; padding: 0.9rem 1.1rem 
 .player-choice select { max-width: 16rem; }
 .player-choice input { width: 8rem; }
 .player-replay { color: var(--faint); font-size: 0.8125rem; overflow-wrap: anywhere; }
+.player-word { margin: 1rem 0; padding: 0.2rem 0.8rem; border-left: 3px solid var(--edge); overflow-wrap: anywhere; }
+.guplab-figure[data-stale] { filter: grayscale(1) opacity(0.6); }
 @media print { .guplab-player { display: none; } }
 `;

@@ -46,7 +46,9 @@ describe("whether it can still crash", () => {
   test("a bound that is too small leaves it open", () => {
     const said = outlook("kara-2018@v6.4:", "BUG", { maxStates: 5000 });
     expect(said.complete).toBe(false);
-    expect(outlookText(said)).toMatch(/^Not known: no crash within \d[\d ]* states, and there are more\./);
+    expect(outlookText(said)).toMatch(
+      /^Not known: no crash in 64 random ways from here, nor in the first \d[\d ]* states of a search of every interleaving, which ended there\.$/,
+    );
   });
 
   test("what has happened is no more ahead", () => {
@@ -66,6 +68,7 @@ describe("its sentence", () => {
     happened: false,
     ahead: [],
     complete: true,
+    walks: 64,
     states: 2585,
     searching: false,
   };
@@ -88,7 +91,7 @@ describe("its sentence", () => {
     ],
     [
       { ...said, wanted: "LOST", complete: false, searching: true },
-      "Not known yet: no LOST within 2 585 states, looking on.",
+      "Not known yet: no LOST in 64 random ways from here, nor in the first 2 585 states of a search of every interleaving, which goes on.",
     ],
     [
       { ...said, happened: true },
@@ -98,4 +101,13 @@ describe("its sentence", () => {
   ] as readonly (readonly [Outlook, string])[])("%o", (outlookSaid, text) =>
     expect(outlookText(outlookSaid)).toBe(text),
   );
+
+  test("that of an earlier moment says of which", () => {
+    expect(outlookText(said, 12)).toBe(
+      "No way to a crash from here: every interleaving from step 12 on seen, 2 585 states.",
+    );
+    expect(outlookText({ ...said, complete: false }, 12)).toContain(
+      "no crash in 64 random ways from step 12",
+    );
+  });
 });
