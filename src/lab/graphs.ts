@@ -26,9 +26,31 @@ export function refuseOrders(world: World): void {
     throw new Error(`${world.name} takes orders: what can happen to it depends on what is said`);
 }
 
+/** Thrown where somebody interrupts the second pass over a graph. */
 class Interrupted extends Error {}
 /** Steps between two looks at who waits. */
 const LOOK = 1 << 16;
+
+/**
+ * To be called for each step of a world's graph that is made again: now and then it says how far that is.
+ *
+ * @throws Error with one sentence when it is interrupted
+ */
+export function madeAgain(
+  { result, graph }: Explored,
+  { name }: World,
+  progress: NonNullable<ExploreOptions["progress"]> = () => true,
+): () => void {
+  const { states, transitions, depth, witnesses } = result;
+  const found = witnesses.map(({ kind }) => kind);
+  let made = 0;
+  return () => {
+    if (++made % LOOK !== 0) return;
+    const again = made / graph.edges;
+    if (!progress({ states, transitions, frontier: 0, depth, found, again }))
+      throw new Interrupted(`${name}: interrupted before every step had been looked at again`);
+  };
+}
 
 /**
  * What is wrong where in a graph: every step is made again, with word of how far that is.
@@ -39,18 +61,14 @@ const LOOK = 1 << 16;
 export function faultsIn(
   explored: Explored,
   world: World,
-  progress: NonNullable<ExploreOptions["progress"]> = () => true,
+  progress?: ExploreOptions["progress"],
   also: (edge: number) => void = () => {},
 ): Faults | null {
-  const { states, transitions, depth, witnesses } = explored.result;
-  const found = witnesses.map(({ kind }) => kind);
-  let made = 0;
+  const count = madeAgain(explored, world, progress);
   try {
     return faultsOf(explored, world.faces, (edge) => {
       also(edge);
-      if (++made % LOOK !== 0) return;
-      const again = made / explored.graph.edges;
-      if (!progress({ states, transitions, frontier: 0, depth, found, again })) throw new Interrupted();
+      count();
     });
   } catch (error) {
     if (error instanceof Interrupted) return null;

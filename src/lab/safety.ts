@@ -16,7 +16,7 @@ import { HELD } from "../machine/program.js";
 import { formatSchedule } from "../machine/schedule.js";
 import type { FaultKind } from "../trace/recording.js";
 import { awaited } from "./awaited.js";
-import { type Bounds, completeBounds, refuseOrders } from "./graphs.js";
+import { type Bounds, completeBounds, madeAgain, refuseOrders } from "./graphs.js";
 import { lostWrites, staleWrites } from "./lost.js";
 import { isFault } from "./outcomes.js";
 import type { KernelName } from "./own_patches.js";
@@ -298,7 +298,7 @@ function wayOf(graph: StateGraph, state: number): number[] {
  * What a scenario's verdict rests on: the tests that were made, the nearest miss, and what nobody came to.
  *
  * @param scenario name, with parameters after commas
- * @throws Error with one sentence when a name does not fit, or the scenario waits for orders
+ * @throws Error with one sentence when a name does not fit, the scenario waits for orders, or it was interrupted after the search
  * @example safety("fsync-pinned", { kernel: "2026" }).vacuous !== null === true
  */
 export function safety(scenario: string, options: SafetyOptions = {}): Safety {
@@ -306,7 +306,9 @@ export function safety(scenario: string, options: SafetyOptions = {}): Safety {
   const { name, letters, machine, k } = world;
   const kernel = world.kernel.name;
   refuseOrders(world);
-  const { result, graph } = exploreGraph(world.faces, completeBounds(options));
+  const explored = exploreGraph(world.faces, completeBounds(options));
+  const { result, graph } = explored;
+  const count = madeAgain(explored, world, options.progress);
   const made = new Uint32Array(machine.code.length);
   let real = false;
   const over = new Uint8Array(graph.states);
@@ -326,6 +328,7 @@ export function safety(scenario: string, options: SafetyOptions = {}): Safety {
   const counted = countTests(graph, faces, {
     real: (on) => {
       real = on;
+      if (on) count();
     },
     tested: () => {
       const since = tested;

@@ -79,6 +79,22 @@ describe("safety", () => {
     expect(told.nearest?.failed ?? 0).toBe(0);
   });
 
+  it("can be interrupted while the steps are made again, and says so", () => {
+    const seen: number[] = [];
+    const interrupted = () =>
+      safety("kara-2018-quiet,pages=2", {
+        progress: ({ again }) => {
+          if (again !== undefined) seen.push(again);
+          return seen.length < 2;
+        },
+      });
+    expect(interrupted).toThrow(
+      /^kara-2018-quiet,pages=2: interrupted before every step had been looked at again$/,
+    );
+    expect(seen).toHaveLength(2);
+    expect(seen[0]).toBeLessThan(seen[1]);
+  });
+
   it("says in one sentence what does not fit", () => {
     expect(() => safety("sandbox")).toThrow(/takes orders/);
     expect(() => safety("kara-2018", { kernel: "v0.1" })).toThrow(/there is no kernel/);
