@@ -10,6 +10,9 @@
  * step by which a state is found first slept, the state from which it is made would have been found by a higher task's step b; the
  * same state is reached by making a first and then b, and what a leads to was found before what b leads to, so that b would have
  * found it first. These are Godefroid's sleep sets (LNCS 1032, 1996) without inheritance, which breadth-first search does not need.
+ *
+ * By symmetry (symmetry.ts) a state can be there for others. Who sleeps in it has been renamed with it, and the argument is the same: the
+ * state that would have been found first is there under some name, with a smaller number.
  */
 import type { FaultKind } from "../trace/recording.js";
 import { Engine, type Faces, MOVED, WAITS_FOR_LOCK } from "./engine.js";

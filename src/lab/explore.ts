@@ -231,8 +231,14 @@ function exchangedText({ machine: { tasks } }: World, { symmetry }: SearchResult
     .join(", of ");
 }
 
-/** Why states that are the same but for names were not one, as a sentence. */
-function asymmetryOf({ machine }: World, { asymmetry }: SearchResult): string | null {
+/** Why states that are the same but for names were not one, where the options did not say so, as a sentence. */
+function asymmetryOf(
+  { machine, faces }: World,
+  { asymmetry }: SearchResult,
+  { simplest, symmetry = true }: ExploreOptions,
+): string | null {
+  if (simplest === true && symmetry && faces(null).renamings().length > 0)
+    return "ways with few switches are looked for state by state";
   if (asymmetry === null) return null;
   const { tasks, task, what } = asymmetry;
   const names = listed(
@@ -332,7 +338,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
     result.symmetry && exchanged
       ? { exchanged, states: result.symmetry.states, transitions: result.symmetry.transitions }
       : null;
-  const asymmetry = asymmetryOf(world, result);
+  const asymmetry = asymmetryOf(world, result, options);
   const bound =
     `${extent}, ` +
     (result.complete
