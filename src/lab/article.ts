@@ -137,7 +137,7 @@ const resultText = ({ scenario, kernel, finds, holds, outcomes, states, complete
     ? `every interleaving, ${states} states`
     : `not every interleaving, stopped at ${states} states`;
   const answer = holds === null ? "not known" : holds ? "so it is" : "it is not so";
-  return `  ${scenario} on ${kernel}, ${finds === "safe" ? "safe" : `finds ${finds}`}: ${answer}: ${found} (${bound})`;
+  return `${scenario} on ${kernel}, ${finds === "safe" ? "safe" : `finds ${finds}`}: ${answer}: ${found} (${bound})`;
 };
 
 const timeText = (seconds: number | null): string => {
@@ -147,6 +147,10 @@ const timeText = (seconds: number | null): string => {
   if (days >= 1) return `${days.toPrecision(3)} days`;
   return `${(seconds / 3600).toPrecision(3)} hours`;
 };
+
+/** A line of an answer, filled: what does not fit hangs below it. */
+const hanging = (text: string): string[] =>
+  fill(text, 92).map((line, at) => `${at === 0 ? "  " : "      "}${line}`);
 
 /** The first lines about a claim. */
 const headOf = ({ nr, who, quote, claim }: Claim): string[] => [
@@ -191,17 +195,19 @@ export function article(nr: number, options: ArticleOptions = {}): Told {
     return [
       ...said,
       ...results.flatMap((result) => [
-        resultText(result),
+        ...hanging(resultText(result)),
         ...(result.replay === null ? [] : [`    replay: ${result.replay}`]),
       ]),
-      ...rated.map(({ scenario, times, pinned, meanTime_s, exponents }) => {
+      ...rated.flatMap(({ scenario, times, pinned, meanTime_s, exponents }) => {
         const given = Object.entries(times).map(([name, time]) => `${name}=${time}`);
         const powers = Object.entries(exponents).filter(([, power]) => Math.abs(power) > 0.5);
         const moved = powers.map(([name, power]) => `${name} (power ${power.toFixed(1)})`);
-        return `  ${scenario}: once in ${timeText(meanTime_s)}, which goes with ${moved.join(", ")} [synthetic: ${given.join(" ")} pinned=${pinned}]`;
+        return hanging(
+          `${scenario}: once in ${timeText(meanTime_s)}, which goes with ${moved.join(", ")} [synthetic: ${given.join(" ")} pinned=${pinned}]`,
+        );
       }),
-      ...(proposals.length > 0 ? [`  proposals: ${proposals.join(", ")}`] : []),
-      ...(tests.length > 0 ? [`  tests: ${tests.join(", ")}`] : []),
+      ...(proposals.length > 0 ? hanging(`proposals: ${proposals.join(", ")}`) : []),
+      ...(tests.length > 0 ? hanging(`tests: ${tests.join(", ")}`) : []),
     ];
   };
   const text = (): string => [...headOf(claim), "", ...told()].join("\n");

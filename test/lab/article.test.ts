@@ -332,4 +332,10 @@ describe("what to do with it", () => {
 
   it("article 56: it holds: a power cut leaks the block, and a list on the disk heals that", () => holds(56));
   it("article 58: it holds: what only memory remembers is forgotten, and may be", () => holds(58));
+
+  it("is told in lines that fit a page; a replay line is never broken", () => {
+    for (const nr of [11, 16])
+      for (const line of `${told(nr)}`.split("\n"))
+        expect([line, line.length <= 100 || /^ {4}replay: \S+$/.test(line)]).toEqual([line, true]);
+  });
 });
