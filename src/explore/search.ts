@@ -150,6 +150,7 @@ class Search {
     return named.map((name) => {
       const real = own[name];
       const leaf = engine.leafOf(name);
+      if (leaf < 0) engine.run(name);
       engine.hash = symmetry.least(packed, 0, engine.apply(leaf, packed, 0));
       current.set(packed);
       if (symmetry.turned >= 0) {

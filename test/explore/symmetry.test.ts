@@ -94,6 +94,41 @@ describe("a machine whose states can be counted by hand", () => {
   }
 });
 
+describe("steps that see too much to be learned", () => {
+  const wide = 200;
+
+  it("are compared each time that they run, and the witness leads through them", () => {
+    const result = search(alike(counters(wide)), { ...everything, symmetric: true });
+    expect(result).toMatchObject({
+      states: ((wide + 1) * (wide + 2)) / 2,
+      symmetry: { states: (wide + 1) ** 2 },
+    });
+    const [{ schedule }] = result.witnesses;
+    const replayed = counters(wide)(null);
+    const faults = schedule.map((task) => (replayed.enabled(task) ? replayed.step(task) : ["it cannot"]));
+    expect(faults.flat()).toEqual(["BUG"]);
+  });
+
+  it("are found out where they differ, however late", () => {
+    const faces = alike(counters(wide));
+    const late: Faces = (watch) => {
+      const machine = faces(watch);
+      const [{ column }] = machine.cells;
+      const count = watch === null ? column : watched(column, 0, watch);
+      return {
+        ...machine,
+        step: (task) => {
+          const kinds = machine.step(task);
+          return task === 1 && count[0] === wide - 1 && count[1] === wide - 1 ? ["WARN"] : kinds;
+        },
+      };
+    };
+    const { asymmetry, ...result } = search(late, { ...everything, symmetric: true });
+    expect(asymmetry).toMatchObject({ tasks: [0, 1] });
+    expect(result).toMatchObject({ states: (wide + 1) ** 2, symmetry: null });
+  });
+});
+
 describe("a renaming that changes something", () => {
   const plus =
     (task: number, by: number, more: (cells: Uint32Array) => void = () => {}) =>
