@@ -301,7 +301,6 @@ const CONFIGURATIONS: readonly (readonly [scenario: string, kernel: string])[] =
     "trunc-dax,drivers=2,fs=xfs_dax",
     "trunc-dax,drivers=2,holder=vfio",
     "trunc-cache,drivers=2",
-    "trunc-cache,drivers=2,holder=vfio",
     "trunc-cache,drivers=2,holder=mem",
     "trunc-cache,drivers=2,holder=aio",
     "write-during-wb,drivers=2,holder=mem",
