@@ -56,7 +56,8 @@ describe("a kernel that cannot start says so in a sentence, and ends", () => {
   test("without a connection file", () => {
     expect(guplab("kernel", "start", "--connection-file", "none.json")).toMatchObject({
       status: 1,
-      stderr: "guplab kernel: the connection file none.json cannot be read: there is no such file or folder\n",
+      stderr:
+        "guplab kernel: the connection file none.json cannot be read: there is no such file or folder\n",
     });
     const { status, stderr } = spawnSync(process.execPath, [script], { encoding: "utf8" });
     expect([status, stderr]).toEqual([
