@@ -3,15 +3,8 @@ import type { Pfn } from "../kernel/types.js";
 import type { Proposal } from "../patches/proposals/proposal.js";
 import { page_lru_words } from "../patches/proposals/tracking.js";
 import type { PageStory, PageWordStory, WordOwner } from "../plot/index.js";
-import {
-  GUP_TYPES,
-  HUBBARD_2018,
-  type LiveWord,
-  PAGE_LAYOUT,
-  PAGE_WORDS,
-  pageType,
-  pageWords,
-} from "./page_layout.js";
+import { HUBBARD_2018, type LiveWord, pageType, pageWords } from "./page_layout.js";
+import { changesIn, GUP_TYPES, layoutIn, PAGE_WORDS, type PageLayout } from "./struct_page.js";
 import type { World } from "./world.js";
 
 /** A column that a proposal keeps of each page. */
@@ -54,10 +47,10 @@ function ownerOf(live: LiveWord): WordOwner {
 }
 
 /** What a word is in pages of other types, each name once with the first type that has it. */
-function elsewhereOf({ word, field }: LiveWord): string[] {
+function elsewhereOf({ word, field }: LiveWord, layout: PageLayout): string[] {
   const names = new Map<string, string>();
   for (const type of GUP_TYPES) {
-    const { field: other, tenure } = PAGE_LAYOUT[type][word];
+    const { field: other, tenure } = layout[type][word];
     if (other !== field && tenure !== "never" && !names.has(other)) names.set(other, type);
   }
   return [...names].map(([name, type]) => `${name} (${type})`);
@@ -68,7 +61,8 @@ type Said = Omit<PageWordStory, "before">;
 /** The words of a page, with what proposals have put into them, and those by which struct page has grown. */
 function wordsOf(world: World, page: Pfn): Said[] {
   const proposed = proposedOf(world, page);
-  const own = pageWords(world.k, page).map((live): Said => {
+  const layout = layoutIn(world.kernel.name);
+  const own = pageWords(world.k, page, world.kernel.name).map((live): Said => {
     const guests = proposed.filter(
       ({ instead_of }) => instead_of !== null && live.field.includes(instead_of),
     );
@@ -80,7 +74,7 @@ function wordsOf(world: World, page: Pfn): Said[] {
       owner: guests.some((guest) => guest.value !== 0) ? "proposal" : ownerOf(live),
       holds: lost === undefined ? holds : `written over ${lost}`,
       value: [...(value === "" ? [] : [value]), ...told].join("; "),
-      elsewhere: elsewhereOf(live),
+      elsewhere: elsewhereOf(live, layout),
     };
   });
   const grown = proposed
@@ -104,6 +98,14 @@ const saidBy = ({ field, value, owner }: Said, now: Said): string => {
   return field === now.field ? what : `${field}: ${what}`;
 };
 
+/** Since which release struct page has been as it is shown, and what is uncertain of that. */
+function layoutOf(kernel: string): string {
+  const last = changesIn(kernel).at(-1);
+  if (last === undefined) return "The words are as in v4.20.";
+  const doubt = last.uncertain === undefined ? "" : ` (uncertain: ${last.uncertain})`;
+  return `The words are as since ${last.release}${doubt}.`;
+}
+
 /**
  * struct page of a page in a world, beside what it was in an earlier world of the same run.
  *
@@ -122,6 +124,7 @@ export function pageStory(world: World, page: Pfn, then: World | null): PageStor
     tick: world.k.tick,
     since: then === null ? null : then.k.tick,
     words,
+    layout: layoutOf(world.kernel.name),
     run: `${world.name} on ${world.kernel.name}`,
     replay: world.replay,
   };

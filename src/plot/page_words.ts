@@ -31,6 +31,8 @@ export interface PageStory {
   /** The earlier moment that it is compared with; null: with none. */
   readonly since: number | null;
   readonly words: readonly PageWordStory[];
+  /** Since which release struct page has been like this, and what is uncertain of that, in a sentence. */
+  readonly layout: string;
   /** "kara-2018 on v4.20". */
   readonly run: string;
   readonly replay: string;
@@ -174,7 +176,7 @@ function legend(y: number, words: readonly PageWordStory[], since: number | null
   return { boxes, notes, bottom: y + 20 };
 }
 
-function captionOf({ pfn, type, tick, since, words }: PageStory): string {
+function captionOf({ pfn, type, tick, since, words, layout }: PageStory): string {
   const bytes = words.length * WORD_BYTES;
   const changed = words.filter(({ before }) => before !== null).map(({ field }) => field);
   const taken = words.filter(({ owner }) => owner === "proposal").map(({ field }) => field);
@@ -187,7 +189,7 @@ function captionOf({ pfn, type, tick, since, words }: PageStory): string {
   const proposed = taken.length === 0 ? "" : ` A proposal has ${taken.join(", ")}.`;
   return (
     `The ${bytes} bytes of struct page of page ${hex(pfn)} after step ${tick}, a word of 8 bytes a row, as what they are in a page of type ` +
-    `"${type}"; what the same words are in other pages is said in grey.${said}${proposed}`
+    `"${type}"; what the same words are in other pages is said in grey.${said}${proposed} ${layout}`
   );
 }
 

@@ -9,8 +9,9 @@ import { article, articleText, claimOf, claims, type Told } from "../../src/lab/
 import { explore } from "../../src/lab/explore.js";
 import { FIO_RUNS, fioPair } from "../../src/lab/fio.js";
 import { kernelDiff } from "../../src/lab/kernels.js";
-import { clashes, GUP_TYPES, HUBBARD_2018, PAGE_LAYOUT, PAGE_WORDS } from "../../src/lab/page_layout.js";
+import { clashes, HUBBARD_2018 } from "../../src/lab/page_layout.js";
 import { run } from "../../src/lab/run.js";
+import { GUP_TYPES, PAGE_WORDS, V4_20 } from "../../src/lab/struct_page.js";
 import { pageView } from "../../src/lab/views.js";
 import { walks } from "../../src/lab/walks.js";
 import { open } from "../../src/lab/world.js";
@@ -185,7 +186,7 @@ describe("a note in struct page", () => {
 
   it("article 20: each of the eight words belongs to somebody in some page that get_user_pages can give", () => {
     for (let at = 0; at < PAGE_WORDS; at++) {
-      const owners = GUP_TYPES.filter((type) => PAGE_LAYOUT[type][at].tenure !== "never");
+      const owners = GUP_TYPES.filter((type) => V4_20[type][at].tenure !== "never");
       expect([at, owners.length > 0]).toEqual([at, true]);
     }
   });
@@ -211,7 +212,7 @@ describe("a note in struct page", () => {
   });
 
   it("article 24: both words are taken for ever in pages of DAX and HMM", () => {
-    const taken = clashes(HUBBARD_2018).filter(({ owner }) => owner.tenure === "always");
+    const taken = clashes(HUBBARD_2018, V4_20).filter(({ owner }) => owner.tenure === "always");
     expect(taken.map(({ word, type, owner }) => [word, type, owner.field])).toEqual([
       [1, "ZONE_DEVICE", "pgmap"],
       [2, "ZONE_DEVICE", "hmm_data"],
@@ -219,7 +220,7 @@ describe("a note in struct page", () => {
   });
 
   it("article 25: ZONE_DEVICE pages have words that nobody owns, but not these two", () => {
-    const free = PAGE_LAYOUT.ZONE_DEVICE.flatMap(({ tenure }, at) => (tenure === "never" ? [at] : []));
+    const free = V4_20.ZONE_DEVICE.flatMap(({ tenure }, at) => (tenure === "never" ? [at] : []));
     expect(free.length).toBeGreaterThan(0);
     expect(free).not.toContain(1);
     expect(free).not.toContain(2);

@@ -119,8 +119,8 @@ describe("what is said of a DAX page", () => {
   ])("%s: its struct page's counts are %s when it is idle", (kernel, counts, text) => {
     const { k } = machine(kernel, {});
     const page = dax_block(k, FILE, 0);
-    expect(pageWords(k, page)[6].value).toBe(counts);
-    expect(pageWordsText(k, page)).toMatch(text);
+    expect(pageWords(k, page, kernel)[6].value).toBe(counts);
+    expect(pageWordsText(k, page, kernel)).toMatch(text);
   });
 
   it.each([

@@ -29,6 +29,7 @@ const page: PageStory = {
   type: "page cache",
   tick: 40,
   since: 10,
+  layout: "The words are as in v4.20.",
   words: [
     {
       word: 0,

@@ -2,8 +2,9 @@
 import { DIRTY_CLASSES, type DirtyClass, dirtyClass } from "../../plot/index.js";
 import type { Fault, FaultKind, Recording } from "../../trace/recording.js";
 import { WORD } from "../../trace/words.js";
-import { type LiveWord, type PageType, pageType, pageWords } from "../page_layout.js";
+import { type LiveWord, pageType, pageWords } from "../page_layout.js";
 import { lossesOf } from "../run.js";
+import type { PageType } from "../struct_page.js";
 import { type LogEntry, logOf, type PageView, pageViews, type TaskView, taskViews } from "../views.js";
 import type { World } from "../world.js";
 import type { Film } from "./film.js";
@@ -65,7 +66,7 @@ const pagesNow = (world: World, buffers: boolean): Omit<PageMoment, "changed">[]
       ...view,
       type: pageType(world.k, page),
       dirty: classOf(world, view.pfn, buffers),
-      words: pageWords(world.k, page),
+      words: pageWords(world.k, page, world.kernel.name),
     };
   });
 

@@ -194,7 +194,7 @@ describe("A9: pages whose words are somebody's for ever", () => {
     const made = box(NOVEMBER, true, { fs: "hugetlbfs", pages: 2 });
     made.uring_reg(0, 1);
     const { k } = made.world;
-    const [next, prev] = pageWords(k, 0).slice(1, 3);
+    const [next, prev] = pageWords(k, 0, NOVEMBER).slice(1, 3);
     expect([next.field, next.lost, prev.field, prev.value, prev.lost]).toEqual([
       "dma_pinned_flags",
       "lru.next",
@@ -211,14 +211,14 @@ describe("A9: pages whose words are somebody's for ever", () => {
     const { k } = made.world;
     const page = k.device_start;
     made.gup(0, 1);
-    expect(pageWords(k, page).map(({ lost }) => lost)[1]).toBe("pgmap");
-    expect(pageWords(k, page).map(({ lost }) => lost)[2]).toBe("hmm_data");
+    expect(pageWords(k, page, NOVEMBER).map(({ lost }) => lost)[1]).toBe("pgmap");
+    expect(pageWords(k, page, NOVEMBER).map(({ lost }) => lost)[2]).toBe("hmm_data");
     expect(messages(made)).toEqual([]);
     made.vmsplice(0, 1);
     made.pipe_read();
     expect(messages(made)).toEqual(["put_devmap_managed_page: page->pgmap is dma_pinned_flags"]);
     made.unpin();
-    expect(pageWords(k, page)[2]).toMatchObject({ field: "dma_pinned_count", lost: "hmm_data" });
+    expect(pageWords(k, page, NOVEMBER)[2]).toMatchObject({ field: "dma_pinned_count", lost: "hmm_data" });
   });
 });
 

@@ -158,7 +158,7 @@ describe("who had the page before", () => {
     const made = box(LONG, "hugetlbfs");
     made.uring_reg(0, 1);
     expect(
-      pageWords(made.world.k, 0)
+      pageWords(made.world.k, 0, LONG)
         .map(({ lost }) => lost)
         .slice(1, 3),
     ).toEqual(["lru.next", "lru.prev"]);
