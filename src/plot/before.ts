@@ -207,6 +207,9 @@ function captionOf({ kind, orderings, steps }: BeforeStory, shown: number): stri
   );
 }
 
+/** What stands before an order in a terminal. */
+const MARK: Readonly<Record<Strength, string>> = { necessary: "⇐", optional: "←", unknown: "‹" };
+
 /** Names of tasks that are no longer than this head their lanes in a terminal. */
 const LANE_NAME = 9;
 
@@ -239,16 +242,18 @@ function textOf(story: BeforeStory): TextForm {
       for (const { before, after, necessary, cells: touched } of orderings) {
         if (after.tick !== event.tick) continue;
         const strength = strengthOf(necessary);
-        const arrow = strength === "necessary" ? "⇐" : "←";
         const what = touched.length > 1 ? `${touched[0]} …` : touched[0];
-        const said = `after ${before.tick} ${before.task}${strength === "necessary" ? ", NECESSARY" : strength === "unknown" ? ", not known" : ""}: ${what}`;
-        filled(`${arrow} `, said, columns - indent).forEach((text) => {
+        const said = `after ${before.tick} ${before.task}${strength === "necessary" ? ", NECESSARY" : ""}: ${what}`;
+        filled(`${MARK[strength]} `, said, columns - indent).forEach((text) => {
           lines.push(
             `${" ".repeat(6)}${empty}${strength === "necessary" ? paint(text, COLOR.blue) : paint(text, COLOR.dim)}`,
           );
         });
       }
     }
-    return [...lines, ...filled("", "⇐ in every way to the fault, ← another way is without it", columns)];
+    const key = (Object.keys(LOOK) as Strength[])
+      .filter((strength) => orderings.some(({ necessary }) => strengthOf(necessary) === strength))
+      .map((strength) => `${MARK[strength]} ${LOOK[strength].says}`);
+    return [...lines, ...filled("", key.join("; "), columns)];
   };
 }

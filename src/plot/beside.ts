@@ -80,6 +80,7 @@ export function sideBySide(a: Side, b: Side): Figure {
     end: Math.max(...sides.map((side) => side.line.end)),
     title: "steps made, of both runs up to the first difference",
     marks: [],
+    timed: true,
     faults: sides
       .flatMap((side, i) => side.line.faults.map((group) => named(group, "AB"[i])))
       .sort((one, other) => one.x - other.x),

@@ -4,7 +4,8 @@
  */
 import { compose } from "./compose.js";
 import { COLOR, type Figure } from "./figure.js";
-import { axisOf, infoOf, withTicks } from "./rates.js";
+import { infoOf, withTicks } from "./rates.js";
+import { axisOf } from "./timeline.js";
 
 export interface Axis {
   readonly title: string;

@@ -150,6 +150,7 @@ export function compose(c: Composition): Figure {
     kind: c.kind,
     data,
     layout,
+    timed: timeline.timed,
     caption: captionOf(c),
     replay: c.info.replay,
     ...(c.lines === undefined ? {} : { lines: c.lines }),

@@ -16,8 +16,9 @@ import {
   type TextForm,
   WIDTH,
 } from "./figure.js";
-import { axisOf, infoOf } from "./rates.js";
+import { infoOf } from "./rates.js";
 import { textWidth, wrap } from "./text.js";
+import { axisOf } from "./timeline.js";
 
 /** Sizes of words, in pixels. */
 export const SIZE = { head: 13, body: 12, small: 10.5 } as const;

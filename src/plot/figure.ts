@@ -274,6 +274,8 @@ export interface Figure {
   readonly kind: string;
   readonly data: readonly Trace[];
   readonly layout: Layout;
+  /** Whether the x axis is the time of a run, so that the figure moves together with others of that run. */
+  readonly timed: boolean;
   /** What to see, in full sentences; ends with the replay line where there is one. */
   readonly caption: string;
   /** The line that reproduces the run; empty for a recording of a real kernel. */

@@ -25,7 +25,7 @@ export function toHtml(figure: Figure): string {
   const spec = scriptJson({
     data: packTraces(figure),
     layout,
-    timed: layout.xaxis.showline,
+    timed: figure.timed,
     run: line === "" ? layout.title.subtitle.text : line,
     details: packDetails(figure.fine?.() ?? []),
   });

@@ -3,7 +3,8 @@ import { compose } from "./compose.js";
 import { clipped } from "./diagram.js";
 import { type Annotation, COLOR, type Figure, type State, type TextForm } from "./figure.js";
 import { heatmap } from "./heatmap.js";
-import { axisOf, infoOf, withTicks } from "./rates.js";
+import { infoOf, withTicks } from "./rates.js";
+import { axisOf } from "./timeline.js";
 
 export interface MatrixCell {
   /** What stands in the cell: "BUG+". */

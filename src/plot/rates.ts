@@ -5,6 +5,7 @@
 import { compose } from "./compose.js";
 import { mimeBundle } from "./display.js";
 import { COLOR, DISPLAY, type Figure } from "./figure.js";
+import { axisOf } from "./timeline.js";
 
 export interface Curve {
   readonly name: string;
@@ -208,15 +209,6 @@ export const infoOf = (title: string) => ({
   timeUnit: "s" as const,
   tasks: [],
   steps: [],
-  faults: [],
-});
-
-export const axisOf = (start: number, end: number, title: string) => ({
-  at: new Float64Array(0),
-  start,
-  end,
-  title,
-  marks: [],
   faults: [],
 });
 

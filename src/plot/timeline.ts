@@ -38,7 +38,20 @@ export interface Timeline {
   readonly title: string;
   readonly marks: readonly Mark[];
   readonly faults: readonly FaultGroup[];
+  /** Whether x is the time of a run, or the order of its events: figures of one run move together along it. */
+  readonly timed: boolean;
 }
+
+/** An axis that is no run's time: of a diagram, a table, a parameter. */
+export const axisOf = (start: number, end: number, title: string): Timeline => ({
+  at: new Float64Array(0),
+  start,
+  end,
+  title,
+  marks: [],
+  faults: [],
+  timed: false,
+});
 
 /**
  * Lay a recording out along an axis.
@@ -67,6 +80,7 @@ export function timeline(
           : "time (ticks: one tick is one step of one task)",
     marks: marksOf(recording, at),
     faults: faultsOf(recording, at, pages),
+    timed: true,
   };
 }
 

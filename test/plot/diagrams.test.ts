@@ -396,7 +396,10 @@ describe("happens before", () => {
     const text = toTerminal(beforeGraph(before), { columns: 80, rows: 24, color: false });
     expect(text).toContain("⇐ after 3 reader, NECESSARY: page 0 flags");
     expect(text).toContain("← after 9 kswapd: a …");
-    expect(text).toContain("← after 4 reader, not known: a");
+    expect(text).toContain("‹ after 4 reader: a");
+    expect(text.replace(/\s+/g, " ")).toContain(
+      "⇐ in every way to the fault; ← another way is without it; ‹ not known: the search was cut short",
+    );
     expect(text).toContain("BUG in in_die: die");
   });
 

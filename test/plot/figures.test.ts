@@ -166,6 +166,7 @@ describe("every figure", () => {
       "kind",
       "data",
       "layout",
+      "timed",
       "caption",
       "replay",
     ]);

@@ -9,6 +9,7 @@ import {
   dirtyStates,
   heat,
   lanes,
+  meanTimes,
   partOf,
   pinCounts,
   reclaimProgress,
@@ -255,6 +256,15 @@ describe("the script of a figure", () => {
     page.hear("guplab-range", { run: "another", range: [2, 5], source: null });
     page.hear("guplab-range", { run: figure.replay, axis: "order of events", range: [2, 5], source: null });
     expect(page.relayouts.length).toBe(4);
+  });
+
+  it("does not link figures whose x is no time: a table, a curve, a diagram", async () => {
+    const curve = { name: "a", points: [1, 2].map((x) => ({ x, y: 10 * x, label: String(x) })) };
+    const rates = meanTimes({ title: "t", subtitle: "s", x: "x", curves: [curve], caption: "c" });
+    expect([rates.layout.xaxis.showline, rates.timed, lanes(small()).timed]).toEqual([true, false, true]);
+    const page = await browse(rates);
+    page.hear("guplab-range", { run: "s", range: [2, 5], source: null });
+    expect(page.relayouts).toEqual([]);
   });
 
   it("is said once on a page of many figures", () => {

@@ -6,7 +6,8 @@ import { COLOR } from "../../src/plot/figure.js";
 import { heatmap, inkOn } from "../../src/plot/heatmap.js";
 import { toSvg, toTerminal } from "../../src/plot/index.js";
 import { levelCurve, pathOf, polylines, segmentsOf } from "../../src/plot/path.js";
-import { axisOf, infoOf } from "../../src/plot/rates.js";
+import { infoOf } from "../../src/plot/rates.js";
+import { axisOf } from "../../src/plot/timeline.js";
 
 const STATES = [
   { name: "clean", color: COLOR.grey, glyph: "·" },
