@@ -3,7 +3,8 @@
  * sleeps for.
  *
  * Who holds a page lock or writes under a semaphore stands in memory; readers of a semaphore are known by where they are in the
- * code, if there are as many as it counts (waits.ts). Who will end another wait, such as one for a disk, the state does not say.
+ * code, if there are as many as it counts (waits.ts). Who can end another wait, such as one for a disk, is known by where their code
+ * leads (enders.ts).
  */
 import { PG_locked } from "../kernel/locks.js";
 import { PageLocked } from "../kernel/mm/page.js";
@@ -11,6 +12,7 @@ import { LOCKED_FOR_SYNC_READ } from "../kernel/structs.js";
 import type { Pfn } from "../kernel/types.js";
 import type { WaitStory, WaitTask, WaitThing } from "../plot/index.js";
 import { awaited, PAGE_LOCK_WAITS } from "./awaited.js";
+import { endersOf, stuckIn } from "./enders.js";
 import { taskViews } from "./views.js";
 import { cycleThrough, holdersFor, waitsForLock } from "./waits.js";
 import type { World } from "./world.js";
@@ -103,7 +105,9 @@ function wanted(world: World, task: number, things: Things): void {
   }
   if (lock === null || !waitsForLock(machine, task)) {
     const what = kernel.names.text(awaited(world, task));
-    things.event(what === "" ? step : what, task).wanted.add(task);
+    const thing = things.event(what === "" ? step : what, task);
+    thing.wanted.add(task);
+    for (const each of endersOf(world, task)) thing.held.add(each);
     return;
   }
   const name =
@@ -116,34 +120,41 @@ function wanted(world: World, task: number, things: Things): void {
     if (holder !== task) thing.held.add(holder);
 }
 
-/** Circles of tasks that wait for each other's locks, each once. */
-function circlesOf({ machine, lockdep }: World): number[][] {
+/** Circles of tasks that wait for each other for ever, each once. */
+function circlesOf(stuck: ReturnType<typeof stuckIn>): number[][] {
   const found = new Map<string, number[]>();
-  machine.tasks.forEach((_, task) => {
-    if (!waitsForLock(machine, task)) return;
-    const circle = cycleThrough((each) => holdersFor(machine, () => lockdep, each), task);
+  for (const task of stuck.keys()) {
+    const circle = cycleThrough((each) => stuck.get(each) ?? [], task);
     const key = circle && [...circle].sort((a, b) => a - b).join(" ");
     if (circle && key && !found.has(key)) found.set(key, circle);
-  });
+  }
   return [...found.values()];
 }
 
 /** The story of a world as it stands. */
 export function waitStory(world: World): WaitStory {
   const views = taskViews(world);
+  const stuck = stuckIn(world);
   const things = new Things();
   pageLocks(world, things);
   semaphores(world, things);
-  views.forEach(({ state }, task) => {
-    if (state === "waits" || (state === "hung" && world.machine.waiting(task))) wanted(world, task, things);
-  });
+  const waiting = new Set(
+    views.flatMap(({ state }, task) =>
+      state === "waits" || (state === "hung" && world.machine.waiting(task)) ? [task] : [],
+    ),
+  );
+  // A daemon that sleeps waits for nothing that matters, but where others wait for him in vain. The set grows while it is gone through.
+  for (const task of waiting) {
+    wanted(world, task, things);
+    for (const each of stuck.get(task) ?? []) waiting.add(each);
+  }
   return {
     moment: `tick ${world.k.tick}`,
     run: `${world.name} on ${world.kernel.name}`,
     replay: world.replay,
     tasks: views.map(({ name, path, step, state }): WaitTask => ({ name, path, step, state })),
     things: things.list(),
-    circles: circlesOf(world),
+    circles: circlesOf(stuck),
     still: world.verdictsAtEnd().some(({ kind }) => kind === "HANG"),
   };
 }

@@ -29,8 +29,9 @@ export interface WaitThing {
   readonly lock: boolean;
   /** What else is known of who holds it; empty when there is nothing to say. */
   readonly note: string;
-  /** Numbers of tasks. */
+  /** Numbers of tasks: who holds the lock; of what is no lock, who can end the wait, as far as that is known. */
   readonly heldBy: readonly number[];
+  /** Numbers of tasks. */
   readonly wantedBy: readonly number[];
 }
 
@@ -51,7 +52,7 @@ export interface WaitStory {
 interface Link {
   readonly from: string;
   readonly to: string;
-  readonly says: "waits for" | "is held by";
+  readonly says: "waits for" | "is held by" | "can be ended by";
   /** A part of a circle, or of a wait that cannot end. */
   readonly fatal: boolean;
 }
@@ -62,10 +63,12 @@ const thingId = (thing: number): string => `thing ${thing}`;
 /** Whether a task will never give back what it holds. */
 const isLost = ({ state }: WaitTask): boolean => ["hung", "dead", "finished"].includes(state);
 
-function linksOf({ tasks, things, still }: WaitStory): Link[] {
-  return things.flatMap(({ heldBy, wantedBy }, nr) => {
-    const lost = (task: number): boolean => still || isLost(tasks[task]);
-    const stuck = still ? wantedBy.length > 0 : heldBy.some(lost) && wantedBy.some(lost);
+function linksOf({ tasks, things, circles, still }: WaitStory): Link[] {
+  const circled = new Set(circles.flat());
+  return things.flatMap(({ lock, heldBy, wantedBy }, nr) => {
+    const lost = (task: number): boolean => still || isLost(tasks[task]) || circled.has(task);
+    const ends = lock ? heldBy.some(lost) : heldBy.length > 0 && heldBy.every(lost);
+    const stuck = still ? wantedBy.length > 0 : ends && wantedBy.some(lost);
     return [
       ...wantedBy.map(
         (task): Link => ({
@@ -79,7 +82,7 @@ function linksOf({ tasks, things, still }: WaitStory): Link[] {
         (task): Link => ({
           from: thingId(nr),
           to: taskId(task),
-          says: "is held by",
+          says: lock ? "is held by" : "can be ended by",
           fatal: stuck && lost(task),
         }),
       ),
@@ -100,7 +103,8 @@ const stateOf = ({ state }: WaitTask): string => (state === "hung" ? "waits for 
 
 /**
  * The tasks that wait or hold something, and between them what they wait for and hold: an arrow leads from a task to what it waits for,
- * and from a lock to who holds it. What can never end is drawn thick; so is a circle, which is a deadlock.
+ * from a lock to who holds it, and from what is no lock to who can end it. What can never end is drawn thick; so is a circle, which is a
+ * deadlock.
  *
  * @example session.report().plot.waits().kind // "waits"
  */
@@ -176,7 +180,7 @@ function fitted(words: string, width: number): string {
 const lineOf = ({ says, fatal }: Pick<Link, "says" | "fatal">): Omit<Arrow, "along"> => ({
   color: fatal ? COLOR.vermillion : says === "waits for" ? COLOR.dim : COLOR.ink,
   thick: fatal ? 3 : 1.5,
-  dash: says === "waits for" ? "dash" : "solid",
+  dash: says === "waits for" ? "dash" : says === "is held by" ? "solid" : "dot",
 });
 
 /** Where everything lies: from left to right, or from top to bottom where that is too wide. */
@@ -224,8 +228,10 @@ function legend(y: number, links: readonly Link[], things: readonly WaitThing[])
   for (const [says, fatal, text] of [
     ["waits for", false, "waits for"],
     ["is held by", false, "is held by"],
+    ["can be ended by", false, "can be ended by"],
     ["waits for", true, "waits for ever"],
     ["is held by", true, "and is never given back"],
+    ["can be ended by", true, "by nobody but who waits himself"],
   ] as const) {
     if (!links.some((link) => link.says === says && link.fatal === fatal)) continue;
     arrows.push({
@@ -268,8 +274,9 @@ function sentences(story: WaitStory): string[] {
         isLost(tasks[task]) ? `${tasks[task].name} (${stateOf(tasks[task])})` : tasks[task].name,
       )
       .join(" and ");
-  const said = things.map(({ name, note, heldBy, wantedBy }) => {
-    const holders = heldBy.length > 0 ? `held by ${names(heldBy)}` : note;
+  const said = things.map(({ name, lock, note, heldBy, wantedBy }) => {
+    const ends = lock ? `held by ${names(heldBy)}` : `which ${names(heldBy)} can end`;
+    const holders = heldBy.length > 0 ? ends : note;
     if (wantedBy.length === 0) return `${name} is ${holders === "" ? "held" : holders}`;
     return `${names(wantedBy)} ${wantedBy.length === 1 ? "waits" : "wait"} for ${name}${holders === "" ? "" : `, ${holders}`}`;
   });
@@ -283,7 +290,7 @@ function sentences(story: WaitStory): string[] {
 function captionOf(story: WaitStory): string {
   if (story.things.length === 0) return `${QUIET} The tasks that sleep have nothing to do.`;
   return (
-    "An arrow leads from a task to what it waits for, dashed, and from a lock to the task that holds it; thick is what can never end. " +
+    "An arrow leads from a task to what it waits for, dashed, from a lock to the task that holds it, and from what is no lock to whoever can end it, dotted; thick is what can never end. " +
     sentences(story).join(" ")
   );
 }
@@ -305,7 +312,7 @@ function textOf(story: WaitStory): TextForm {
     const told = new Set<number>();
     const follow = (task: number, depth: number, above: readonly number[]): void => {
       told.add(task);
-      things.forEach(({ name, note, heldBy, wantedBy }) => {
+      things.forEach(({ name, lock, note, heldBy, wantedBy }) => {
         if (!wantedBy.includes(task)) return;
         const fatal = isLost(tasks[task]);
         say(`${"  ".repeat(depth)}└ waits for `, name, fatal);
@@ -316,7 +323,7 @@ function textOf(story: WaitStory): TextForm {
             : told.has(holder)
               ? `${tasks[holder].name}, as said above`
               : describe(holder);
-          say(`${"  ".repeat(depth + 1)}└ held by `, words, fatal);
+          say(`${"  ".repeat(depth + 1)}└ ${lock ? "held" : "can be ended"} by `, words, fatal);
           if (!told.has(holder)) follow(holder, depth + 2, [...above, holder]);
         }
       });
