@@ -15,7 +15,7 @@ import { completeBounds, faultsIn, refuseOrders } from "./graphs.js";
 import { isFault, SEVERITY } from "./outcomes.js";
 import type { KernelName } from "./own_patches.js";
 import { CUT_BOUND, POWER_CUT } from "./power_cut.js";
-import { outcomesOf, run } from "./run.js";
+import { outcomesOf, type Run, run } from "./run.js";
 import type { Values } from "./scenario.js";
 import { fill, listed } from "./text.js";
 import { open, type World } from "./world.js";
@@ -117,6 +117,13 @@ export interface Verdict extends VerdictReport {
     readonly replay: string;
   }[];
   readonly steps: readonly WitnessStep[];
+  /**
+   * The figures of its witness, as `run(verdict.witness.replay).plot` gives them.
+   *
+   * @throws Error with one sentence where there is no witness
+   * @example explore("dio-write-race").plot.lanes().kind // "lanes"
+   */
+  readonly plot: Run["plot"];
   /** A witness as lanes: the one with the fewest steps, or the one with the fewest switches; null where there is none. */
   lanes(which?: "steps" | "switches"): Figure | null;
   toJSON(): VerdictReport;
@@ -421,7 +428,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
         : []),
     ].join("\n");
   const replayBy = { steps: witness?.replay, switches: simplestWorst && replayOf(simplestWorst) };
-  const made: Verdict = {
+  const made: Omit<Verdict, "plot"> & { readonly plot?: Run["plot"] } = {
     ...report,
     complete: result.complete,
     shortest,
@@ -433,5 +440,19 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
     toString: text,
     toJSON: () => report,
   };
-  return Object.assign(made, { [DISPLAY]: () => ({ "text/plain": text() }) });
+  let shown: Run | undefined;
+  // No part of what a verdict is made of: who copies one has no use for it, and where there is no witness it throws.
+  return Object.defineProperty(Object.assign(made, { [DISPLAY]: () => ({ "text/plain": text() }) }), "plot", {
+    get: () => {
+      if (witness === null) throw new Error(nothingToShow(report));
+      shown ??= run(witness.replay);
+      return shown.plot;
+    },
+  }) as Verdict;
 }
+
+/** Why a verdict has no figures. */
+const nothingToShow = ({ scenario, kernel, verdict, states }: VerdictReport): string =>
+  verdict === "safe"
+    ? `${scenario} on ${kernel} is safe: there is no way to a fault that a figure could show`
+    : `${scenario} on ${kernel}: no way to a fault was found in ${states} states that a figure could show`;

@@ -41,6 +41,28 @@ describe("a search that its bound cut short", () => {
   });
 });
 
+describe("the figures of a verdict", () => {
+  it("are those of its witness, of a search that was cut short too", () => {
+    const verdict = explore("dio-write-race");
+    expect(verdict.plot.lanes().replay).toBe(verdict.witness?.replay);
+    expect(verdict.plot.page({ tick: 1 }).kind).toBe("page");
+    expect(verdict.plot).toBe(verdict.plot);
+    const met = explore("kara-2018", { maxStates: 10_000 });
+    expect(met.plot.life().replay).toBe(met.witness?.replay);
+  });
+
+  it("are refused in one sentence where nothing goes wrong, or nothing was found; such a verdict can be copied all the same", () => {
+    const safe = explore("kara-2018-private");
+    expect(() => safe.plot).toThrow(
+      "kara-2018-private on v4.20 is safe: there is no way to a fault that a figure could show",
+    );
+    expect({ ...safe }.verdict).toBe("safe");
+    expect(() => explore("kara-2018-touch", { maxStates: 1000 }).plot).toThrow(
+      /^kara-2018-touch on v4.20: no way to a fault was found in \d+ states that a figure could show$/,
+    );
+  });
+});
+
 describe("a safe verdict", () => {
   it("says where it is vacuous: W5 on today's kernel is refused its pin; and nowhere else", () => {
     const refused = explore("W5", { kernel: "2026" });
