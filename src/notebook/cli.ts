@@ -8,7 +8,7 @@ import { basename, dirname, join } from "node:path";
 import { makeFolder, NotebookError, readNotebook, writeWhole } from "./format.js";
 import { notebookTitle, renderNotebook } from "./html.js";
 import { KernelError } from "./kernel-client.js";
-import { CellError, checkNotebook, type Progress, runNotebook } from "./run.js";
+import { CellError, checkKernel, checkNotebook, type Progress, runNotebook } from "./run.js";
 
 export interface NbArguments {
   readonly action: "run" | "render" | "check";
@@ -22,7 +22,7 @@ export interface NbArguments {
 
 /**
  * Returns the exit code: 0 when all is well, 1 when the input is at fault, 3 when a cell failed or outputs are stale.
- * Every notebook named must be readable before the first is touched; then one that fails does not stop the others.
+ * Every notebook named must be readable, and one of guplab's, before the first is touched; then one that fails does not stop the others.
  *
  * @example await nb({ action: "check", notebooks: [], timeout_s: 60 }) // 0: all outputs are those of a run
  */
@@ -32,7 +32,9 @@ export async function nb(args: NbArguments): Promise<number> {
     if (!(args.timeout_s > 0))
       throw new NotebookError("the time limit of a cell must be more than 0 seconds");
     const notebooks = args.notebooks.length > 0 ? args.notebooks : allNotebooks();
-    for (const path of notebooks) readNotebook(path);
+    for (const path of notebooks) checkKernel(readNotebook(path), basename(path));
+    if (args.action !== "render" && args.out !== undefined)
+      throw new NotebookError(`--out is for render: guplab nb ${args.action} writes no page`);
     const pages = args.action === "render" ? pagePaths(notebooks, args.out) : [];
     for (const [at, path] of notebooks.entries()) {
       code = Math.max(code, await reported(() => act(args, path, pages[at])));
@@ -95,11 +97,16 @@ function allNotebooks(): string[] {
 }
 
 function pagePaths(notebooks: readonly string[], out: string | undefined): string[] {
+  if (out === "") throw new NotebookError("--out names neither a folder nor an .html file");
   if (out?.endsWith(".html")) {
     if (notebooks.length > 1)
       throw new NotebookError(`${out} is one page for ${notebooks.length} notebooks; name a folder`);
     return [out];
   }
+  const pages = notebooks.map((path) => join(out ?? dirname(path), `${basename(path, ".ipynb")}.html`));
+  const twice = pages.find((page, at) => pages.indexOf(page) < at);
+  if (twice !== undefined)
+    throw new NotebookError(`two of the notebooks would be the page ${twice}; render them one by one`);
   if (out !== undefined) {
     try {
       makeFolder(out);
@@ -107,7 +114,7 @@ function pagePaths(notebooks: readonly string[], out: string | undefined): strin
       throw new NotebookError(`${out} cannot be made a folder for the pages`);
     }
   }
-  return notebooks.map((path) => join(out ?? dirname(path), `${basename(path, ".ipynb")}.html`));
+  return pages;
 }
 
 /** On a terminal one line that changes, elsewhere a line per cell; times are from the start of the notebook. */

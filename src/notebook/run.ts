@@ -110,14 +110,18 @@ async function execute(path: string, notebook: Notebook, options: RunOptions): P
 /** The kernels whose notebooks are run here. Those of stock tslab are renamed: what they say, guplab's kernel understands. */
 const NAMES = [KERNELSPEC.name, "tslab"];
 
-/** @throws NotebookError for a notebook of another kernel */
-function checkKernel(notebook: Notebook, name: string): void {
+/**
+ * @param name of its file
+ * @throws NotebookError for a notebook of another kernel
+ * @example checkKernel(readNotebook("notebooks/index.ipynb"), "index.ipynb")
+ */
+export function checkKernel(notebook: Notebook, name: string): void {
   const { kernelspec } = notebook.metadata as {
     kernelspec?: { name?: string; display_name?: string };
   };
   if (kernelspec?.name === undefined || NAMES.includes(kernelspec.name)) return;
   throw new NotebookError(
-    `${name} is a notebook of the kernel ${kernelspec.display_name ?? kernelspec.name}, and guplab nb runs those of ` +
+    `${name} is a notebook of the kernel ${kernelspec.display_name ?? kernelspec.name}, and guplab nb is for those of ` +
       `${KERNELSPEC.display_name}; choose that kernel in Jupyter and save it`,
   );
 }

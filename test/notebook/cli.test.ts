@@ -96,6 +96,32 @@ describe("pages", () => {
     expect(stderr).toMatch(sentence);
   });
 
+  test("1: two notebooks of one name for a folder; no place at all; a place for what writes no page", async () => {
+    mkdirSync(join(folder.path, "other"));
+    const other = folder.notebook("other/page.ipynb", "1");
+    const out = join(folder.path, "never");
+    expect(await call("render", [path, other], out)).toBe(1);
+    expect(await call("render", [path], "")).toBe(1);
+    expect(await call("check", [path], out)).toBe(1);
+    expect(stderr).toBe(
+      `guplab nb: two of the notebooks would be the page ${out}/page.html; render them one by one
+guplab nb: --out names neither a folder nor an .html file
+guplab nb: --out is for render: guplab nb check writes no page
+`,
+    );
+    expect(existsSync(out)).toBe(false);
+  });
+
+  test("1: a notebook of another kernel has no page", async () => {
+    const python = JSON.parse(readFileSync(path, "utf8"));
+    python.metadata = { kernelspec: { name: "python3", display_name: "Python 3" } };
+    expect(await call("render", [folder.file("python.ipynb", JSON.stringify(python))])).toBe(1);
+    expect(stderr).toMatch(
+      /^guplab nb: python\.ipynb is a notebook of the kernel Python 3, and guplab nb is for those of/,
+    );
+    expect(existsSync(join(folder.path, "python.html"))).toBe(false);
+  });
+
   test("1: one page for two notebooks", async () => {
     expect(await call("render", [path, path], "x.html")).toBe(1);
     expect(stderr).toBe("guplab nb: x.html is one page for 2 notebooks; name a folder\n");

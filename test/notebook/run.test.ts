@@ -191,7 +191,7 @@ describe("whose notebook it is", () => {
     const path = of("python.ipynb", { display_name: "Python 3", language: "python", name: "python3" });
     const before = readFileSync(path, "utf8");
     const sentence =
-      "python.ipynb is a notebook of the kernel Python 3, and guplab nb runs those of TypeScript (guplab); " +
+      "python.ipynb is a notebook of the kernel Python 3, and guplab nb is for those of TypeScript (guplab); " +
       "choose that kernel in Jupyter and save it";
     await expect(runNotebook(path, quiet)).rejects.toThrow(new NotebookError(sentence));
     await expect(checkNotebook(path, quiet)).rejects.toThrow(new NotebookError(sentence));
