@@ -4,7 +4,8 @@
  */
 import type { Pfn } from "../kernel/types.js";
 import { formatSchedule } from "../machine/schedule.js";
-import { type Figure, owners, pageWordsSheet, partOf, waits } from "../plot/index.js";
+import { partOf } from "../plot/display.js";
+import { type Figure, owners, pageWordsSheet, waits } from "../plot/index.js";
 import { ownersStory } from "./owners.js";
 import { pageStory } from "./page_story.js";
 import { pageView } from "./views.js";

@@ -4,6 +4,7 @@
 import type { Counter } from "../kernel/structs.js";
 import { VMSTAT } from "../kernel/structs.js";
 import { lockReportText } from "../machine/lockdep.js";
+import { partOf } from "../plot/display.js";
 import {
   DISPLAY,
   dirtyStates,
@@ -11,7 +12,6 @@ import {
   heat,
   lanes,
   pageLife,
-  partOf,
   pinCounts,
   reclaimFlow,
   reclaimProgress,

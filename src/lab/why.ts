@@ -5,7 +5,8 @@
  * come from, not that it must. It is made by doing the run again on a machine whose columns tell what is read and changed.
  */
 import { INPUT, parseSchedule } from "../machine/schedule.js";
-import { type Figure, partOf, whyChain } from "../plot/index.js";
+import { partOf } from "../plot/display.js";
+import { type Figure, whyChain } from "../plot/index.js";
 import { decodePageFlags, pg } from "../trace/words.js";
 import { run } from "./run.js";
 import { Touching } from "./touching.js";

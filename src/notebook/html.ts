@@ -15,7 +15,7 @@ import hljs from "highlight.js/lib/core";
 import typescript from "highlight.js/lib/languages/typescript";
 import markdownIt, { type MarkdownIt, type Token } from "markdown-it";
 import { PLAYER_STYLE } from "../lab/player/style.js";
-import { svgUri } from "../plot/index.js";
+import { svgUri } from "../plot/html.js";
 import { builtFile, unpacking, versionOf } from "./built.js";
 import { assertionsIn, ranWell } from "./claims.js";
 import {

@@ -16,7 +16,7 @@ export function mimeBundle(figure: Figure): MimeBundle {
 /**
  * A figure that says which part of its run it is of.
  *
- * @example partOf(pageLife(recording, 3), { pfn: 3 }).part // { pfn: 3 }
+ * @example partOf(pageLife(recording, 0x9489), { pfn: 0x9489 }).part // { pfn: 38025 }
  */
 export function partOf(figure: Figure, part: Part): Figure {
   const made: Figure = { ...figure, part, [DISPLAY]: () => mimeBundle(made) };

@@ -253,7 +253,12 @@ function () {
  */
 export const WAITING = "guplabFigures1";
 
-/** Makes the figures of a page live, those that come later too. A page runs it when it has `window.Plotly`, once or more often. */
+/**
+ * A script that makes the figures of a page live (toHtml), those that come later too. A page runs it when it has
+ * `window.Plotly`, once or more often.
+ *
+ * @example LIVE_FIGURES.includes("window.Plotly.newPlot") // true
+ */
 export const LIVE_FIGURES = `(function () {
 var waiting = window.${WAITING} || [];
 if (!Array.isArray(waiting)) return;

@@ -4,12 +4,12 @@ export { type Difference, firstDifference, type Parting, type Side, sideBySide }
 export { type Chances, chances, type Region } from "./chances.js";
 export { type DangerMoment, type DangerStory, dangerLanes } from "./danger.js";
 export { DIRTY_CLASSES, type DirtyClass, type DirtyWords, dirtyClass, dirtyStates } from "./dirty.js";
-export { mimeBundle, partOf } from "./display.js";
+export { mimeBundle } from "./display.js";
 export { DISPLAY, type Figure, type Layout, type MimeBundle, type Part, type Trace } from "./figure.js";
 export { LIVE_FIGURES } from "./figure_script.js";
 export { reclaimFlow, reclaimWays, type Way } from "./flow.js";
 export { heat } from "./heat.js";
-export { captionHtml, type PageOptions, pictureUri, svgUri, toHtml, toPage, toPicture } from "./html.js";
+export { type PageOptions, toHtml, toPage } from "./html.js";
 export { lanes } from "./lanes.js";
 export { pageLife } from "./life.js";
 export { type MatrixCell, type MatrixRows, type MatrixStory, outcomeMatrix } from "./matrix.js";

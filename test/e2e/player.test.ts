@@ -9,7 +9,8 @@ import { refusals } from "../../src/lab/player/rerun.js";
 import { run } from "../../src/lab/run.js";
 import { formatSchedule } from "../../src/machine/schedule.js";
 import { renderNotebook } from "../../src/notebook/html.js";
-import { mimeBundle, pictureUri, toHtml } from "../../src/plot/index.js";
+import { pictureUri } from "../../src/plot/html.js";
+import { mimeBundle, toHtml } from "../../src/plot/index.js";
 import { displayed, notebookOf, temporaryFolder } from "../notebook/fixture.js";
 import { faintTexts, launch, visit } from "./browser.js";
 

@@ -2,21 +2,20 @@
 import { createContext, runInContext, runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { partOf } from "../../src/plot/display.js";
 import type { Figure, Heatmap, Scatter } from "../../src/plot/figure.js";
 import { FIGURE_SCRIPT, LIVE_FIGURES } from "../../src/plot/figure_script.js";
+import { svgUri, toPicture } from "../../src/plot/html.js";
 import {
   DISPLAY,
   dirtyStates,
   heat,
   lanes,
   meanTimes,
-  partOf,
   pinCounts,
   reclaimProgress,
-  svgUri,
   toHtml,
   toPage,
-  toPicture,
   toSvg,
 } from "../../src/plot/index.js";
 import { DETAIL_SIZE, packColumn, packRuns, packWhole } from "../../src/plot/pack.js";

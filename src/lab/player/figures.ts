@@ -1,5 +1,6 @@
 /** The figures of a run on its page: they show what its player shows. */
-import { captionHtml, type Figure, type Part, pictureUri, toHtml, toPicture } from "../../plot/index.js";
+import { captionHtml, pictureUri, toPicture } from "../../plot/html.js";
+import { type Figure, type Part, toHtml } from "../../plot/index.js";
 import { escapeXml } from "../../plot/text.js";
 import type { Run } from "../run.js";
 import { browser, type Page, type Place } from "./browser.js";
