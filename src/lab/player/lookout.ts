@@ -64,11 +64,11 @@ export class Lookout {
     else this.begin();
   }
 
-  /** Give up what is looked for. */
+  /** Give up what is looked for, and forget what was found: the next world may have another kernel. */
   stop(): void {
     browser.clearTimeout(this.timer);
     this.look?.thread.terminate();
-    this.look = this.now = null;
+    this.look = this.now = this.clear = null;
   }
 
   private begin(): void {
