@@ -19,6 +19,7 @@ import {
   PAGE_WORDS,
   type PageLayout,
   type PageType,
+  V4_20,
   type WordUse,
 } from "./struct_page.js";
 import { columns } from "./text.js";
@@ -46,10 +47,11 @@ export interface Clash extends WordClaim {
  * Where a proposal's words are taken in pages that get_user_pages can meet. Tails are left out when `heads` is true: a pin
  * of a tail is counted in its head.
  *
+ * @param layout default: v4.20's, which the proposals of 2018 were for
  * @example
- * clashes(HUBBARD_2018, V4_20).filter(({ owner }) => owner.tenure === "always").map(({ type }) => type)[0] // "ZONE_DEVICE"
+ * clashes(HUBBARD_2018).filter(({ owner }) => owner.tenure === "always").map(({ type }) => type)[0] // "ZONE_DEVICE"
  */
-export function clashes(claims: readonly WordClaim[], layout: PageLayout, heads = true): Clash[] {
+export function clashes(claims: readonly WordClaim[], layout: PageLayout = V4_20, heads = true): Clash[] {
   return GUP_TYPES.filter((type) => !heads || !type.endsWith("tail")).flatMap((type) =>
     claims.flatMap((claim) => {
       const owner = layout[type][claim.word];

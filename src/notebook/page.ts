@@ -40,9 +40,8 @@ pre { line-height: 1.5; overflow-x: auto; margin: 0.8rem 0; tab-size: 2; }
 .anchor { color: var(--faint); text-decoration: none; font-weight: 400; opacity: 0; }
 :hover > .anchor, .anchor:focus { opacity: 1; }
 .figure .anchor { color: #5b6670; }
-.claim { float: right; color: var(--faint); font-size: 0.75rem; text-decoration: none; margin: -0.55rem 0 0.2rem 1rem; }
+.claim { display: block; width: fit-content; color: var(--faint); font-size: 0.75rem; text-decoration: none; margin: -0.55rem 0 0.2rem auto; }
 .claim:hover, .claim:focus { text-decoration: underline; }
-.claim::after { content: ""; clear: both; }
 .unchecked { color: var(--alarm); }
 :target { scroll-margin-top: 1rem; }
 .code:target > .source { border-left-color: var(--link); }
