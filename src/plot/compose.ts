@@ -15,13 +15,14 @@ import {
   type Fine,
   type Heatmap,
   type Layout,
+  NARROWEST,
   type PathShape,
   type Scatter,
   type Shape,
   type Trace,
   WIDTH,
 } from "./figure.js";
-import { legendHeight, textWidth, wrap } from "./text.js";
+import { LEGEND_ROW, legendHeight, textWidth, wrap } from "./text.js";
 import type { FaultGroup, Timeline } from "./timeline.js";
 
 /** A trace that does not know its panel yet, and what a reader gets who zooms into it, where that is more. */
@@ -61,6 +62,9 @@ export interface Composition {
 
 const GAP = 18;
 const RIGHT = 28;
+/** Pixels from the x axis to the legend: its ticks, their labels and its title lie between; a diagram has none of them. */
+const AXIS = 46;
+const BARE = 10;
 const FAMILY = "Helvetica, Arial, 'Liberation Sans', sans-serif";
 const FONT_SIZE = 12;
 const LABEL_SIZE = 11;
@@ -68,17 +72,17 @@ const LINE_HEIGHT = 14;
 
 export function compose(c: Composition): Figure {
   const { timeline } = c;
-  const labels = c.panels.flatMap((p) => p.ticks?.labels ?? []);
-  const left = Math.min(230, Math.max(56, 34 + Math.max(0, ...labels.map((l) => textWidth(l, FONT_SIZE)))));
+  const left = leftOf(c.panels.flatMap((p) => p.ticks?.labels ?? []));
   const markRow = timeline.marks.length > 0 ? LINE_HEIGHT + 4 : 0;
   const inner = c.panels.reduce((sum, p) => sum + p.height, 0) + GAP * (c.panels.length - 1);
   const notes = faultNotes(timeline, left, inner, markRow);
   const names = c.panels.flatMap((p) => p.traces.filter((t) => t.showlegend).map((t) => t.name));
+  const below = c.bare ? BARE : AXIS;
   const margin = {
     l: left,
     r: RIGHT,
     t: 62 + markRow + notes.height,
-    b: (c.bare ? 16 : 52) + 20 * legendHeight(names, WIDTH - left - RIGHT),
+    b: below + 6 + LEGEND_ROW * legendHeight(names, innerWidth(left, NARROWEST)),
   };
   const height = inner + margin.t + margin.b;
   const axes: Record<`yaxis${string}`, Axis> = {};
@@ -136,9 +140,9 @@ export function compose(c: Composition): Figure {
       orientation: "h",
       x: 0,
       xanchor: "left",
-      y: 0,
+      y: (margin.b - below) / height,
       yref: "container",
-      yanchor: "bottom",
+      yanchor: "top",
       traceorder: "normal",
     },
     hovermode: c.hovermode ?? "x",
@@ -159,6 +163,15 @@ export function compose(c: Composition): Figure {
   };
   return figure;
 }
+
+/** Pixels to the left of the panels, for the labels of their rows. */
+const leftOf = (labels: readonly string[]): number =>
+  Math.min(230, Math.max(56, 34 + Math.max(0, ...labels.map((label) => textWidth(label, FONT_SIZE)))));
+
+const innerWidth = (left: number, width: number): number => width - left - RIGHT;
+
+/** Pixels of the x axis where a figure with these labels of rows is narrowest. */
+export const narrowestAxis = (labels: readonly string[]): number => innerWidth(leftOf(labels), NARROWEST);
 
 const axisTitle = (text: string) => ({ text, standoff: 8, font: { size: FONT_SIZE, color: COLOR.dim } });
 
@@ -234,7 +247,7 @@ const MAX_NOTES = 4;
  */
 function faultNotes(timeline: Timeline, left: number, inner: number, markRow: number) {
   const shown = timeline.faults.slice(0, MAX_NOTES);
-  const width = WIDTH - left - RIGHT;
+  const width = innerWidth(left, WIDTH);
   const notes = shown.map((group) => {
     const px = ((group.x - timeline.start) / (timeline.end - timeline.start)) * width;
     const toLeft = px > width / 2;

@@ -47,7 +47,10 @@ const CERTAIN_AREA = "#FBE9DF";
  */
 export function dangerLanes(recording: Recording, story: DangerStory): Figure {
   const { kind, steps: moments, certainFrom, happenedAt } = story;
-  const frame = frameOf(recording);
+  const changes = moments.flatMap(({ status }, at) =>
+    status === (moments[at - 1] ?? story.start).status ? [] : [at + 1],
+  );
+  const frame = frameOf(recording, {}, changes);
   const { named, panel } = frame;
   const steps = frame.steps.all();
   // The start is a moment as well.
@@ -92,7 +95,7 @@ export function dangerLanes(recording: Recording, story: DangerStory): Figure {
       { ...distance, shapes: marks(distance.range), annotations: note },
     ],
     caption:
-      `A row for each task${named ? ", its steps named" : ""}, coloured by what is so after each step; ` +
+      `A row for each task${named ? `, ${named}` : ""}, coloured by what is so after each step; ` +
       `below, at least how many steps lead to ${kind} from there. ` +
       (pointStep
         ? `The point of no return is step ${point}, ${pointStep.step}: after it no way avoids ${kind}.`

@@ -44,6 +44,9 @@ export interface TraceMarker {
 /** Width of the static picture, in pixels; the interactive one takes the width it is given. */
 export const WIDTH = 960;
 
+/** Width below which an interactive figure scrolls: its legend gets no more rows, and its words no nearer, than they are here. */
+export const NARROWEST = 840;
+
 /** A line, an area or markers. In strips a null splits the line. */
 export interface Scatter {
   readonly type: "scatter";
@@ -227,7 +230,7 @@ export interface LayoutBase {
     readonly xanchor: "left";
     readonly y: number;
     readonly yref: "container";
-    readonly yanchor: "bottom";
+    readonly yanchor: "top";
     readonly traceorder: "normal";
   };
   readonly hovermode: "closest" | "x";

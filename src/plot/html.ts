@@ -2,7 +2,7 @@
  * Figures in HTML. A figure is an <img> with the SVG inside, which survives every sanitiser and needs no script; where
  * scripts run and plotly is on the page, an interactive plot takes its place.
  */
-import type { Figure } from "./figure.js";
+import { type Figure, NARROWEST } from "./figure.js";
 import { LIVE_FIGURES, WAITING } from "./figure_script.js";
 import { packCells, packDetails } from "./pack.js";
 import { toSvg } from "./svg.js";
@@ -42,9 +42,6 @@ export const toPicture = (figure: Figure): string => fragment(figure, "", "");
 
 /** The replay line of the whole run. */
 const lineOf = ({ part, replay }: Figure): string => part?.run ?? replay;
-
-/** Pixels below which a legend would need more rows than were left for it, and words get small: a narrower place scrolls. */
-const NARROWEST = 840;
 
 function fragment(figure: Figure, key: string, script: string): string {
   const { layout, kind, caption, part } = figure;

@@ -2,7 +2,7 @@
 import type { Recording } from "../trace/recording.js";
 import { WORD } from "../trace/words.js";
 import { busyTraces, eachWait } from "./busy.js";
-import { compose, type Panel, type PanelTrace } from "./compose.js";
+import { compose, narrowestAxis, type Panel, type PanelTrace } from "./compose.js";
 import { type Annotation, COLOR, type Figure } from "./figure.js";
 import { Spans, spanLine } from "./spans.js";
 import { type Lane, lanesOf, type StepPoint, Steps } from "./steps.js";
@@ -16,8 +16,9 @@ const MAX_TICKS = 1000;
 /** Faults nearer to each other than a part of the axis are one cross where there are a great many. */
 const FAULT_COLUMNS = 200;
 const NAME_SIZE = 10;
-/** Steep enough that names 11 pixels apart do not touch. */
 const NAME_ANGLE = -65;
+/** Pixels from one name to the next along a lane, so that turned as they are they do not touch. */
+const NAME_APART = 13;
 
 /**
  * A lane for each task that did anything: a tick for each step, a thick line while it waits, faults marked. With few
@@ -31,7 +32,7 @@ export function lanes(recording: Recording, options: AxisOptions = {}): Figure {
   const traces = laneTraces(recording, line, rows, rowHeight, steps);
   const has = (name: string): boolean => traces.some((trace) => trace.name === name);
   const told = named
-    ? ", its steps named."
+    ? `, ${named}.`
     : steps.length <= MAX_TICKS
       ? `; ${steps.length} steps, one tick each.`
       : `; ${steps.length} steps: the darker, the more of the steps that are made meanwhile are this task's.`;
@@ -69,26 +70,47 @@ export function laneTraces(
   return [...(waits.x.length > 0 ? [waitTrace(waits)] : []), stepTrace(steps.all()), ...crosses];
 }
 
-/** A lane for each task, with its steps and the room for their names: what every figure with lanes begins with. */
-export function frameOf(recording: Recording, options: AxisOptions = {}) {
+/**
+ * A lane for each task, with its steps and the room for their names: what every figure with lanes begins with.
+ *
+ * @param first x of steps that get a name before others do; steps with a fault do anyway
+ */
+export function frameOf(recording: Recording, options: AxisOptions = {}, first: readonly number[] = []) {
   const whole = timeline(recording, options);
   const rows = lanesOf(recording);
   const steps = new Steps(recording, whole, rows);
-  const named = steps.length <= MAX_NAMED;
-  const points = named ? steps.all() : [];
+  const points = steps.length <= MAX_NAMED ? steps.all() : [];
   // Room that the names need above a lane and to the right of the last step.
   const longest = Math.max(0, ...points.map(({ step }) => textWidth(step, NAME_SIZE)));
-  const rise = named ? 12 + 0.91 * longest : 0;
+  const rise = points.length > 0 ? 12 + 0.91 * longest : 0;
   const rowHeight = 34 + rise;
   const line: Timeline = { ...whole, end: whole.end + ((whole.end - whole.start) * 0.45 * longest) / 780 };
+  const labels = rows.map(({ name }) => name);
+  const apart = (NAME_APART * (line.end - line.start)) / narrowestAxis(labels);
+  const faults = points.length > 0 ? faultsOf(recording, line, rows) : [];
+  const shown = withRoom(points, new Set([...faults.map(({ x }) => x), ...first]), apart);
+  const named =
+    points.length === 0
+      ? ""
+      : shown.length === points.length
+        ? "its steps named"
+        : "those of its steps named that have room";
   const panel: Omit<Panel, "traces"> = {
     title: "",
     height: rows.length * rowHeight,
     range: [-17 / rowHeight, rows.length - 17 / rowHeight],
-    ticks: { values: rows.map(({ y }) => y), labels: rows.map(({ name }) => name) },
-    annotations: points.map(stepName),
+    ticks: { values: rows.map(({ y }) => y), labels },
+    annotations: shown.map(stepName),
   };
   return { line, rows, rowHeight, steps, named, panel };
+}
+
+/** The steps that are at least `apart` from each other in their lanes; `first` go before others, which come from left to right. */
+function withRoom(points: readonly StepPoint[], first: ReadonlySet<number>, apart: number): StepPoint[] {
+  const shown: StepPoint[] = [];
+  for (const point of [...points.filter(({ x }) => first.has(x)), ...points.filter(({ x }) => !first.has(x))])
+    if (shown.every(({ x, y }) => y !== point.y || Math.abs(x - point.x) >= apart)) shown.push(point);
+  return shown.sort((a, b) => a.x - b.x);
 }
 
 function stepTrace(steps: readonly StepPoint[]): PanelTrace {
@@ -112,7 +134,7 @@ function stepName({ x, y, step }: StepPoint): Omit<Annotation, "yref"> {
     xref: "x",
     xanchor: "left",
     yanchor: "bottom",
-    xshift: 2,
+    xshift: -7,
     yshift: 8,
     showarrow: false,
     align: "left",

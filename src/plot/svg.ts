@@ -19,7 +19,7 @@ import {
 } from "./figure.js";
 import { inkOn } from "./heatmap.js";
 import { segmentsOf } from "./path.js";
-import { escapeXml, legendItemWidth, legendRows, textWidth, wrap } from "./text.js";
+import { escapeXml, LEGEND_ROW, legendItemWidth, legendRows, textWidth, wrap } from "./text.js";
 import { niceTicks, tickLabel } from "./ticks.js";
 
 export interface SvgOptions {
@@ -60,7 +60,8 @@ export function toSvg(figure: Figure, options: SvgOptions = {}): string {
     bottom: layout.height - margin.b,
   };
   const caption = (options.caption ?? true) ? wrap(figure.caption, CAPTION_SIZE, WIDTH - 32) : [];
-  const height = layout.height + (caption.length > 0 ? 12 + caption.length * 15 : 0);
+  const below = legend(frame, figure.data);
+  const height = below.bottom + (caption.length > 0 ? 12 + caption.length * 15 : 0);
   const boxes = boxesOf(frame);
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="${escapeXml(layout.font.family)}" font-size="${layout.font.size}" fill="${layout.font.color}">`,
@@ -75,9 +76,9 @@ export function toSvg(figure: Figure, options: SvgOptions = {}): string {
     ...[...boxes.values()].flatMap((box) => yAxis(frame, box)),
     ...xAxis(frame),
     ...layout.annotations.map((a) => annotation(frame, boxes, a)),
-    ...legend(frame, figure.data),
+    ...below.parts,
     ...caption.map((line, i) =>
-      text(16, layout.height + 14 + i * 15, line, { size: CAPTION_SIZE, color: COLOR.dim }),
+      text(16, below.bottom + 14 + i * 15, line, { size: CAPTION_SIZE, color: COLOR.dim }),
     ),
     "</svg>",
   ];
@@ -437,31 +438,38 @@ function annotation(frame: Frame, boxes: ReadonlyMap<string, Box>, a: Annotation
   };
   const anchor = ({ left: "start", center: "middle", right: "end" } as const)[a.xanchor];
   const size = a.font.size;
-  if (a.textangle !== undefined)
-    return text(x, y - 2, lines.join(" "), { size, color: a.font.color, anchor, rotate: a.textangle });
+  if (a.textangle !== undefined) {
+    // As plotly does it: what is anchored is the upright box around the turned text.
+    const across = size * 0.95 * Math.abs(Math.sin((a.textangle * Math.PI) / 180));
+    const style = { size, color: a.font.color, anchor, rotate: a.textangle };
+    return text(x + across, y - 2, lines.join(" "), style);
+  }
   return lines
     .map((words, i) => text(x, y + first[a.yanchor] + i * step, words, { size, color: a.font.color, anchor }))
     .join("");
 }
 
-function legend(frame: Frame, data: readonly Trace[]): string[] {
+/** The legend, and where it ends, and the picture with it: the room for more rows is for narrower figures. */
+function legend(frame: Frame, data: readonly Trace[]): { parts: string[]; bottom: number } {
   const entries = data.filter((trace): trace is Scatter => trace.showlegend);
   const rows = legendRows(
     entries.map(({ name }) => name),
     frame.right - frame.left,
   );
-  const out: string[] = [];
+  const { height, legend: place } = frame.layout;
+  const top = height * (1 - place.y);
+  const parts: string[] = [];
   let next = 0;
   rows.forEach((row, r) => {
-    const y = frame.layout.height - 12 - 20 * (rows.length - 1 - r);
+    const y = top + LEGEND_ROW * r + 14;
     let x = frame.left;
     for (const name of row) {
-      out.push(sample(entries[next], x, y - 4), text(x + 28, y, name));
+      parts.push(sample(entries[next], x, y - 4), text(x + 28, y, name));
       x += legendItemWidth(name);
       next++;
     }
   });
-  return out;
+  return { parts, bottom: Math.round(top + LEGEND_ROW * rows.length + 6) };
 }
 
 function sample(trace: Scatter, x: number, y: number): string {

@@ -28,6 +28,9 @@ export function wrap(text: string, size: number, width: number): string[] {
   return line === "" ? lines : [...lines, line];
 }
 
+/** Pixels from one row of a legend to the next. */
+export const LEGEND_ROW = 20;
+
 /** Width of a legend's entry: its sample and its name at 12 pixels. */
 export const legendItemWidth = (name: string): number => 44 + textWidth(name, 12);
 

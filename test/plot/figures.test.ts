@@ -2,8 +2,9 @@ import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { compose } from "../../src/plot/compose.js";
 import { FINE, MAX_POINTS, m4, Sampler } from "../../src/plot/downsample.js";
-import type { FineCells, Heatmap, Scatter } from "../../src/plot/figure.js";
+import { COLOR, type FineCells, type Heatmap, NARROWEST, type Scatter } from "../../src/plot/figure.js";
 import {
   DIRTY_CLASSES,
   DISPLAY,
@@ -23,6 +24,7 @@ import {
   toTerminal,
 } from "../../src/plot/index.js";
 import { countScale } from "../../src/plot/scale.js";
+import { axisOf } from "../../src/plot/timeline.js";
 import { readFtrace } from "../../src/trace/ftrace.js";
 import { Recorder, type Recording } from "../../src/trace/recording.js";
 import {
@@ -583,6 +585,66 @@ describe("lanes", () => {
     expect(figure.layout.annotations.map(({ text }) => text)).toContain("try_to_release_page");
     expect(figure.data.map(({ name }) => name)).toEqual(["waiting", "step", "fault"]);
     expect(figure.layout.yaxis.ticktext).toEqual(["K kswapd0", "A reader", "D disk"]);
+  });
+
+  it("names that would touch are left out, first those of steps without a fault", () => {
+    const { info } = small();
+    const recorder = new Recorder();
+    const faulty = [20, 41];
+    for (let tick = 0; tick < 60; tick++) {
+      recorder.add(tick, 0, 0, PAGE, WORD.step, 1);
+      if (faulty.includes(tick)) recorder.add(tick, 0, 0, PAGE, WORD.fault, 0);
+    }
+    const { layout, caption } = lanes(recorder.finish(info));
+    const named = layout.annotations.filter(({ textangle }) => textangle !== undefined).map(({ x }) => x);
+    const [from, to] = layout.xaxis.range;
+    const tick = (NARROWEST - layout.margin.l - layout.margin.r) / (to - from);
+    const gaps = named.slice(1).map((x, i) => (x - named[i]) * tick);
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(13);
+    // No more are left out than have to be.
+    expect(Math.max(...gaps)).toBeLessThan(4 * tick);
+    expect(named).toEqual(expect.arrayContaining(faulty));
+    expect(caption).toContain("those of its steps named that have room");
+  });
+});
+
+describe("a legend", () => {
+  const names = Array.from({ length: 5 }, (_, i) => `something that takes a good deal of room, ${i}`);
+  const figure = compose({
+    kind: "lanes",
+    title: "Five names",
+    info: small().info,
+    timeline: axisOf(0, 1, "of nothing"),
+    caption: "",
+    panels: [
+      {
+        title: "",
+        height: 100,
+        range: [0, 1],
+        // Wide labels leave little to the legend.
+        ticks: { values: [0], labels: ["a name of a row as wide as its margin"] },
+        traces: names.map((name) => ({
+          name,
+          mode: "lines",
+          x: [0, 1],
+          y: [0, 1],
+          line: { color: COLOR.blue, width: 1 },
+          showlegend: true,
+        })),
+      },
+    ],
+  });
+  const { height, margin, legend } = figure.layout;
+
+  it("begins below the title of the axis, and has the rows that it needs where the figure is narrowest", () => {
+    const top = height * (1 - legend.y);
+    expect(top - (height - margin.b)).toBeCloseTo(46);
+    expect(height - top).toBeGreaterThanOrEqual(5 * 20);
+  });
+
+  it("ends the picture, which is wider and needs fewer rows", () => {
+    const svg = toSvg(figure, { caption: false });
+    expect(Number(/ height="(\d+)"/.exec(svg)![1])).toBe(height - 2 * 20);
   });
 });
 
