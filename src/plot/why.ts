@@ -1,7 +1,8 @@
 /** Why a word is what it is: the chain of steps that made it so, each change a row, linked to what its step had read. */
 import type { Recording } from "../trace/recording.js";
-import { compose, type PanelTrace } from "./compose.js";
+import { compose, narrowestAxis, type PanelTrace } from "./compose.js";
 import { type Annotation, COLOR, type Figure } from "./figure.js";
+import { textWidth } from "./text.js";
 import { timeline } from "./timeline.js";
 
 /** A change of a word, and the changes that its step had read. */
@@ -23,6 +24,7 @@ interface Row {
 }
 
 const ROW_HEIGHT = 26;
+const NAME_SIZE = 10;
 const TASKS = [COLOR.blue, COLOR.vermillion, COLOR.green, COLOR.purple, COLOR.orange, COLOR.sky, COLOR.black];
 
 /**
@@ -49,7 +51,8 @@ export function whyChain(recording: Recording, cause: CauseStory): Figure {
   });
   const line = timeline(recording);
   const tasks = [...new Set(rows.map((row) => row.cause.task))];
-  const middle = (line.start + line.end) / 2;
+  const labels = rows.map(({ cause: { cell, before, after } }) => `${cell} ${before}→${after}`);
+  const pixels = narrowestAxis(labels) / (line.end - line.start);
   return compose({
     kind: "why",
     title: `Why ${cause.cell} is ${cause.after}`,
@@ -64,14 +67,14 @@ export function whyChain(recording: Recording, cause: CauseStory): Figure {
         range: [-0.6, Math.max(2, rows.length) - 0.4],
         ticks: {
           values: rows.map(({ y }) => y),
-          labels: rows.map(({ cause: { cell, before, after } }) => `${cell} ${before}→${after}`),
+          labels,
         },
         grid: false,
         traces: [
           ...(rows.length > 1 ? [links(rows)] : []),
           ...tasks.map((task, at) => changes(rows, task, at)),
         ],
-        annotations: rows.map((row) => note(row, row.cause.tick > middle)),
+        annotations: rows.map((row) => note(row, (row.cause.tick - line.start) * pixels)),
       },
     ],
     caption:
@@ -107,10 +110,12 @@ function changes(rows: readonly Row[], task: string, at: number): PanelTrace {
   };
 }
 
-/** The step's name, on the side where no link leaves: links go to the right. */
-function note({ cause: { tick, task, step }, y }: Row, toLeft: boolean): Omit<Annotation, "yref"> {
+/** The step's name, to the left where it has room in so many pixels: links go to the right. */
+function note({ cause: { tick, task, step }, y }: Row, room: number): Omit<Annotation, "yref"> {
+  const text = `${tick} ${task}: ${step}`;
+  const toLeft = room >= textWidth(text, NAME_SIZE) + 10;
   return {
-    text: `${tick} ${task}: ${step}`,
+    text,
     x: tick,
     y,
     xref: "x",
@@ -120,6 +125,6 @@ function note({ cause: { tick, task, step }, y }: Row, toLeft: boolean): Omit<An
     yshift: toLeft ? 0 : -1,
     showarrow: false,
     align: toLeft ? "right" : "left",
-    font: { size: 10, color: COLOR.ink },
+    font: { size: NAME_SIZE, color: COLOR.ink },
   };
 }
