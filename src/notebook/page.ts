@@ -51,6 +51,9 @@ footer code { font-size: 0.8125rem; }
 .stream { padding: 0 1rem; }
 .stderr { border-left: 3px solid var(--alarm); }
 .rich { overflow-x: auto; margin: 0.8rem 0; }
+.rich table:has([scope="row"]) { font-size: 0.75rem; }
+.rich table:has([scope="row"]) :is(th, td) { padding: 0.15rem 0.3rem; white-space: nowrap; }
+.rich [scope="row"] { position: sticky; left: 0; background: var(--paper); }
 .figure { color-scheme: light; background: #ffffff; color: #1d2228; --shade: #f5f7f9; border-radius: 6px; }
 @media screen and (prefers-color-scheme: dark) {
   .figure { padding: 0.25rem 1rem; }
@@ -92,6 +95,8 @@ nav .level-3 { padding-left: 1.2em; }
   .anchor, .claim { display: none; }
   .figure, figure, table, blockquote { break-inside: avoid; overflow: visible; }
   .guplab-plot { min-width: 0 !important; }
+  .rich table:has([scope="row"]) { font-size: 0.52rem; }
+  .rich table:has([scope="row"]) :is(th, td) { padding: 0.1rem 0.15rem; }
   /* Plotly has drawn for the width of the screen's column, 53.5rem, and paper holds about 42. */
   .js-plotly-plot { zoom: 0.78; }
 }
