@@ -7,6 +7,7 @@ import { set_page_writeback } from "../../src/kernel/mm/page_writeback.js";
 import { pfn } from "../../src/kernel/types.js";
 import { AWAITED } from "../../src/lab/awaited.js";
 import { ENDED_IN, endersOf, stuckIn } from "../../src/lab/enders.js";
+import { open, run } from "../../src/lab/lab.js";
 import { waitStory } from "../../src/lab/wait_graph.js";
 import type { World } from "../../src/lab/world.js";
 import { toTerminal, waits } from "../../src/plot/index.js";
@@ -67,6 +68,46 @@ describe("who can end a wait", () => {
   it("is told of waits that have words of their own", () => {
     const known = Object.keys(ENDED_IN).filter((name) => !(name in AWAITED));
     expect(known).toEqual([]);
+  });
+});
+
+describe("a wait ends", () => {
+  const kernels = ["v4.20", "v5.7", "v6.1", "v6.12", "2026"];
+  const scenarios = [
+    "kara-2018",
+    "W1,fs=xfs",
+    "W1,fs=btrfs",
+    "W2,holder=aio",
+    "W5,fs=ext4-journal",
+    "W7",
+    "W10",
+  ];
+
+  // Who is not told of could go on, and a circle would be none.
+  it.each(kernels)("by one of those who are told of, whatever the order: %s", (kernel) => {
+    const strangers: string[] = [];
+    let ends = 0;
+    for (const scenario of scenarios)
+      for (let seed = 1; seed <= 4; seed++) {
+        const world = open(scenario, { kernel, record: false });
+        const { machine } = world;
+        for (const mover of run(scenario, { kernel, seed }).world.schedule) {
+          const waits = [...machine.tasks.keys()].filter((task) => task !== mover && machine.waiting(task));
+          const told = waits.map((task) => ({
+            task,
+            enders: endersOf(world, task),
+            at: machine.at(task).step,
+          }));
+          world.step(mover);
+          for (const { task, enders, at } of told) {
+            if (enders.length === 0 || machine.waiting(task)) continue;
+            ends++;
+            if (!enders.includes(mover)) strangers.push(`${scenario}: ${at} by ${machine.tasks[mover].name}`);
+          }
+        }
+      }
+    expect(strangers).toEqual([]);
+    expect(ends).toBeGreaterThan(20);
   });
 });
 

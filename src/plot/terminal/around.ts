@@ -2,7 +2,7 @@
 import { COLOR, type Figure, type Scatter, type Trace } from "../figure.js";
 import { niceTicks, tickLabel } from "../ticks.js";
 import { areaCell } from "./areas.js";
-import { BLANK, type Cell, columnOf, cut, inkOf, isLevel, markerCell, type Scale } from "./canvas.js";
+import { type Cell, columnOf, cut, inkOf, isLevel, markerCell, type Scale } from "./canvas.js";
 import { stateCell } from "./cells.js";
 import { penOf } from "./lines.js";
 
@@ -76,7 +76,7 @@ function sampleOf(trace: Scatter, data: readonly Trace[]): Cell[] {
     .flatMap((other) => (other.type === "heatmap" ? other.meta.states : []))
     .find(({ name }) => trace.marker?.symbol === "square" && name === trace.name);
   if (state !== undefined) return [stateCell(state), stateCell(state)];
-  if (trace.mode === "markers") return [markerCell(trace), BLANK].slice(0, 1);
+  if (trace.mode === "markers") return [markerCell(trace)];
   if (trace.stackgroup !== undefined) return [areaCell(trace), areaCell(trace)];
   const color = inkOf(trace.line!.color);
   if (trace.line!.shape === "linear" && isLevel(trace))
