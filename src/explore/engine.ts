@@ -71,9 +71,9 @@ export const WAITS_FOR_LOCK = 1;
 /** ... or that it moved; this plus the number of the list of faults that it met. */
 export const MOVED = 2;
 
-/** A function is not worth learning when it was asked so often ... */
+/** A function is not worth learning when so many states were looked at ... */
 const TRIALS = 10_000;
-/** ... and so large a part of what it was asked was new. */
+/** ... and in so large a part of them it saw something new. */
 const NEWS = 0.2;
 
 export class Engine {
@@ -101,7 +101,8 @@ export class Engine {
   private readonly still: number;
   private readonly over: number;
   private readonly firstPaused: number;
-  private readonly asked: Float64Array;
+  /** States that were judged. */
+  private judged = 0;
   private readonly news: Float64Array;
   /** Functions that were run without being learned. */
   private readonly unlearned = new Set<number>();
@@ -169,7 +170,6 @@ export class Engine {
     const renamings = symmetric ? this.machine.renamings() : [];
     this.symmetry = renamings.length > 0 ? new Symmetry(renamings, cells, componentOf, this.packing) : null;
     if (this.symmetry) for (let each = 0; each < this.components; each++) this.fit(each, 0);
-    this.asked = new Float64Array(this.functions.length);
     this.news = new Float64Array(this.functions.length);
   }
 
@@ -204,15 +204,19 @@ export class Engine {
     own.forEach((value, each) => {
       this.current[packing.word[each]] |= value << packing.shift[each];
     });
+    this.learned.moved();
   }
 
   /** The leaf of a function in the current state, learned where it has to be; -1 where it is not worth it. */
   leafOf(fn: number): number {
-    const asked = ++this.asked[fn];
     const leaf = this.learned.leafOf(fn, this.current);
-    if (leaf >= 0) return leaf;
-    if (asked > TRIALS && this.news[fn] > NEWS * asked) return -1;
-    this.news[fn]++;
+    return leaf >= 0 ? leaf : this.learn(fn);
+  }
+
+  private learn(fn: number): number {
+    const { judged, news } = this;
+    if (judged > TRIALS && news[fn] > NEWS * judged) return -1;
+    news[fn]++;
     this.packing.unpack(this.current);
     if (this.symmetry !== null) this.before.set(this.machine.state);
     const look = this.watching.look(() => this.functions[fn](this.watched));
@@ -261,6 +265,7 @@ export class Engine {
   ): L {
     const { machine, before, after, there } = this;
     const { state } = machine;
+    this.packing.changed();
     state.set(before);
     rename(cells, machine.cells);
     const other = look(this.renamed(fn, tasks));
@@ -355,6 +360,7 @@ export class Engine {
 
   /** Ask what is asked of the current state, of whose tasks so many can move and so many wait for locks. */
   judge(moved: number, waiting: number, report: (kinds: readonly FaultKind[]) => void): void {
+    this.judged++;
     for (let fn = this.firstQuestion; fn < this.firstForEver; fn++) this.isWrong(fn, report);
     let forEver = false;
     if (waiting > 0)

@@ -10,11 +10,13 @@
 import type { Numbers } from "../machine/watch.js";
 import { cellPrint } from "./fingerprint.js";
 
-/** Where a component is: bits `shift` to `shift` + `bits` of a word. */
-export interface Field {
-  readonly word: number;
-  readonly shift: number;
+/** A component's field is now elsewhere: its number had these bits of a word, and has as many of another one, or of the same. */
+export interface Move {
   readonly mask: number;
+  readonly fromWord: number;
+  readonly fromShift: number;
+  readonly toWord: number;
+  readonly toShift: number;
 }
 
 /** One cell of a machine. */
@@ -29,7 +31,10 @@ export function hashOf(component: number, number: number): number {
   return Math.imul(mixed ^ (mixed >>> 15), 0xc2b2ae3d);
 }
 
-const NOWHERE: Field = { word: 0, shift: 0, mask: 0 };
+/** How many bits are to be free after fields were moved to make room for one, so that it is not for one only. */
+const FREE_BITS = 12;
+
+const bitsOf = (mask: number): number => 32 - Math.clz32(mask);
 
 export class Packing {
   /** Words of a packed state now. */
@@ -43,6 +48,8 @@ export class Packing {
   /** Per component, its values: as many numbers each as it has cells. */
   private readonly values: number[][];
   private readonly numbers: Map<number | string, number>[];
+  /** Per component, the number of the value that it has in memory now; -1 where nobody knows. */
+  private readonly live: Int32Array;
   /** Bits of each word that are taken. */
   private readonly taken: number[] = [0];
 
@@ -53,6 +60,7 @@ export class Packing {
     this.shift = new Int32Array(length);
     this.mask = new Int32Array(length);
     this.counts = new Int32Array(length);
+    this.live = new Int32Array(length);
     this.values = components.map(() => []);
     this.numbers = components.map(() => new Map());
     for (let each = 0; each < length; each++) this.numberOf(each);
@@ -67,9 +75,13 @@ export class Packing {
         : cells.map(({ column, row }) => column[row]).join(",");
     const numbers = this.numbers[component];
     const known = numbers.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      this.live[component] = known;
+      return known;
+    }
     const number = numbers.size;
     numbers.set(key, number);
+    this.live[component] = number;
     for (const { column, row } of cells) this.values[component].push(column[row]);
     this.counts[component]++;
     return number;
@@ -85,12 +97,26 @@ export class Packing {
     return (packed[first + this.word[component]] >>> this.shift[component]) & this.mask[component];
   }
 
+  /** Where a component is, in one number: from the lowest, 5 bits for how many bits it has, 5 for the shift, and the word. */
+  where(component: number): number {
+    return (
+      (this.word[component] << 10) | (this.shift[component] << 5) | (32 - Math.clz32(this.mask[component]))
+    );
+  }
+
   /** Put a value of a component, by its number, into memory. */
   put(component: number, number: number): void {
+    if (this.live[component] === number) return;
+    this.live[component] = number;
     const cells = this.components[component];
     const of = this.values[component];
     const first = number * cells.length;
     for (let at = 0; at < cells.length; at++) cells[at].column[cells[at].row] = of[first + at];
+  }
+
+  /** Memory has been changed by somebody else, who does not ask for the numbers of what it has become. */
+  changed(): void {
+    this.live.fill(-1);
   }
 
   /** Put the values of a packed state into memory. */
@@ -113,27 +139,61 @@ export class Packing {
     });
   }
 
-  /** Make room for a number of a component; gives the field that it had. What is in states that are kept must move there. */
-  widen(component: number, number: number, spare: number): Field {
-    const old = { word: this.word[component], shift: this.shift[component], mask: this.mask[component] };
-    const bits = 32 - Math.clz32(number) + spare;
+  /**
+   * Make room for a number of a component: its field becomes wider. Gives what must move in states that are kept: where there are holes
+   * enough but none wide enough, that may be all fields, and where not, there is one word more.
+   */
+  widen(component: number, number: number, spare: number): Move[] {
+    const { word, shift, mask } = this;
+    const bits = bitsOf(number) + spare;
     if (bits > 31) throw new Error(`Packing: a component has more than ${number} values`);
-    if (old.mask !== 0) this.taken[old.word] &= ~(old.mask << old.shift);
-    const { word, shift, mask } = this.room(bits);
-    this.taken[word] |= mask << shift;
-    this.word[component] = word;
-    this.shift[component] = shift;
-    this.mask[component] = mask;
-    return old.mask === 0 ? NOWHERE : old;
+    const old = mask.map((each, at) => (each === 0 ? -1 : (word[at] << 5) | shift[at]));
+    const oldMask = mask[component];
+    if (oldMask !== 0) this.taken[word[component]] &= ~(oldMask << shift[component]);
+    mask[component] = 2 ** bits - 1;
+    if (!this.place(component)) {
+      const needed = mask.reduce((sum, each) => sum + bitsOf(each), 0);
+      if (needed + FREE_BITS > 32 * this.words || !this.placeAll()) {
+        this.taken.push(0);
+        this.words++;
+        this.place(component);
+      }
+    }
+    const moves: Move[] = [];
+    old.forEach((at, each) => {
+      if (at < 0 || at === ((word[each] << 5) | shift[each])) return;
+      const [fromWord, fromShift, toWord, toShift] = [at >>> 5, at & 31, word[each], shift[each]];
+      moves.push({ mask: each === component ? oldMask : mask[each], fromWord, fromShift, toWord, toShift });
+    });
+    return moves;
   }
 
-  private room(bits: number): Field {
-    const mask = 2 ** bits - 1;
-    for (let word = 0; word < this.taken.length; word++)
+  /** Give a component's field the first place that is wide enough. Gives whether there is one. */
+  private place(component: number): boolean {
+    const mask = this.mask[component];
+    const bits = bitsOf(mask);
+    for (let word = 0; word < this.words; word++)
       for (let shift = 0; shift + bits <= 32; shift++)
-        if ((this.taken[word] & (mask << shift)) === 0) return { word, shift, mask };
-    this.taken.push(0);
-    this.words = this.taken.length;
-    return { word: this.words - 1, shift: 0, mask };
+        if ((this.taken[word] & (mask << shift)) === 0) {
+          this.taken[word] |= mask << shift;
+          this.word[component] = word;
+          this.shift[component] = shift;
+          return true;
+        }
+    return false;
+  }
+
+  /** Place all fields anew, the widest first. Gives whether there is room; where not, all are as before. */
+  private placeAll(): boolean {
+    const { word, shift, mask, taken } = this;
+    const before = { word: word.slice(), shift: shift.slice(), taken: taken.slice() };
+    const fields = [...mask.keys()].filter((each) => mask[each] !== 0);
+    fields.sort((a, b) => mask[b] - mask[a]);
+    taken.fill(0);
+    if (fields.every((each) => this.place(each))) return true;
+    word.set(before.word);
+    shift.set(before.shift);
+    taken.splice(0, taken.length, ...before.taken);
+    return false;
   }
 }

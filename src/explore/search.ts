@@ -17,7 +17,7 @@
 import type { FaultKind } from "../trace/recording.js";
 import { Engine, type Faces, MOVED, WAITS_FOR_LOCK } from "./engine.js";
 import { Fingerprint } from "./fingerprint.js";
-import { Batch, SLEEPERS, StateSet } from "./states.js";
+import { Batch, MOST_TASKS, SLEEPERS, StateSet } from "./states.js";
 import { Asymmetry } from "./symmetry.js";
 
 export interface Progress {
@@ -98,9 +98,8 @@ class Search {
   private readonly before: readonly FaultKind[];
   private readonly engine: Engine;
   private readonly seen: StateSet;
-  /** What states became that are not added yet, and who sleeps in each. */
+  /** What states became that are not added yet. */
   private readonly batch: Batch;
-  private readonly sleepers = new Int32Array(Batch.MOST);
   /** The state that is expanded. */
   private at = 0;
   /** The first state of the next level: those from here on take one step more. */
@@ -167,28 +166,13 @@ class Search {
 
   /** Add the states that wait in the batch. */
   private flush(): void {
-    const { batch, seen, sleepers, options } = this;
-    let known = seen.count;
+    const { batch, seen, options } = this;
     seen.addAll(batch);
-    for (let each = 0; each < batch.count; each++) {
-      const to = batch.numbers[each];
-      if (batch.from[each] !== NO_STATE) options.edge?.(batch.from[each], batch.tasks[each], to);
-      if (to !== known) continue;
-      known++;
-      seen.letSleep(to, sleepers[each]);
-    }
+    if (options.edge)
+      for (let each = 0; each < batch.count; each++)
+        if (batch.from[each] !== NO_STATE)
+          options.edge(batch.from[each], batch.tasks[each], batch.numbers[each]);
     batch.count = 0;
-  }
-
-  /** The tasks below one of a leaf whose steps touch nothing that its step touches. */
-  private strangers(task: number, leaf: number, enabled: number): number {
-    const { leaves } = this;
-    const { learned } = this.engine;
-    let strangers = 0;
-    for (let other = 0; other < task && other < SLEEPERS; other++)
-      if ((enabled & (1 << other)) !== 0 && leaves[other] >= 0 && learned.independent(leaves[other], leaf))
-        strangers |= 1 << other;
-    return strangers;
   }
 
   /** Let every task that can move make a step, and ask what is asked of the state. Gives how many could. */
@@ -209,6 +193,7 @@ class Search {
       }
       moved++;
       leaves[task] = leaf;
+      const lower = enabled;
       if (task < SLEEPERS) {
         enabled |= 1 << task;
         if ((asleep & (1 << task)) !== 0) continue;
@@ -218,11 +203,11 @@ class Search {
       batch.hashes[count] = engine.apply(leaf, batch.packed, count * engine.packing.words);
       batch.from[count] = at;
       batch.tasks[count] = task;
-      const sleepers = leaf >= 0 ? this.strangers(task, leaf, enabled) : 0;
-      if (symmetry === null) this.sleepers[count] = sleepers;
+      const sleepers = leaf >= 0 ? learned.independent(lower, leaves, task) : 0;
+      if (symmetry === null) batch.asleep[count] = sleepers;
       else {
         batch.hashes[count] = symmetry.least(batch.packed, count * engine.packing.words, batch.hashes[count]);
-        this.sleepers[count] = symmetry.called(sleepers);
+        batch.asleep[count] = symmetry.called(sleepers);
       }
       if (++batch.count === Batch.MOST) this.flush();
     }
@@ -335,7 +320,7 @@ class Search {
  */
 export function search(faces: Faces, options: SearchOptions): SearchResult {
   const { cells, tasks } = faces(null);
-  if (tasks > 256) throw new Error(`search: ${tasks} tasks; at most 256 are possible`);
+  if (tasks > MOST_TASKS) throw new Error(`search: ${tasks} tasks; at most ${MOST_TASKS} are possible`);
   const before = cells.map(({ column, row }) => column[row]);
   const searched = (symmetric: boolean): SearchResult => {
     try {

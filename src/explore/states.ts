@@ -5,7 +5,7 @@
  * Looking up a state is waiting for memory and little else, so everything about a state lies together: its packed words, then
  * its hash, the state from which it was reached, by which task, and who sleeps in it.
  */
-import type { Field, Packing } from "./packing.js";
+import type { Move, Packing } from "./packing.js";
 
 const CHUNK_BITS = 14;
 const CHUNK_STATES = 1 << CHUNK_BITS;
@@ -15,6 +15,7 @@ const HASH = 0;
 const FROM = 1;
 const BY = 2;
 const FROM_NOWHERE = -1;
+const TASK_BITS = 8;
 /** A slot of the table: the number of a state plus one, and above it some bits of its hash, which spare most looks at other states. */
 const NUMBER_BITS = 27;
 const NUMBER = 2 ** NUMBER_BITS - 1;
@@ -27,8 +28,10 @@ const placeOf = (hash: number): number => {
 
 /** No search keeps more states. */
 export const MOST_STATES = NUMBER - 1;
+/** ... nor has more tasks. */
+export const MOST_TASKS = 1 << TASK_BITS;
 /** The tasks of which a state can say that they sleep: the first ones. */
-export const SLEEPERS = 24;
+export const SLEEPERS = 32 - TASK_BITS;
 
 /** States that wait to be added, with the way to each. */
 export class Batch {
@@ -37,6 +40,8 @@ export class Batch {
   readonly packed: Int32Array;
   readonly from = new Int32Array(Batch.MOST);
   readonly tasks = new Int32Array(Batch.MOST);
+  /** The tasks that sleep in each, as bits, should it be new. */
+  readonly asleep = new Int32Array(Batch.MOST);
   readonly hashes = new Int32Array(Batch.MOST);
   /** What the table says of each at first sight. */
   readonly near = new Int32Array(Batch.MOST);
@@ -85,7 +90,7 @@ export class StateSet {
    */
   addAll(batch: Batch): void {
     const { words, stride, table, chunks } = this;
-    const { count, packed, hashes, near, numbers } = batch;
+    const { count, packed, hashes, near, numbers, from, tasks, asleep } = batch;
     const mask = table.length - 1;
     for (let each = 0; each < count; each++) near[each] = table[placeOf(hashes[each]) & mask];
     let touched = 0;
@@ -97,11 +102,17 @@ export class StateSet {
     }
     batch.touched = touched;
     for (let each = 0, at = 0; each < count; each++, at += words)
-      numbers[each] = this.add(packed, at, hashes[each], batch.from[each], batch.tasks[each]);
+      numbers[each] = this.add(
+        packed,
+        at,
+        hashes[each],
+        from[each],
+        tasks[each] | (asleep[each] << TASK_BITS),
+      );
   }
 
-  /** The number of a state; if it is new it is kept, reached from `from` (-1: it is the first) by a step of `task`. */
-  private add(packed: Int32Array, first: number, hash: number, from: number, task: number): number {
+  /** The number of a state; if it is new it is kept, reached from `from` (-1: it is the first), `by` a task and with those who sleep. */
+  private add(packed: Int32Array, first: number, hash: number, from: number, by: number): number {
     const { words, table, chunks, stride } = this;
     const tag = hash & ~NUMBER;
     const mask = table.length - 1;
@@ -133,24 +144,17 @@ export class StateSet {
     for (let word = 0; word < words; word++) chunk[at + word] = packed[first + word];
     chunk[at + words + HASH] = hash;
     chunk[at + words + FROM] = from;
-    chunk[at + words + BY] = task;
+    chunk[at + words + BY] = by;
     table[slot] = tag | (state + 1);
     this.count++;
     if (this.count * 2 > table.length) this.rebuild(table.length * (table.length < 1 << 24 ? 4 : 2));
     return state;
   }
 
-  /** Let more tasks sleep in a state: bits of task numbers. */
-  letSleep(state: number, tasks: number): void {
-    this.chunks[state >>> CHUNK_BITS][(state & (CHUNK_STATES - 1)) * this.stride + this.words + BY] |=
-      tasks << 8;
-  }
-
   /** The tasks that sleep in a state. */
   asleep(state: number): number {
-    return (
-      this.chunks[state >>> CHUNK_BITS][(state & (CHUNK_STATES - 1)) * this.stride + this.words + BY] >>> 8
-    );
+    const chunk = this.chunks[state >>> CHUNK_BITS];
+    return chunk[(state & (CHUNK_STATES - 1)) * this.stride + this.words + BY] >>> TASK_BITS;
   }
 
   /** The steps that lead to a state. */
@@ -160,7 +164,7 @@ export class StateSet {
       const chunk = this.chunks[at >>> CHUNK_BITS];
       const way = (at & (CHUNK_STATES - 1)) * this.stride + this.words;
       if (chunk[way + FROM] === FROM_NOWHERE) return schedule.reverse();
-      schedule.push(chunk[way + BY] & 0xff);
+      schedule.push(chunk[way + BY] & (MOST_TASKS - 1));
       at = chunk[way + FROM];
     }
   }
@@ -169,20 +173,19 @@ export class StateSet {
   widen(component: number, number: number): void {
     const { packing } = this;
     // A pass over many states is dear: so that there are few, a wider field than is needed.
-    const old = packing.widen(component, number, this.count > CHUNK_STATES ? 1 : 0);
-    if (old.mask === 0 && packing.words === this.words) return;
+    const moves = packing.widen(component, number, this.count > CHUNK_STATES ? 1 : 0);
+    if (moves.length === 0 && packing.words === this.words) return;
     const { words } = packing;
-    this.chunks = this.chunks.map((chunk, at) => this.moved(chunk, at << CHUNK_BITS, component, old, words));
+    this.chunks = this.chunks.map((chunk, at) => this.moved(chunk, at << CHUNK_BITS, moves, words));
     this.words = words;
     this.stride = words + MORE;
   }
 
-  private moved(chunk: Int32Array, first: number, component: number, old: Field, words: number): Int32Array {
-    const { packing } = this;
-    const [toWord, toShift] = [packing.word[component], packing.shift[component]];
+  private moved(chunk: Int32Array, first: number, moves: readonly Move[], words: number): Int32Array {
     const stride = words + MORE;
     const wider = words > this.words ? new Int32Array(CHUNK_STATES * stride) : chunk;
     const states = Math.min(CHUNK_STATES, this.count - first);
+    const numbers = new Int32Array(moves.length);
     for (let state = 0; state < states; state++) {
       const from = state * this.stride;
       const to = state * stride;
@@ -190,10 +193,15 @@ export class StateSet {
         for (let at = 0; at < this.words; at++) wider[to + at] = chunk[from + at];
         for (let at = 0; at < MORE; at++) wider[to + words + at] = chunk[from + this.words + at];
       }
-      if (old.mask === 0) continue;
-      const number = (wider[to + old.word] >>> old.shift) & old.mask;
-      wider[to + old.word] &= ~(old.mask << old.shift);
-      wider[to + toWord] |= number << toShift;
+      for (let at = 0; at < moves.length; at++) {
+        const { mask, fromWord, fromShift } = moves[at];
+        numbers[at] = (wider[to + fromWord] >>> fromShift) & mask;
+        wider[to + fromWord] &= ~(mask << fromShift);
+      }
+      for (let at = 0; at < moves.length; at++) {
+        const { toWord, toShift } = moves[at];
+        wider[to + toWord] |= numbers[at] << toShift;
+      }
     }
     return wider;
   }
