@@ -25,10 +25,15 @@ export interface PackedCell {
   readonly row: number;
 }
 
-/** What a component's number adds to the hash of a state: it changes with the number, wherever that stands. */
+/**
+ * What a component's number adds to the hash of a state: it changes with the number, wherever that stands. Mixed well (the end of Austin
+ * Appleby's MurmurHash3), because what is added up is not mixed any more.
+ */
 export function hashOf(component: number, number: number): number {
-  const mixed = Math.imul(number + Math.imul(component + 1, 0x9e3779b1), 0x85ebca77);
-  return Math.imul(mixed ^ (mixed >>> 15), 0xc2b2ae3d);
+  let mixed = Math.imul(number, 0x9e3779b1) + Math.imul(component + 1, 0x7feb352d);
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+  return mixed ^ (mixed >>> 16);
 }
 
 /** How many bits are to be free after fields were moved to make room for one, so that it is not for one only. */

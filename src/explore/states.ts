@@ -20,12 +20,6 @@ const TASK_BITS = 8;
 const NUMBER_BITS = 27;
 const NUMBER = 2 ** NUMBER_BITS - 1;
 const EMPTY = 0;
-/** Makes a place in the table of a hash whose upper bits are the tag. */
-const placeOf = (hash: number): number => {
-  const mixed = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
-  return mixed ^ (mixed >>> 12);
-};
-
 /** No search keeps more states. */
 export const MOST_STATES = NUMBER - 1;
 /** ... nor has more tasks. */
@@ -92,7 +86,7 @@ export class StateSet {
     const { words, stride, table, chunks } = this;
     const { count, packed, hashes, near, numbers, from, tasks, asleep } = batch;
     const mask = table.length - 1;
-    for (let each = 0; each < count; each++) near[each] = table[placeOf(hashes[each]) & mask];
+    for (let each = 0; each < count; each++) near[each] = table[hashes[each] & mask];
     let touched = 0;
     for (let each = 0; each < count; each++) {
       const entry = near[each];
@@ -116,7 +110,7 @@ export class StateSet {
     const { words, table, chunks, stride } = this;
     const tag = hash & ~NUMBER;
     const mask = table.length - 1;
-    let slot = placeOf(hash);
+    let slot = hash;
     for (;;) {
       slot &= mask;
       const entry = table[slot];
@@ -212,7 +206,7 @@ export class StateSet {
     const mask = size - 1;
     for (let state = 0; state < this.count; state++) {
       const hash = this.chunks[state >>> CHUNK_BITS][(state & (CHUNK_STATES - 1)) * stride + words + HASH];
-      let slot = placeOf(hash) & mask;
+      let slot = hash & mask;
       while (table[slot] !== EMPTY) slot = (slot + 1) & mask;
       table[slot] = (hash & ~NUMBER) | (state + 1);
     }
