@@ -6,6 +6,7 @@ import { Box, Static, Text, useApp, useStdin, useStdout } from "ink";
 import { type JSX, useEffect, useMemo, useReducer, useRef, useState } from "react";
 import { complete, runLine, sentenceOf, statements } from "../src/cli/shell.js";
 import type { Desk } from "../src/lab/desk.js";
+import { hanging } from "./hanging.js";
 import { keysOf } from "./keys.js";
 import { clip, panelLines, standingOf } from "./panels.js";
 import { emptyLine, type Line, press } from "./prompt.js";
@@ -152,7 +153,9 @@ export function App({ desk, history: earlier, remember, interrupt, progress }: A
   const panels = panelLines(standing, { columns: size.columns, rows, scrolled }, style);
   return (
     <>
-      <Static items={[...answers]}>{(text, at) => <Text key={at}>{text}</Text>}</Static>
+      <Static items={[...answers]}>
+        {(text, at) => <Text key={at}>{hanging(text, size.columns)}</Text>}
+      </Static>
       {left ? null : (
         <Box flexDirection="column">
           {panels.length > 0 ? <Text wrap="truncate">{panels.join("\n")}</Text> : null}

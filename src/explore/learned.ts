@@ -267,7 +267,10 @@ export class Learned {
       array[own + TOUCHED + half * this.maskWords + (component >>> 5)] |= 1 << (component & 31);
     };
     for (const read of reads) touch(read, 1);
-    for (const [written] of writes) for (const half of [0, 1]) touch(written, half);
+    for (const [written] of writes) {
+      touch(written, 0);
+      touch(written, 1);
+    }
     lead(~leaf);
     return leaf;
   }
