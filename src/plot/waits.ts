@@ -1,4 +1,4 @@
-/** Who waits for what at a moment, and who holds it: a graph whose circles are deadlocks. */
+/** Who waits for what at a moment, and who holds it: a graph whose circles are deadlocks, or hangs where not all are waits for locks. */
 import { Graph, layout } from "@dagrejs/dagre";
 import {
   type Arrow,
@@ -104,7 +104,7 @@ const stateOf = ({ state }: WaitTask): string => (state === "hung" ? "waits for 
 /**
  * The tasks that wait or hold something, and between them what they wait for and hold: an arrow leads from a task to what it waits for,
  * from a lock to who holds it, and from what is no lock to who can end it. What can never end is drawn thick; so is a circle, which is a
- * deadlock.
+ * deadlock where all wait for locks, and else a hang, as outcomes call them.
  *
  * @example session.report().plot.waits().kind // "waits"
  */
@@ -262,6 +262,15 @@ function legend(y: number, links: readonly Link[], things: readonly WaitThing[])
   return { boxes, arrows, notes, bottom: y + 14 };
 }
 
+/** What outcomes call a circle. */
+const kindOf = ({ things }: WaitStory, circle: readonly number[]): "Deadlock" | "Hang" => {
+  const waitsForLock = (task: number, holder: number): boolean =>
+    things.some(({ lock, wantedBy, heldBy }) => lock && wantedBy.includes(task) && heldBy.includes(holder));
+  return circle.every((task, at) => waitsForLock(task, circle[(at + 1) % circle.length]))
+    ? "Deadlock"
+    : "Hang";
+};
+
 const circleText = ({ tasks }: WaitStory, circle: readonly number[]): string =>
   [...circle, circle[0]].map((task) => tasks[task].name).join(" waits for ");
 
@@ -281,7 +290,7 @@ function sentences(story: WaitStory): string[] {
     return `${names(wantedBy)} ${wantedBy.length === 1 ? "waits" : "wait"} for ${name}${holders === "" ? "" : `, ${holders}`}`;
   });
   const ends = [
-    ...circles.map((circle) => `Deadlock: ${circleText(story, circle)}`),
+    ...circles.map((circle) => `${kindOf(story, circle)}: ${circleText(story, circle)}`),
     ...(still ? [STILL] : []),
   ];
   return [...said.map((text) => text.replace(/^the /, "The ")), ...ends].map((text) => `${text}.`);
@@ -340,7 +349,8 @@ function textOf(story: WaitStory): TextForm {
           `${name}: ${heldBy.length > 0 ? `held by ${heldBy.map(describe).join(" and ")}` : note}; nobody waits for it`,
           false,
         );
-    for (const circle of circles) say("DEADLOCK: ", circleText(story, circle), true);
+    for (const circle of circles)
+      say(`${kindOf(story, circle).toUpperCase()}: `, circleText(story, circle), true);
     if (story.still) say("HANG: ", `${STILL}.`, true);
     return lines.length === 0 ? filled("", QUIET, columns) : lines;
   };

@@ -125,7 +125,7 @@ describe("a circle through a wait that is for no lock", () => {
     const story = waitStory(h.world);
     expect(story.circles).toEqual([[0, 1]]);
     const text = toTerminal(waits(story), { columns: 80, rows: 24, color: false });
-    expect(text).toContain("DEADLOCK: waiter waits for writer waits for waiter");
+    expect(text).toContain("HANG: waiter waits for writer waits for waiter");
     expect(waits(story).layout.shapes.filter(({ line }) => line.width === 3).length).toBeGreaterThan(0);
   });
 

@@ -337,6 +337,13 @@ describe("the wait graph", () => {
     ).toBe(false);
   });
 
+  it("calls a circle a deadlock only where everybody in it waits for a lock", () => {
+    const things = deadlock.things.map((thing, at) => ({ ...thing, lock: at !== 1 }));
+    expect(toTerminal(waits({ ...deadlock, things }), { columns: 100, rows: 24, color: false })).toContain(
+      "HANG: a waits for b waits for a",
+    );
+  });
+
   it("tells the circle, who waits for it outside, and where nobody can move", () => {
     const text = toTerminal(waits(deadlock), { columns: 100, rows: 24, color: false });
     expect(text).toContain("DEADLOCK: a waits for b waits for a");
