@@ -51,7 +51,14 @@ const progress: NonNullable<ExploreOptions["progress"]> = ({ states, frontier, d
 
 try {
   if (order.explore) {
-    const verdict = explore(order.explore.scenario, { ...order.explore, progress });
+    const { scenario, maxMemory, maxSeconds, ...rest } = order.explore;
+    const end = maxSeconds === undefined ? Number.POSITIVE_INFINITY : performance.now() + 1000 * maxSeconds;
+    const verdict = explore(scenario, {
+      ...rest,
+      maxBytes: maxMemory === undefined ? undefined : maxMemory * 2 ** 20,
+      overdue: () => performance.now() > end,
+      progress,
+    });
     say({ found: { text: String(verdict), report: verdict.toJSON() } });
   }
   if (order.walk) {

@@ -96,6 +96,18 @@ ${EXIT_CODES}`,
     .addOption(maxStatesOption())
     .addOption(
       new Option(
+        "--max-memory <MiB>",
+        "give up when the states take so much, and walk at random instead; default 4096",
+      ).argParser(whole(1)),
+    )
+    .addOption(
+      new Option(
+        "--max-seconds <n>",
+        "give up after so long, and walk at random instead; default never",
+      ).argParser(whole(1)),
+    )
+    .addOption(
+      new Option(
         "--fewest <what>",
         "switches: also the way with the fewest context switches, which takes as long again; default steps",
       ).choices(["steps", "switches"]),
@@ -107,7 +119,7 @@ ${EXIT_CODES}`,
       new Option(
         "--emit-promela <file>",
         "search, and write the steps there as a model for Spin; no verdict",
-      ).conflicts(["certificate", "timing", "json", "fewest"]),
+      ).conflicts(["certificate", "timing", "json", "fewest", "maxMemory", "maxSeconds"]),
     )
     .addOption(jsonOption())
     .addHelpText(
@@ -122,7 +134,7 @@ Examples:
   guplab explore kara-2018 --json --timing
   guplab explore dio-write-race --fewest switches
   guplab explore W5,fs=xfs --power-cut
-  guplab explore kara-2018 --drivers 2 --max-states 1000000
+  guplab explore kara-2018 --drivers 2 --max-seconds 30
   guplab explore W7,drivers=3,buffer=shared
 ${EXIT_CODES}`,
     )

@@ -103,6 +103,8 @@ interface ExploreFlags {
   readonly drivers?: number;
   readonly powerCut?: true;
   readonly maxStates?: number;
+  readonly maxMemory?: number;
+  readonly maxSeconds?: number;
   readonly fewest?: "steps" | "switches";
   readonly timing?: true;
   readonly certificate?: string;
@@ -259,6 +261,8 @@ export async function exploreCommand(scenario: string, flags: ExploreFlags): Pro
     scenario: name,
     kernel: kernel.name,
     maxStates: flags.maxStates,
+    maxMemory: flags.maxMemory,
+    maxSeconds: flags.maxSeconds,
     simplest: flags.fewest === "switches",
     certificate: flags.certificate !== undefined,
     symmetry: flags.symmetry,

@@ -68,6 +68,10 @@ export interface SearchResult {
   readonly transitions: number;
   /** Steps of the longest shortest way to a state. */
   readonly depth: number;
+  /** Why it is not complete: a bound on states or on memory, or the caller had enough; null where it is. */
+  readonly stopped: "states" | "memory" | "caller" | null;
+  /** States that were not expanded; 0 where it is complete. */
+  readonly left: number;
   /** Bytes that the states take, with their table and the ways to them. */
   readonly bytes: number;
   /** The shortest way to each kind of fault, in the order in which they were found. */
@@ -256,7 +260,7 @@ class Search {
     const { maxStates, maxBytes = STATE_BYTES, progress } = options;
     let transitions = 0;
     let depth = 0;
-    let complete = true;
+    let stopped: SearchResult["stopped"] = null;
     this.batch.from[0] = NO_STATE;
     this.batch.count = 1;
     this.flush();
@@ -273,10 +277,10 @@ class Search {
           const { count } = seen;
           const found = [...this.found.keys()];
           const goOn = progress({ states: count, transitions, frontier: count - this.at, depth, found });
-          if (!goOn || count > maxStates || seen.bytes > maxBytes) {
-            complete = false;
-            break;
-          }
+          if (!goOn) stopped = "caller";
+          else if (count > maxStates) stopped = "states";
+          else if (seen.bytes > maxBytes) stopped = "memory";
+          if (stopped !== null) break;
         }
         engine.hash = seen.load(this.at, engine.current);
         transitions += this.expand();
@@ -284,8 +288,10 @@ class Search {
     } catch (error) {
       // There is no room for more states: what was seen so far is whole.
       if (!(error instanceof RangeError)) throw error;
-      complete = false;
+      stopped = "memory";
     }
+    const complete = stopped === null;
+    const left = complete ? 0 : seen.count - this.at;
     const witnesses = [...this.found].map(([kind, [state, task]]) => ({
       kind,
       schedule: this.scheduleTo(state, task),
@@ -305,6 +311,8 @@ class Search {
       states,
       transitions,
       depth,
+      stopped,
+      left,
       bytes,
       witnesses,
       constant,

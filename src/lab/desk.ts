@@ -20,6 +20,10 @@ export interface SearchRequest {
   readonly kernel: string;
   /** Undefined: as many as fit into explore()'s memory. */
   readonly maxStates: number | undefined;
+  /** In MiB; undefined: explore()'s. */
+  readonly maxMemory?: number;
+  /** Undefined: as long as it takes. */
+  readonly maxSeconds?: number;
   /** Whether the way with the fewest context switches is looked for as well; default not. */
   readonly simplest?: boolean;
   /** Whether the report has a certificate; default not. */

@@ -26,6 +26,10 @@ export interface ExploreOptions {
   readonly parameters?: Values;
   /** Give up after this many states, and walk at random instead; default as many as fit into 4 GiB. */
   readonly maxStates?: number;
+  /** Give up when the states and their table take this many bytes, and walk at random instead; default 4 GiB. */
+  readonly maxBytes?: number;
+  /** Asked now and then whether there is no time left: then give up, and walk at random instead; default never. */
+  readonly overdue?: () => boolean;
   /** Called now and then; returning false interrupts the search. `again`: the part of the steps that were made once more after it. */
   readonly progress?: (seen: Progress & { readonly again?: number }) => boolean;
   /** Also find the way with the fewest context switches to each kind of fault; default false. It takes as long again, and more room. */
@@ -60,6 +64,16 @@ export interface MetByWalk {
   readonly replay: string;
 }
 
+/** How far a search came that did not see every interleaving. */
+export interface CutShort {
+  /** What ended it: a bound, or somebody who interrupted it. */
+  readonly by: "states" | "memory" | "time" | "interruption";
+  /** States that were found and not expanded. */
+  readonly left: number;
+  /** Every way of up to so many steps was seen. */
+  readonly steps: number;
+}
+
 /** One step of a witness. `also`, where there are any, are the held steps that ran at once with it. */
 export interface WitnessStep {
   readonly task: string;
@@ -79,6 +93,8 @@ export interface VerdictReport {
   readonly outcomes: readonly (FaultKind | "OK")[];
   readonly states: number;
   readonly transitions: number;
+  /** Only where not every interleaving was seen. */
+  readonly cutShort?: CutShort;
   /** Only where states that are the same but for the names of tasks were one: who can be exchanged, and what the states stand for. */
   readonly symmetry?: {
     readonly exchanged: readonly (readonly string[])[];
@@ -193,6 +209,30 @@ function searched(
   return { result: explored.result, simple: faults && fewestSwitches(explored.graph, faults) };
 }
 
+/** @param enough why the caller ended it, where he did */
+function cutShortOf(
+  { stopped, left, depth }: SearchResult,
+  enough: "time" | "interruption" | null,
+): CutShort | null {
+  if (stopped === null) return null;
+  // The states that take `depth` steps are known, but not all of them have been asked what is wrong with them.
+  return {
+    by: stopped === "caller" ? (enough ?? "interruption") : stopped,
+    left,
+    steps: Math.max(0, depth - 1),
+  };
+}
+
+const CUT_SHORT_BY: Readonly<Record<CutShort["by"], string>> = {
+  states: "stopped by the bound on states",
+  memory: "stopped by the bound on memory",
+  time: "stopped by the bound on time",
+  interruption: "interrupted",
+};
+
+const cutShortText = ({ by, left, steps }: CutShort): string =>
+  `${left} of them not expanded, every way of up to ${counted(steps, "step")} seen, ${CUT_SHORT_BY[by]}`;
+
 /** Why a scenario in which nothing goes wrong says nothing about pins; null where it does. */
 function vacuity({ machine }: World, { constant }: SearchResult): string | null {
   const still = new Set(constant);
@@ -293,15 +333,17 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
   const { letters, name, kernel } = world;
   const drivers = Number(world.parameters.drivers ?? 1);
   const pages = Number(world.parameters.pages ?? 1) * (world.parameters.buffer === "shared" ? 1 : drivers);
-  let interrupted = false;
+  let enough: "time" | "interruption" | null = null;
   const { result, simple } = searched(world, {
     ...options,
     progress: (seen) => {
-      interrupted ||= options.progress?.(seen) === false;
-      return !interrupted;
+      if (options.progress?.(seen) === false) enough ??= "interruption";
+      else if (options.overdue?.()) enough ??= "time";
+      return enough === null;
     },
   });
-  const walked = result.complete || interrupted ? [] : metByWalks(world, result);
+  const cutShort = cutShortOf(result, enough);
+  const walked = cutShort === null || cutShort.by === "interruption" ? [] : metByWalks(world, result);
   const replayOf = ({ schedule }: Pick<Witness, "schedule">): string =>
     `${name}@${kernel.name}:${formatSchedule(schedule, letters)}`;
   const severely = <W extends Witness>(found: readonly W[]): W[] =>
@@ -350,7 +392,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
     `${extent}, ` +
     (result.complete
       ? `every interleaving: ${result.states} states, ${result.transitions} transitions`
-      : `not every interleaving: stopped at ${result.states} states, with states left to expand`) +
+      : `not every interleaving: ${result.states} states, ${cutShortText(cutShort as CutShort)}`) +
     (symmetry === null
       ? ""
       : `, up to the exchange of ${exchangedText(world, result)}` +
@@ -378,6 +420,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
     outcomes,
     states: result.states,
     transitions: result.transitions,
+    ...(cutShort === null ? {} : { cutShort }),
     ...(symmetry === null ? {} : { symmetry }),
     ...(asymmetry === null ? {} : { asymmetry }),
     witness,

@@ -5,7 +5,7 @@ import type { KernelName } from "./own_patches.js";
 import { open, type World } from "./world.js";
 
 /** How far a search may go. */
-export type Bounds = Pick<ExploreOptions, "maxStates" | "progress">;
+export type Bounds = Pick<ExploreOptions, "maxStates" | "maxBytes" | "progress">;
 
 export interface Mapped extends Explored {
   readonly world: World;
@@ -15,8 +15,9 @@ export interface Mapped extends Explored {
 }
 
 /** The bounds of a search, completed: by what its states take where nothing else is said. */
-export const completeBounds = ({ maxStates, progress }: Bounds) => ({
+export const completeBounds = ({ maxStates, maxBytes, progress }: Bounds) => ({
   maxStates: maxStates ?? Number.POSITIVE_INFINITY,
+  maxBytes,
   progress: progress ?? (() => true),
 });
 

@@ -108,7 +108,11 @@ describe("guplab explore", () => {
     expect(timed.cpuSeconds).toBeGreaterThan(0);
     const bounded = guplab(["explore", "kara-2018-touch", "--max-states", "5000", "--json"]);
     expect(bounded.status).toBe(0);
-    expect(JSON.parse(bounded.stdout).verdict).toBe("incomplete");
+    expect(JSON.parse(bounded.stdout)).toMatchObject({ verdict: "incomplete", cutShort: { by: "states" } });
+    const small = guplab(["explore", "kara-2018-touch", "--max-memory", "1", "--json"]);
+    expect(JSON.parse(small.stdout)).toMatchObject({ verdict: "incomplete", cutShort: { by: "memory" } });
+    const short = guplab(["explore", "kara-2018,drivers=2", "--max-seconds", "1", "--json"]);
+    expect(JSON.parse(short.stdout)).toMatchObject({ verdict: "fault", cutShort: { by: "time" } });
   });
 
   test("a fault: 3, and the shortest schedule as named steps, which leads to it", () => {

@@ -13,7 +13,9 @@ describe("a search that its bound cut short", () => {
     expect(verdict.verdict).toBe("fault");
     expect(verdict.met?.map(({ kind }) => kind)).toEqual(["BUG", "HANG", "WARN"]);
     const text = String(verdict);
-    expect(text).toMatch(/stopped at \d+ states, with states left to expand/);
+    expect(text).toMatch(
+      /not every interleaving: \d+ states, \d+ of them not expanded, every way of up to \d+ steps seen, stopped by the bound on states/,
+    );
     expect(text).toMatch(/BUG: met in \d+ steps by random walk \d+ of 256, a shorter way is not ruled out/);
     expect(text).not.toContain("no way is shorter");
   });
@@ -36,8 +38,36 @@ describe("a search that its bound cut short", () => {
     ]);
   });
 
-  it("makes no walks when somebody interrupted it", () => {
-    expect(explore("kara-2018", { progress: ({ states }) => states < 5000 }).met).toBeUndefined();
+  it("makes no walks when somebody interrupted it, and says so", () => {
+    const cut = explore("kara-2018", { progress: ({ states }) => states < 5000 });
+    expect(cut.met).toBeUndefined();
+    expect(cut.cutShort?.by).toBe("interruption");
+    expect(String(cut)).toMatch(/ steps seen, interrupted/);
+  });
+
+  it("has bounds on memory and time as well", () => {
+    const small = explore("kara-2018", { maxBytes: 2 ** 20 });
+    expect([small.cutShort?.by, small.met?.[0].kind]).toEqual(["memory", "BUG"]);
+    let asked = 0;
+    const short = explore("kara-2018", { overdue: () => ++asked > 3 });
+    expect([short.cutShort?.by, short.met?.[0].kind]).toEqual(["time", "BUG"]);
+    expect(short.states).toBeLessThan(3 * 4096 * 3);
+    expect(explore("kara-2018-quiet", { maxBytes: 2 ** 30, overdue: () => false }).cutShort).toBeUndefined();
+  });
+
+  it("has seen every way of as many steps as it says: no fault is reached in fewer", () => {
+    const far = explore("kara-2018", { maxStates: 400_000 });
+    expect(far.shortest.map(({ kind }) => kind)).toContain("BUG");
+    for (const maxStates of [20_000, 100_000, 250_000]) {
+      const near = explore("kara-2018", { maxStates });
+      const { steps, left } = near.cutShort ?? { steps: -1, left: -1 };
+      expect(steps).toBeGreaterThan(10);
+      expect(left).toBeGreaterThan(0);
+      const within = far.shortest.filter((each) => each.steps <= steps);
+      expect(near.shortest).toEqual(expect.arrayContaining(within));
+      for (const { kind, steps: count } of near.shortest)
+        expect(far.shortest.find((each) => each.kind === kind)?.steps).toBe(count);
+    }
   });
 });
 

@@ -27,7 +27,9 @@ export const explore = verb({
     scenario: optional(scenarioName, "its name, and parameters after commas; default the present one"),
   },
   options: {
-    states: optional(count(1), "give up after so many states; default as many as fit into 4 GiB"),
+    states: optional(count(1), "give up after so many states; default as many as fit into memory"),
+    memory: optional(count(1), "give up when they take so many MiB; default 4096"),
+    seconds: optional(count(1), "give up after so long; default never"),
     fewest: optional(
       oneOf("fewest", ["steps", "switches"]),
       "switches: also the way with the fewest context switches, which takes as long again; default steps",
@@ -37,12 +39,14 @@ export const explore = verb({
       "no: states that are the same but for the names of tasks are several; default yes",
     ),
   },
-  run: async (desk, { scenario: name, states, fewest, symmetry }) => {
+  run: async (desk, { scenario: name, states, memory, seconds, fewest, symmetry }) => {
     if (name !== undefined) findScenario(name.split(",")[0]);
     const { text, report } = await desk.host.explore({
       scenario: name ?? desk.world.name,
       kernel: desk.world.kernel.name,
       maxStates: states,
+      maxMemory: memory,
+      maxSeconds: seconds,
       simplest: fewest === "switches",
       symmetry: symmetry !== "no",
     });
