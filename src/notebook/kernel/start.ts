@@ -16,6 +16,11 @@ import { PROTOCOL } from "./wire.js";
 
 /** How long the sockets may take to close when the process ends. */
 const CLOSE_LIMIT_MS = 1000;
+/**
+ * How long ZeroMQ's own threads have, after that, for what was sent and for what is behind a closed socket: a process that ends while they are
+ * at it loses the last reply now and then, or aborts (once in 115 shutdowns of a busy machine).
+ */
+const SETTLE_MS = 100;
 
 /**
  * Become a kernel until a client ends it.
@@ -47,6 +52,7 @@ export async function startKernelProcess(connectionFile: string, server: URL): P
   process.on("exit", () => {
     post({ kind: "exit" });
     if (flags[SHARED.closed] === 0) Atomics.wait(flags, SHARED.closed, 0, CLOSE_LIMIT_MS);
+    Atomics.wait(flags, SHARED.closed, 1, SETTLE_MS);
   });
   const output = new Output(post, flags);
   catchOutput(output);
