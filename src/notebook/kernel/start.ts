@@ -17,8 +17,8 @@ import { PROTOCOL } from "./wire.js";
 /** How long the sockets may take to close when the process ends. */
 const CLOSE_LIMIT_MS = 1000;
 /**
- * How long ZeroMQ's own threads have, after that, for what was sent and for what is behind a closed socket: a process that ends while they are
- * at it loses the last reply now and then, or aborts (once in 115 shutdowns of a busy machine).
+ * How long ZeroMQ's own threads have, after that, for what was sent and for what is behind a closed socket. One of 115 processes that were
+ * shut down on a busy machine aborted at its end; that these threads were still at work is the likely cause, and not shown.
  */
 const SETTLE_MS = 100;
 
