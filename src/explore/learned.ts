@@ -57,6 +57,7 @@ export class Learned {
    * UNKNOWN, where another node is, or ~leaf. Nothing is at 0.
    */
   private readonly tree = new Growing([0]);
+  /** The leaves, one after the other. */
   private leaves = new Growing();
   /** How many leaves there are, and words of each. */
   private count = 0;
@@ -243,7 +244,6 @@ export class Learned {
     const leaf = this.count++;
     const own = this.room();
     const { array } = this.leaves;
-    array.fill(0, own, own + this.leafWords);
     array[own] = answer;
     array[own + WRITES] = this.writes.length;
     for (const [component, number] of writes) {

@@ -104,9 +104,7 @@ export class Packing {
 
   /** Where a component is, in one number: from the lowest, 5 bits for how many bits it has, 5 for the shift, and the word. */
   where(component: number): number {
-    return (
-      (this.word[component] << 10) | (this.shift[component] << 5) | (32 - Math.clz32(this.mask[component]))
-    );
+    return (this.word[component] << 10) | (this.shift[component] << 5) | bitsOf(this.mask[component]);
   }
 
   /** Put a value of a component, by its number, into memory. */

@@ -68,8 +68,8 @@ export interface SearchResult {
   readonly transitions: number;
   /** Steps of the longest shortest way to a state. */
   readonly depth: number;
-  /** Why it is not complete: a bound on states or on memory, or the caller had enough; null where it is. */
-  readonly stopped: "states" | "memory" | "caller" | null;
+  /** Why it is not complete: a bound on states or on memory, no room for more, or the caller had enough; null where it is. */
+  readonly stopped: "states" | "memory" | "room" | "caller" | null;
   /** States that were not expanded; 0 where it is complete. */
   readonly left: number;
   /** Bytes that the states take, with their table and the ways to them. */
@@ -93,7 +93,7 @@ export interface SearchResult {
 }
 
 /** What the states of a search may take unless a caller says otherwise: 4 GiB. */
-const STATE_BYTES = 4 * 2 ** 30;
+export const STATE_BYTES = 4 * 2 ** 30;
 
 const NO_STATE = -1;
 const NOBODY = -1;
@@ -288,7 +288,7 @@ class Search {
     } catch (error) {
       // There is no room for more states: what was seen so far is whole.
       if (!(error instanceof RangeError)) throw error;
-      stopped = "memory";
+      stopped = "room";
     }
     const complete = stopped === null;
     const left = complete ? 0 : seen.count - this.at;

@@ -113,7 +113,6 @@ export class Symmetry {
     if (this.isConcerned[component] === 0) return [];
     if ((this.turns[0].numbers[component][number] ?? -1) >= 0) return [];
     return this.turns.map(({ to, moved, numbers }) => {
-      this.packing.changed();
       this.packing.put(component, number);
       rename(moved[component], this.cells);
       const becomes = this.packing.numberOf(to[component]);

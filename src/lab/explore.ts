@@ -2,7 +2,7 @@
  * Verdicts: what can happen to a scenario under every interleaving, with the shortest way to it.
  */
 import { exploreGraph } from "../explore/graph.js";
-import type { Progress, SearchResult, Witness } from "../explore/search.js";
+import { type Progress, type SearchResult, STATE_BYTES, type Witness } from "../explore/search.js";
 import { fewestSwitches, type Simplest, switchesOf } from "../explore/simplest.js";
 import type { Meeting } from "../explore/walk.js";
 import { page } from "../kernel/structs.js";
@@ -66,8 +66,8 @@ export interface MetByWalk {
 
 /** How far a search came that did not see every interleaving. */
 export interface CutShort {
-  /** What ended it: a bound, or somebody who interrupted it. */
-  readonly by: "states" | "memory" | "time" | "interruption";
+  /** What ended it: a bound, that there was no room for more, or somebody who interrupted it. */
+  readonly by: "states" | "memory" | "time" | "room" | "interruption";
   /** States that were found and not expanded. */
   readonly left: number;
   /** Every way of up to so many steps was seen. */
@@ -223,15 +223,19 @@ function cutShortOf(
   };
 }
 
-const CUT_SHORT_BY: Readonly<Record<CutShort["by"], string>> = {
-  states: "stopped by the bound on states",
-  memory: "stopped by the bound on memory",
-  time: "stopped by the bound on time",
-  interruption: "interrupted",
-};
-
-const cutShortText = ({ by, left, steps }: CutShort): string =>
-  `${left} of them not expanded, every way of up to ${counted(steps, "step")} seen, ${CUT_SHORT_BY[by]}`;
+function cutShortText(
+  { by, left, steps }: CutShort,
+  { maxStates, maxBytes = STATE_BYTES }: ExploreOptions,
+): string {
+  const ends: Readonly<Record<CutShort["by"], string>> = {
+    states: `stopped by the bound of ${maxStates} states`,
+    memory: `stopped by the bound of ${maxBytes / 2 ** 20} MiB`,
+    time: "stopped by the bound on time",
+    room: "stopped because there was no room for more",
+    interruption: "interrupted",
+  };
+  return `${left} of them not expanded, every way of up to ${counted(steps, "step")} seen, ${ends[by]}`;
+}
 
 /** Why a scenario in which nothing goes wrong says nothing about pins; null where it does. */
 function vacuity({ machine }: World, { constant }: SearchResult): string | null {
@@ -343,7 +347,7 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
     },
   });
   const cutShort = cutShortOf(result, enough);
-  const walked = cutShort === null || cutShort.by === "interruption" ? [] : metByWalks(world, result);
+  const walked = cutShort === null || enough === "interruption" ? [] : metByWalks(world, result);
   const replayOf = ({ schedule }: Pick<Witness, "schedule">): string =>
     `${name}@${kernel.name}:${formatSchedule(schedule, letters)}`;
   const severely = <W extends Witness>(found: readonly W[]): W[] =>
@@ -390,9 +394,9 @@ export function explore(scenario: string, options: ExploreOptions = {}): Verdict
   const asymmetry = asymmetryOf(world, result, options);
   const bound =
     `${extent}, ` +
-    (result.complete
+    (cutShort === null
       ? `every interleaving: ${result.states} states, ${result.transitions} transitions`
-      : `not every interleaving: ${result.states} states, ${cutShortText(cutShort as CutShort)}`) +
+      : `not every interleaving: ${result.states} states, ${cutShortText(cutShort, options)}`) +
     (symmetry === null
       ? ""
       : `, up to the exchange of ${exchangedText(world, result)}` +

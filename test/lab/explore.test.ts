@@ -14,7 +14,7 @@ describe("a search that its bound cut short", () => {
     expect(verdict.met?.map(({ kind }) => kind)).toEqual(["BUG", "HANG", "WARN"]);
     const text = String(verdict);
     expect(text).toMatch(
-      /not every interleaving: \d+ states, \d+ of them not expanded, every way of up to \d+ steps seen, stopped by the bound on states/,
+      /not every interleaving: \d+ states, \d+ of them not expanded, every way of up to \d+ steps seen, stopped by the bound of 10000 states/,
     );
     expect(text).toMatch(/BUG: met in \d+ steps by random walk \d+ of 256, a shorter way is not ruled out/);
     expect(text).not.toContain("no way is shorter");
@@ -45,9 +45,22 @@ describe("a search that its bound cut short", () => {
     expect(String(cut)).toMatch(/ steps seen, interrupted/);
   });
 
+  it("makes no walks either when somebody interrupts what comes after it", () => {
+    let again = 0;
+    const options = { maxStates: 100_000, simplest: true };
+    const cut = explore("kara-2018", {
+      ...options,
+      progress: (seen) => seen.again === undefined || ++again === 0,
+    });
+    expect(again).toBeGreaterThan(0);
+    expect([cut.cutShort?.by, cut.simplest, cut.met]).toEqual(["states", null, undefined]);
+    expect(explore("kara-2018", options).met?.[0].kind).toBe("BUG");
+  });
+
   it("has bounds on memory and time as well", () => {
     const small = explore("kara-2018", { maxBytes: 2 ** 20 });
     expect([small.cutShort?.by, small.met?.[0].kind]).toEqual(["memory", "BUG"]);
+    expect(String(small)).toContain("stopped by the bound of 1 MiB");
     let asked = 0;
     const short = explore("kara-2018", { overdue: () => ++asked > 3 });
     expect([short.cutShort?.by, short.met?.[0].kind]).toEqual(["time", "BUG"]);
